@@ -1,0 +1,246 @@
+//! The control protocol between harness and node: JSON, one message a line, over a port of its own
+//! (virtio-serial in a guest, a socket for a process), never over the network under test.
+//!
+//! ```text
+//! node                                   harness
+//!  Hello{image,…}        ──────────────▶
+//!                        ◀──────────────  Configure{…}
+//!  Event(LinkUp)… Event(Ready) ────────▶
+//!                        ◀──────────────  Run{job,workload,args}
+//!  Event(…)… Report Finished ──────────▶
+//!                        ◀──────────────  Shutdown
+//! ```
+//!
+//! A node whose control port closes ends itself: a dead harness leaves nobody behind.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use runtime_core::event::Event;
+use runtime_core::node::{Binding, Medium, Quorum, Role};
+use serde::{Deserialize, Serialize};
+
+/// Version of this protocol; a node and a harness of different versions refuse each other.
+pub const VERSION: u32 = 1;
+/// Longest line, in bytes, either way.
+pub const MAX_LINE: usize = 256 * 1024;
+/// Name of the virtio-serial port in a guest.
+pub const PORT_NAME: &str = "understudy.control";
+
+/// From the harness to a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ToNode {
+    /// Who you are, and who the others are. Once, first.
+    Configure(Configure),
+    /// Run a program; to every node.
+    Run(Run),
+    /// Go on after a hold (see [`Hold`]).
+    Release,
+    /// End in an orderly way: power off, or exit.
+    Shutdown,
+}
+
+/// From a node to the harness.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum FromNode {
+    /// First words: I run, and I wait to be configured.
+    Hello {
+        /// [`VERSION`].
+        version: u32,
+        /// SHA-256 of the node's program, in hexadecimal.
+        image: String,
+        /// Time since the machine or process started, in microseconds, if it is known.
+        uptime_us: u64,
+    },
+    /// Something happened.
+    Event {
+        /// When, in microseconds on the node's own monotonic clock.
+        at_us: u64,
+        /// What.
+        event: Event,
+    },
+    /// A rank's program handed in a result. The last one per rank and job counts, for a rank that
+    /// rolled back hands it in again.
+    Report {
+        /// Which run.
+        job: u32,
+        /// Which rank.
+        rank: u16,
+        /// Length of the result in bytes.
+        bytes: u64,
+        /// SHA-256 of the result, in hexadecimal.
+        sha256: String,
+        /// The program's own line about it, for people.
+        text: String,
+    },
+    /// A rank's program printed a line.
+    Print {
+        /// Which rank.
+        rank: u16,
+        /// The line.
+        text: String,
+    },
+    /// The node stands still at a point where it was told to (see [`Hold`]).
+    Held {
+        /// The kind of event it stands at.
+        at: String,
+    },
+    /// Unknown workload, bad arguments, or anything else that keeps the node from doing as told.
+    Failed {
+        /// Lowercase sentence, with a remedy where there is one.
+        reason: String,
+    },
+    /// The node's program panicked; it ends after this.
+    Panic {
+        /// Message and place.
+        message: String,
+    },
+}
+
+/// Who a node is, and who the others are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Configure {
+    /// This node's number.
+    pub node: u16,
+    /// Which life of it; 1 for the first.
+    pub generation: u32,
+    /// All nodes, by number.
+    pub nodes: Vec<NodeSpec>,
+    /// The NIC to bring up first; `None` where the network is there already (process backend).
+    pub nic: Option<Nic>,
+    /// Settings that all nodes share.
+    pub runtime: RuntimeSpec,
+    /// Where to stand still, for tests that kill a node at an exact point.
+    pub holds: Vec<Hold>,
+}
+
+/// One node, as the others know it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeSpec {
+    /// Its name in the topology.
+    pub name: String,
+    /// What it does in the first view.
+    pub role: Role,
+    /// Fault domain.
+    pub board: u16,
+    /// `ip:port` where it listens.
+    pub address: String,
+}
+
+/// A NIC to bring up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nic {
+    /// Which one, by MAC: `52:54:00:…`.
+    pub mac: String,
+    /// IPv4 address.
+    pub address: String,
+    /// Length of the network prefix.
+    pub prefix: u8,
+    /// Largest packet in bytes.
+    pub mtu: u32,
+}
+
+/// Settings that all nodes share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuntimeSpec {
+    /// What the shared memory speaks.
+    pub binding: Binding,
+    /// What the transport does to frames.
+    pub medium: Medium,
+    /// Who decides on views.
+    pub quorum: Quorum,
+    /// Microseconds between signs of life.
+    pub heartbeat_us: u64,
+    /// So many silent heartbeats make a peer suspect.
+    pub suspect_after: u32,
+    /// Microseconds for the first contact.
+    pub join_timeout_us: u64,
+    /// Copies of each epoch.
+    pub replicas: u8,
+    /// Checkpoint at every so many barriers by itself; 0: never.
+    pub checkpoint_every: u32,
+    /// Bytes of shared memory.
+    pub shared_bytes: u64,
+    /// Bytes of heap of a rank.
+    pub heap_bytes: u64,
+    /// Bytes of stack of a rank.
+    pub stack_bytes: u64,
+}
+
+/// A program to run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// Number of this run on this cluster, from 1.
+    pub job: u32,
+    /// Name of the program.
+    pub workload: String,
+    /// Its arguments.
+    pub args: BTreeMap<String, String>,
+}
+
+/// Stand still (runtime and rank, no heartbeats) right after the `nth` event of this kind was
+/// reported, until [`ToNode::Release`] or death.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hold {
+    /// `kind` of the [`Event`], for example `checkpoint-staged`.
+    pub event: String,
+    /// Which one, from 1.
+    pub nth: u32,
+}
+
+/// A line that is no message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadLine(pub String);
+
+impl core::fmt::Display for BadLine {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "bad control message: {}", self.0)
+    }
+}
+
+impl core::error::Error for BadLine {}
+
+/// One message as a line, with its line feed.
+#[must_use]
+pub fn to_line<T: Serialize>(message: &T) -> String {
+    // These types hold only strings, numbers, lists and maps with string keys: encoding cannot fail.
+    let mut line = serde_json::to_string(message).unwrap_or_default();
+    line.push('\n');
+    line
+}
+
+/// A message from a line, with or without its line feed.
+///
+/// # Errors
+/// When the line is too long or is no such message; says which.
+pub fn from_line<T: for<'a> Deserialize<'a>>(line: &str) -> Result<T, BadLine> {
+    if line.len() > MAX_LINE {
+        return Err(BadLine(format!("{} bytes, at most {MAX_LINE} are allowed", line.len())));
+    }
+    serde_json::from_str(line.trim_end()).map_err(|e| BadLine(e.to_string()))
+}
+
+/// The `kind` of an event as it stands on the wire, for [`Hold`] and triggers.
+#[must_use]
+pub fn kind_of(event: &Event) -> String {
+    match serde_json::to_value(event) {
+        Ok(serde_json::Value::Object(map)) => {
+            map.get("kind").and_then(|k| k.as_str()).unwrap_or_default().to_string()
+        }
+        _ => String::new(),
+    }
+}

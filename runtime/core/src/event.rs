@@ -1,0 +1,77 @@
+//! What a node tells the outside: facts for logs, for the harness and for verdicts. Never commands.
+
+use crate::id::{Epoch, Generation, Job, NodeId, Rank, ViewId};
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// Counters of the shared memory since the job began on this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counters {
+    /// Faults on shared pages.
+    pub faults: u64,
+    /// Pages fetched from their home.
+    pub fetches: u64,
+    /// Twins made.
+    pub twins: u64,
+    /// Diffs sent to homes.
+    pub diffs: u64,
+    /// Bytes in those diffs.
+    pub diff_bytes: u64,
+    /// Barriers passed.
+    pub barriers: u64,
+    /// Locks acquired.
+    pub locks: u64,
+    /// Messages sent by the shared memory and the checkpoints.
+    pub messages: u64,
+    /// Bytes in those messages.
+    pub message_bytes: u64,
+}
+
+/// Something that happened on a node. Fields are named for what they hold; sizes are in bytes or pages,
+/// times in microseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "each variant says what its fields are")]
+pub enum Event {
+    /// A link to a peer is up.
+    LinkUp { peer: NodeId, generation: Generation },
+    /// All members of the first view are linked: the node can run jobs.
+    Ready { view: ViewId },
+    /// A peer is not welcome here, and why (another image, an old generation).
+    Refused { peer: NodeId, reason: String },
+    /// A peer is taken for dead.
+    Suspected { peer: NodeId, reason: String, silent_us: u64 },
+    /// The members do not form a majority of the last view; nothing moves until they do.
+    NoMajority { view: ViewId, reachable: u16, members: u16 },
+    /// A view was installed. `ranks[r]` is the node that hosts rank `r`.
+    View { view: ViewId, coordinator: NodeId, members: Vec<NodeId>, ranks: Vec<NodeId> },
+    /// Recovery in this view goes to this epoch; `taken_over` are ranks with a new host.
+    Recovering { view: ViewId, job: Job, epoch: Epoch, taken_over: Vec<Rank> },
+    /// This node sends its copy of a rank's epoch to a node.
+    CopySent { rank: Rank, epoch: Epoch, to: NodeId, pages: u64, bytes: u64 },
+    /// This node has a whole copy of a rank's epoch that it had not before.
+    CopyReceived { rank: Rank, epoch: Epoch, from: NodeId, pages: u64, bytes: u64 },
+    /// This node's rank stands again at this epoch.
+    RolledBack { rank: Rank, epoch: Epoch, taken_over: bool },
+    /// Every rank may run (again) from this epoch.
+    Resumed { view: ViewId, job: Job, epoch: Epoch },
+    /// The rank arrived at a checkpoint.
+    CheckpointBegun { epoch: Epoch },
+    /// This node's part of the epoch is copied here and on its way to the partners.
+    /// `dirty_bytes` is the lower bound: bytes of changed pages, without headers.
+    CheckpointStaged { epoch: Epoch, shared_pages: u64, private_pages: u64, dirty_bytes: u64, sent_bytes: u64 },
+    /// All partners hold this node's part of the epoch.
+    CheckpointReplicated { epoch: Epoch },
+    /// The epoch is committed; the rank goes on. `blocked_us`: how long it stood still.
+    CheckpointCommitted { epoch: Epoch, blocked_us: u64 },
+    /// The rank left the program.
+    RankExited { rank: Rank },
+    /// Every rank left the program: the job is done.
+    JobDone { job: Job, counters: Counters },
+    /// The job cannot go on, and why.
+    JobLost { job: Job, reason: String },
+    /// This node was replaced while it could not be reached; it must not act any more.
+    Fenced { view: ViewId },
+}

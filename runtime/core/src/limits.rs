@@ -1,0 +1,46 @@
+//! Every limit of the runtime, with the relations that must hold between them.
+
+/// Bytes in a page, on every node.
+pub const PAGE_SIZE: usize = 4096;
+/// Nodes in one cluster, compute and standby together.
+pub const MAX_NODES: usize = 64;
+/// Ranks of one program.
+pub const MAX_RANKS: usize = 64;
+/// Pages in the shared segment (1 GiB).
+pub const MAX_SHARED_PAGES: u32 = 1 << 18;
+/// Pages of private state of one rank: stack and heap (1 GiB).
+pub const MAX_PRIVATE_PAGES: u32 = 1 << 18;
+/// Locks of one program.
+pub const MAX_LOCKS: u32 = 1 << 16;
+/// Copies of an epoch kept on other nodes.
+pub const MAX_REPLICAS: usize = 3;
+/// Largest message that a protocol hands to `link`, in bytes. Holds a page with its headers.
+pub const MAX_MESSAGE: usize = 1 << 16;
+/// Largest frame that a transport carries, in bytes: a message and the link's header.
+pub const MAX_FRAME: usize = MAX_MESSAGE + 64;
+/// Smallest frame that a datagram transport must carry, in bytes.
+pub const MIN_MTU: usize = 256;
+/// Frames in flight to one peer over a datagram transport.
+pub const LINK_WINDOW: usize = 64;
+/// Allocations of shared memory in one program.
+pub const MAX_ALLOCATIONS: usize = 4096;
+
+/// MCAPI: endpoints of one node.
+pub const MCAPI_MAX_ENDPOINTS: usize = 1024;
+/// MCAPI: outstanding requests of one node.
+pub const MCAPI_MAX_REQUESTS: usize = 1024;
+/// MCAPI: messages or packets queued at one endpoint.
+pub const MCAPI_MAX_QUEUE_ELEMENTS: usize = 64;
+/// MCAPI: largest message in bytes.
+pub const MCAPI_MAX_MSG_SIZE: usize = 32 * 1024;
+/// MCAPI: largest packet in bytes.
+pub const MCAPI_MAX_PKT_SIZE: usize = 48 * 1024;
+/// MCAPI: lowest priority (0 is the highest).
+pub const MCAPI_MAX_PRIORITY: u32 = 10;
+
+const _: () = assert!(MCAPI_MAX_PKT_SIZE + 64 <= MAX_MESSAGE, "a packet must fit one message");
+const _: () = assert!(MCAPI_MAX_MSG_SIZE + 64 <= MAX_MESSAGE, "an MCAPI message must fit one message");
+const _: () = assert!(8 * PAGE_SIZE <= MCAPI_MAX_PKT_SIZE, "a packet carries several pages");
+// Each pair of nodes needs two channels, each channel two endpoints; requests: one receive each.
+const _: () = assert!(4 * (MAX_NODES + 2) <= MCAPI_MAX_ENDPOINTS, "channels of a full cluster");
+const _: () = assert!(8 * MAX_NODES <= MCAPI_MAX_REQUESTS, "open, connect and receive per channel");

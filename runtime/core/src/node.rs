@@ -1,0 +1,249 @@
+//! The machine of one node: composes link, membership, MCAPI, SDSM and checkpoint.
+
+use crate::event::Event;
+use crate::id::{Generation, Job, LockId, NodeId, PageNo, Rank};
+use crate::mem::{Access, PageMem};
+use crate::time::{Duration, Instant};
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// What a node does in the first view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Hosts a rank.
+    Compute,
+    /// Waits to take over a rank.
+    Standby,
+}
+
+/// Under the shared memory: MCAPI packet channels (SCASH/MCAPI) or the plain stream (SCASH-FT).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Binding {
+    /// Two one-way MCAPI packet channels per compute and receive side.
+    Mcapi,
+    /// Messages straight on the connection between two nodes.
+    Sockets,
+}
+
+/// What may happen to frames between two nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Medium {
+    /// In order, whole, until the connection breaks (TCP).
+    Stream,
+    /// May be lost, repeated, reordered, damaged (raw Ethernet).
+    Datagram,
+}
+
+/// Who decides on a new view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Quorum {
+    /// More than half of the members of the view before.
+    Majority,
+    /// Whoever is left: right only where a silent node is surely dead.
+    FailStop,
+}
+
+/// One member of the first view.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// What it does.
+    pub role: Role,
+    /// Fault domain: partners are sought on another board first.
+    pub board: u16,
+}
+
+/// What a node must know before it starts. The same on all nodes but for `me` and `generation`.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This node.
+    pub me: NodeId,
+    /// Which life of it.
+    pub generation: Generation,
+    /// SHA-256 of the program image; nodes with another one are refused.
+    pub image: [u8; 32],
+    /// All nodes of the first view, by [`NodeId`]. Rank `r` starts on the `r`-th compute node.
+    pub members: Vec<Member>,
+    /// What the transport does to frames.
+    pub medium: Medium,
+    /// Largest frame of a datagram transport, in bytes.
+    pub mtu: usize,
+    /// What the shared memory speaks.
+    pub binding: Binding,
+    /// Who decides on views.
+    pub quorum: Quorum,
+    /// How often a sign of life is sent.
+    pub heartbeat: Duration,
+    /// Silence of this many heartbeats makes a peer suspect.
+    pub suspect_after: u32,
+    /// How long the first contact with a peer may take before it is taken for dead.
+    pub join_timeout: Duration,
+    /// Copies of each rank's epoch on other nodes.
+    pub replicas: usize,
+    /// Checkpoint by itself at every so many barriers; 0: only when the program asks.
+    pub checkpoint_every: u32,
+    /// Pages in the shared segment.
+    pub shared_pages: u32,
+}
+
+/// Where the pages of an allocation live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Distribution {
+    /// Contiguous blocks, one per rank, as equal as whole pages allow.
+    Block,
+    /// Runs of this many pages, dealt out to the ranks in turn.
+    Cyclic(u32),
+    /// All on one rank.
+    On(Rank),
+    /// Each page on the rank that touches it first.
+    FirstTouch,
+}
+
+/// A call of the rank. It stands still until [`Output::Complete`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// Collective: shared memory, zeroed. Completes with the byte offset in the segment.
+    Alloc {
+        /// Bytes wanted; rounded up to whole pages.
+        bytes: u64,
+        /// Where the pages live.
+        distribution: Distribution,
+    },
+    /// Collective: all writes before it are seen by all ranks after it.
+    Barrier,
+    /// Acquires a lock: writes made under it before are seen.
+    Lock(LockId),
+    /// Releases a lock.
+    Unlock(LockId),
+    /// Collective: commits an epoch. Completes with its number, on every return.
+    Checkpoint,
+    /// The rank has left the program. Never completes.
+    Exit,
+}
+
+/// Why a call was refused; the rank gets it as the call's error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The segment has no room.
+    #[error("shared memory is exhausted: raise runtime.shared-memory in the topology")]
+    NoMemory,
+    /// A size of zero, a rank that does not exist, a lock number over the limit, different arguments on different ranks.
+    #[error("an argument of the call is out of range or differs between ranks")]
+    BadArgument,
+    /// The lock is not held, or held already, or held over a checkpoint.
+    #[error("the lock is not in the state that the call needs")]
+    LockState,
+}
+
+/// Something for the machine.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The transport to a node works (again).
+    TransportUp(NodeId),
+    /// The transport to a node broke: its process or machine is gone, or the cable.
+    TransportDown(NodeId),
+    /// A frame from a node.
+    Frame {
+        /// Sender, as the transport knows it.
+        from: NodeId,
+        /// The frame.
+        bytes: &'a [u8],
+    },
+    /// The rank touched a shared page that it may not; it stands still until [`Output::Wake`].
+    Fault {
+        /// Which page.
+        page: PageNo,
+        /// What it needs: [`Access::Read`] or [`Access::Write`].
+        access: Access,
+    },
+    /// The rank calls.
+    Call(Call),
+    /// The rank stands still, as [`Output::StopRank`] asked.
+    RankStopped,
+    /// Run a program; given to every node.
+    Start(Job),
+    /// Time has passed: a deadline is due.
+    Tick,
+}
+
+/// Something for the driver to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send a frame; lost without harm when the transport is down.
+    Transmit {
+        /// Receiver.
+        to: NodeId,
+        /// The frame.
+        bytes: Vec<u8>,
+    },
+    /// Break the connection to a node; it is not a peer any more.
+    Disconnect(NodeId),
+    /// The page is as the rank needs it: let it try again.
+    Wake,
+    /// The rank's call is done.
+    Complete(Result<u64, CallError>),
+    /// Make a rank run: from its beginning, or (`restored`) where [`PageMem::set_context`] said.
+    /// A restored rank comes out of its checkpoint call with `Ok(value)`.
+    StartRank {
+        /// Which rank.
+        rank: Rank,
+        /// How many there are.
+        ranks: u16,
+        /// From an epoch, or from the beginning?
+        restored: Option<u64>,
+    },
+    /// Make the rank stand still wherever it is and forget it; answer with [`Input::RankStopped`].
+    /// Never sent without a rank.
+    StopRank,
+    /// Something happened.
+    Event(Event),
+    /// The node must not go on. The driver ends it after this.
+    Halt {
+        /// For people.
+        reason: String,
+    },
+}
+
+/// What the next deadline is for, for logs and tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// A heartbeat is due.
+    Heartbeat,
+    /// A peer has been silent for too long.
+    Suspicion,
+    /// Frames are to be sent again.
+    Retransmit,
+    /// A proposal for a view got no answer.
+    Election,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Node {}
+
+impl Node {
+    /// A node that has heard of nobody yet.
+    #[must_use]
+    pub fn new(_config: Config, _now: Instant) -> Self {
+        Self {}
+    }
+
+    /// Takes one input. Never blocks; bounded work.
+    pub fn handle(&mut self, _now: Instant, _input: Input<'_>, _mem: &mut dyn PageMem) {}
+
+    /// The next output; **drain to `None` before the next `handle`**.
+    #[must_use]
+    pub fn poll(&mut self) -> Option<Output> {
+        None
+    }
+
+    /// When [`Input::Tick`] is due next, and why.
+    #[must_use]
+    pub fn deadline(&self) -> Option<(Instant, Timer)> {
+        None
+    }
+}
