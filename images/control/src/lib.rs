@@ -18,6 +18,8 @@
 
 extern crate alloc;
 
+pub mod sim;
+
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};

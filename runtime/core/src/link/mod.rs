@@ -1,1 +1,377 @@
-//! Placeholder.
+//! One [`Link`] per remote node: ordered, exactly-once messages between two lives of two nodes,
+//! signs of life, and the one place where frames of an earlier life die.
+//!
+//! Feed it with frames, transport changes and ticks, then **drain [`Link::poll`] to `None`**.
+//! Hand in the frames that are there before a tick, so that a node that was held up itself does
+//! not take its peers for dead.
+//!
+//! ```text
+//!              Hello, and the peer knows us          connection closed, or a gap (stream only)
+//!   Joining ───────────────────────────────▶ Up ───────────────────────────────────────▶ Over
+//!      ▲                                      │                                            │
+//!      └──────────────────────────────────────┴── Hello of a higher generation: Restarted ─┘
+//! ```
+//! Suspicion is not a state: a suspect link goes on as soon as frames come, and is not reported
+//! again before. [`Link::close`] lies over all states: the link is silent and deaf, but remembers a
+//! new life of the peer until [`Link::reopen`].
+//!
+//! **Stream medium**: no checksum, window or retransmission; order is checked. When the connection of
+//! an established link closes, messages may be lost, so the link is `Over` for this pair of
+//! generations, even if the transport comes back. **Datagram medium**: see `datagram.rs`; an outage
+//! of the transport loses nothing.
+//!
+//! Memory is bounded on the receiving side. What [`Link::send`] queues is bounded by its caller,
+//! who looks at [`Link::queued`].
+
+mod datagram;
+mod ends;
+mod flow;
+mod frame;
+mod handshake;
+mod refusal;
+mod rtt;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+pub use frame::Proto;
+
+use crate::id::{Generation, NodeId, Peer};
+use crate::limits::{MAX_MESSAGE, MIN_MTU};
+use crate::node::{Medium, Timer};
+use crate::time::{Duration, Instant};
+use alloc::collections::VecDeque;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use flow::Flow;
+use frame::{Body, Frame, FrameError, VERSION};
+use refusal::Refusal;
+
+/// What a link must know. The same for all links of a node.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// This node, in this life.
+    pub me: Peer,
+    /// SHA-256 of the program image; a peer with another one is refused.
+    pub image: [u8; 32],
+    /// What the transport does to frames.
+    pub medium: Medium,
+    /// Largest frame of a datagram transport in bytes, at least [`MIN_MTU`]. The smaller of both ends holds.
+    pub mtu: usize,
+    /// Something is sent at least this often; more than zero.
+    pub heartbeat: Duration,
+    /// Silence of this many heartbeats makes the peer suspect.
+    pub suspect_after: u32,
+    /// Time that the first contact may take.
+    pub join_timeout: Duration,
+}
+
+/// What a link has for its node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A frame for the transport.
+    Transmit(Vec<u8>),
+    /// The next message.
+    Deliver {
+        /// Whose it is.
+        proto: Proto,
+        /// The message.
+        payload: Vec<u8>,
+    },
+    /// Both ends know each other: messages flow.
+    Up {
+        /// Which life of the peer.
+        generation: Generation,
+    },
+    /// The peer came back as a new one: the old one is dead, with all that was queued for it.
+    Restarted {
+        /// The dead one.
+        old: Generation,
+        /// The new one; [`Event::Up`] follows.
+        new: Generation,
+    },
+    /// Somebody is not let in. Said once until another reason comes; the link is as it was.
+    Refused {
+        /// Why, and what to do about it.
+        reason: String,
+    },
+    /// The peer is probably dead. The link goes on if it is not.
+    Suspect {
+        /// Why.
+        reason: String,
+        /// Time since its last sign of life, or since we began to wait for the first.
+        silent: Duration,
+    },
+}
+
+/// What happened to frames and messages; nothing is dropped uncounted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Frames from or for another life, or while the link is closed or its transport down.
+    pub stale: u64,
+    /// Frames with a wrong checksum.
+    pub damaged: u64,
+    /// Fragments that were here already.
+    pub duplicate: u64,
+    /// Fragments sent again.
+    pub retransmitted: u64,
+    /// Frames that do not follow the protocol.
+    pub malformed: u64,
+    /// Messages for a peer that is gone: dropped from the queue or not taken at all.
+    pub undeliverable: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The peer's life is unknown, or it does not know ours yet.
+    Joining,
+    Up,
+    /// Finished for this pair of generations.
+    Over,
+}
+
+/// The link to one remote node.
+#[derive(Debug)]
+pub struct Link {
+    settings: Settings,
+    remote: NodeId,
+    state: State,
+    closed: bool,
+    /// The peer's latest life, from its Hello.
+    peer: Option<Generation>,
+    /// The smaller of both ends.
+    mtu: usize,
+    transport: bool,
+    /// Hello sent and received since the transport came up.
+    said_hello: bool,
+    greeted: bool,
+    waiting_since: Instant,
+    heard: Instant,
+    sent: Instant,
+    suspected: bool,
+    refused: Option<Refusal>,
+    flow: Flow,
+    events: VecDeque<Event>,
+    counters: Counters,
+}
+
+impl Link {
+    /// A link to a node that was not heard of yet, with its transport down.
+    #[must_use]
+    pub fn new(settings: Settings, remote: NodeId, now: Instant) -> Self {
+        Self {
+            remote,
+            state: State::Joining,
+            closed: false,
+            peer: None,
+            mtu: settings.mtu.max(MIN_MTU),
+            transport: false,
+            said_hello: false,
+            greeted: false,
+            waiting_since: now,
+            heard: now,
+            sent: now,
+            suspected: false,
+            refused: None,
+            flow: Flow::new(settings.medium),
+            events: VecDeque::new(),
+            counters: Counters::default(),
+            settings,
+        }
+    }
+
+    /// The transport works (again).
+    pub fn transport_up(&mut self, now: Instant) {
+        if self.transport {
+            self.transport_down(now); // a new connection in place of the old
+        }
+        (self.transport, self.said_hello, self.greeted) = (true, false, false);
+        match self.state {
+            _ if self.closed => {}
+            State::Joining => self.say_hello(now),
+            State::Up => self.say_ack(now),
+            State::Over => {}
+        }
+        self.pump(now);
+    }
+
+    /// The transport broke.
+    pub fn transport_down(&mut self, now: Instant) {
+        self.transport = false;
+        if self.state == State::Up && self.settings.medium == Medium::Stream {
+            self.over(now, "connection closed".to_string());
+        }
+    }
+
+    /// Takes a frame from the transport.
+    pub fn handle_frame(&mut self, now: Instant, bytes: &[u8]) {
+        if !self.transport {
+            self.counters.stale += 1;
+            return;
+        }
+        let frame = match Frame::parse(bytes, self.settings.medium) {
+            Ok(frame) => frame,
+            Err(FrameError::Damaged) => return self.counters.damaged += 1,
+            Err(FrameError::Malformed) => return self.counters.malformed += 1,
+            Err(FrameError::Version(theirs)) => {
+                let remote = self.remote;
+                return self.refuse(Refusal::Version { remote, theirs, ours: VERSION });
+            }
+        };
+        if let Body::Hello(hello) = &frame.body {
+            self.on_hello(now, &frame, hello);
+        } else if self.closed
+            || self.state == State::Over
+            || self.peer != Some(frame.from)
+            || frame.to != self.settings.me.generation
+        {
+            self.counters.stale += 1;
+        } else {
+            self.heard(now);
+            match frame.body {
+                Body::Data(data) => self.on_data(now, &frame, &data),
+                _ => self.on_ack(now, &frame),
+            }
+        }
+        self.pump(now);
+    }
+
+    /// Sends a message, in order and once while both ends live; later if the link is not up yet.
+    ///
+    /// # Panics
+    /// When the payload is larger than [`MAX_MESSAGE`].
+    pub fn send(&mut self, now: Instant, proto: Proto, payload: &[u8]) {
+        assert!(payload.len() <= MAX_MESSAGE, "a message is at most MAX_MESSAGE bytes");
+        if self.closed || self.state == State::Over {
+            self.counters.undeliverable += 1;
+            return;
+        }
+        match &mut self.flow {
+            Flow::Stream(stream) if self.state == State::Up => {
+                let body = Body::Data(stream.number(proto, payload));
+                self.transmit(now, 0, 0, body);
+            }
+            Flow::Stream(stream) => stream.push(proto, payload),
+            Flow::Datagram { sender, .. } => sender.push(proto, payload),
+        }
+        self.pump(now);
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Instant) {
+        if self.closed {
+            return;
+        }
+        if self.suspicion_due().is_some_and(|due| due <= now) {
+            let reason = match (self.state, &self.refused) {
+                (State::Up, _) => "silent".to_string(),
+                (_, Some(refusal)) => refusal.to_string(),
+                (_, None) => {
+                    let ms = self.settings.join_timeout.as_micros() / 1_000;
+                    format!("no contact within {ms} ms: is {} started and reachable?", self.remote)
+                }
+            };
+            self.suspect(now, reason);
+        }
+        if !self.transport {
+            return;
+        }
+        if self.hello_due().is_some_and(|due| due <= now) {
+            self.say_hello(now);
+        }
+        if let Flow::Datagram { sender, .. } = &mut self.flow
+            && self.state == State::Up
+            && sender.deadline().is_some_and(|due| due <= now)
+        {
+            sender.on_timeout(now);
+        }
+        self.pump(now);
+        if self.heartbeat_due().is_some_and(|due| due <= now) {
+            self.say_ack(now);
+        }
+    }
+
+    /// The next event.
+    #[must_use]
+    pub fn poll(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`Link::tick`] is due next, and why.
+    #[must_use]
+    pub fn deadline(&self) -> Option<(Instant, Timer)> {
+        if self.closed {
+            return None;
+        }
+        let resend = match &self.flow {
+            Flow::Datagram { sender, .. } if self.flowing() => sender.deadline(),
+            _ => self.hello_due(),
+        };
+        let timers = [
+            (self.heartbeat_due(), Timer::Heartbeat),
+            (self.suspicion_due(), Timer::Suspicion),
+            (resend, Timer::Retransmit),
+        ];
+        timers.into_iter().filter_map(|(due, timer)| Some((due?, timer))).min()
+    }
+
+    /// Do messages flow?
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.state == State::Up && !self.closed
+    }
+
+    /// The peer's latest life, once it has said Hello.
+    #[must_use]
+    pub fn generation(&self) -> Option<Generation> {
+        self.peer
+    }
+
+    /// Messages that wait: for the link to come up or, over datagrams, for the peer to have them.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.flow.queued()
+    }
+
+    /// What happened to frames so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let mut counters = self.counters;
+        if let Flow::Datagram { sender, .. } = &self.flow {
+            counters.retransmitted += sender.retransmitted;
+        }
+        counters
+    }
+
+    /// The peer does not belong to the view any more. Nothing is sent, taken or timed from here on;
+    /// frames that were handed to `poll` before still go out. A higher generation is noted
+    /// ([`Event::Restarted`]) and let in by [`Link::reopen`].
+    pub fn close(&mut self) {
+        if self.closed {
+            return;
+        }
+        self.closed = true;
+        self.reset();
+        self.events.retain(|event| matches!(event, Event::Transmit(_)));
+        if self.peer.is_some() {
+            self.state = State::Over;
+        }
+    }
+
+    /// Undoes [`Link::close`]: a new life of the peer may come up. The life that was closed may not.
+    pub fn reopen(&mut self, now: Instant) {
+        if !self.closed {
+            return;
+        }
+        self.closed = false;
+        if self.state == State::Joining {
+            (self.waiting_since, self.suspected) = (now, false);
+            if self.transport {
+                self.say_hello(now);
+                self.meet(now);
+            }
+        }
+        self.pump(now);
+    }
+}

@@ -1,1 +1,287 @@
-//! Placeholder.
+//! Software distributed shared memory: home-based lazy release consistency on pages.
+//!
+//! Every page has a **home** rank, whose copy is the truth. Other ranks fetch it on a fault, write
+//! into it beside a **twin**, and at a release send the **diff** to the home and wait until it is
+//! applied. What others must throw away is told by **write notices**: an **interval** lists the
+//! pages that a rank wrote between two releases. Barriers carry the notices of all to all; a lock
+//! carries those that its next holder, by **vector time**, has not seen. This is right for every
+//! program whose conflicting accesses are ordered by barriers or locks.
+//!
+//! One [`Sdsm`] is the memory of one rank. It has two sides, as in the paper: the *compute side*
+//! asks (on behalf of the rank, which stands still meanwhile), the *receive side* answers, at any
+//! time. Home pages need no twin; a home page that no other rank has a copy of (since the barrier
+//! before) is written without notice, at full speed.
+//!
+//! ```text
+//!                         ┌──────── Idle ◀───────────────────────────┐
+//!   fault ──▶ home unknown? Finding ─▶ Fetching ─▶ (twin) ─▶ Wake ───┤
+//!   lock  ──▶ Locking ──────────────────▶ notices ─▶ Complete ───────┤
+//!   unlock ─▶ Flushing ─▶ Unlock ───────────────────▶ Complete ──────┤
+//!   barrier, alloc ─▶ Flushing ─▶ Arrived ─▶ notices ▶ Complete ─────┤
+//!   checkpoint ─────▶ Flushing ─▶ Arrived ─▶ notices ▶ Snapshot ─────┘ (the node completes it)
+//! ```
+
+pub mod binding;
+mod diff;
+mod fault;
+mod manager;
+mod message;
+mod pages;
+mod runs;
+mod sync;
+#[cfg(test)]
+mod tests;
+
+pub use binding::{Action as BindingAction, Binding, Side};
+pub use message::Message;
+pub use runs::Runs;
+
+use crate::event::Counters;
+use crate::id::{LockId, PageNo, Rank};
+use crate::mem::{Access, PageBytes, PageMem};
+use crate::node::{Call, CallError};
+use crate::wire::{Malformed, Reader, Writer};
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use manager::Manager;
+use pages::Pages;
+
+/// Something for the node to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send to a rank's receive or compute side.
+    Send {
+        /// To the node that hosts it.
+        to: Rank,
+        /// Which side of it.
+        side: Side,
+        /// An encoded [`Message`].
+        bytes: Vec<u8>,
+    },
+    /// The fault is resolved.
+    Wake,
+    /// The rank touched a page that nobody allocated: a mistake in the program.
+    BadAccess(PageNo),
+    /// The call is done.
+    Complete(Result<u64, CallError>),
+    /// All ranks stand at a checkpoint and all diffs are home: copy what
+    /// [`Sdsm::take_dirty`] names.
+    Snapshot,
+}
+
+/// What a rank did between two releases.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interval {
+    /// Who wrote.
+    pub rank: Rank,
+    /// Which of its intervals, from 1.
+    pub seq: u32,
+    /// The pages.
+    pub pages: Runs,
+}
+
+/// What the rank stands still for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiting {
+    Nothing,
+    /// The home of a page that is spread by first touch.
+    Finding(PageNo, Access),
+    /// A page from its home.
+    Fetching(PageNo, Access),
+    /// Diffs to be applied, then this call goes on.
+    Flushing(Call),
+    /// The other ranks, in a collective call.
+    Arrived(Call),
+    /// A lock.
+    Locking(LockId),
+    /// The node, which makes the checkpoint. The call is done by [`Sdsm::checkpointed`].
+    Snapshot(Call),
+}
+
+/// The shared memory of one rank.
+#[derive(Debug)]
+pub struct Sdsm {
+    me: Rank,
+    ranks: u16,
+    checkpoint_every: u32,
+    pages: Pages,
+    twins: BTreeMap<PageNo, Box<PageBytes>>,
+    /// Pages written in the open interval.
+    dirty: BTreeSet<PageNo>,
+    /// Pages written in intervals closed since the last barrier.
+    period: BTreeSet<PageNo>,
+    /// Intervals, own and others', that this rank has seen since the last barrier.
+    seen: Vec<Interval>,
+    /// Vector time: the last interval seen of each rank.
+    time: Vec<u32>,
+    /// Of `seen`, how many were sent to each rank's lock manager.
+    told: BTreeMap<Rank, usize>,
+    /// Diff messages not yet known to be applied.
+    unapplied: u32,
+    held: BTreeSet<LockId>,
+    waiting: Waiting,
+    /// Collective calls passed in this session.
+    passed: u32,
+    /// Barriers passed since the program began; part of the epoch.
+    barriers: u64,
+    manager: Manager,
+    counters: Counters,
+    actions: VecDeque<Action>,
+    /// Messages to this very rank.
+    own: VecDeque<(Side, Message)>,
+}
+
+impl Sdsm {
+    /// The memory of a rank at the start of the program: nothing allocated. `checkpoint_every`: a
+    /// barrier whose number it divides is a checkpoint too; 0: none is.
+    #[must_use]
+    pub fn new(me: Rank, ranks: u16, shared_pages: u32, checkpoint_every: u32) -> Self {
+        Self {
+            me,
+            ranks,
+            checkpoint_every,
+            pages: Pages::new(shared_pages),
+            twins: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            period: BTreeSet::new(),
+            seen: Vec::new(),
+            time: alloc::vec![0; usize::from(ranks)],
+            told: BTreeMap::new(),
+            unapplied: 0,
+            held: BTreeSet::new(),
+            waiting: Waiting::Nothing,
+            passed: 0,
+            barriers: 0,
+            manager: Manager::new(ranks),
+            counters: Counters::default(),
+            actions: VecDeque::new(),
+            own: VecDeque::new(),
+        }
+    }
+
+    /// The next action.
+    pub fn poll(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The rank calls. It stands still: one call at a time.
+    pub fn call(&mut self, call: Call, mem: &mut dyn PageMem) {
+        match call {
+            Call::Lock(lock) => self.lock(lock),
+            Call::Unlock(lock) => self.unlock(lock, mem),
+            Call::Barrier | Call::Alloc { .. } | Call::Checkpoint => self.arrive(call, mem),
+            // The node answers this one.
+            Call::Exit => {}
+        }
+        self.settle(mem);
+    }
+
+    /// The rank touched a page that it may not.
+    pub fn fault(&mut self, page: PageNo, access: Access, mem: &mut dyn PageMem) {
+        self.counters.faults += 1;
+        self.resolve(page, access, mem);
+        self.settle(mem);
+    }
+
+    /// A message from another rank to one of the sides of this one.
+    ///
+    /// # Errors
+    /// When it is malformed; nothing has changed then.
+    pub fn handle(
+        &mut self,
+        from: Rank,
+        side: Side,
+        bytes: &[u8],
+        mem: &mut dyn PageMem,
+    ) -> Result<(), Malformed> {
+        let message = Message::parse(bytes, self.ranks)?;
+        self.dispatch(from, side, message, mem)?;
+        self.settle(mem);
+        Ok(())
+    }
+
+    fn dispatch(
+        &mut self,
+        from: Rank,
+        side: Side,
+        message: Message,
+        mem: &mut dyn PageMem,
+    ) -> Result<(), Malformed> {
+        match side {
+            Side::Receive => self.receive_side(from, message, mem),
+            Side::Compute => self.compute_side(message, mem),
+        }
+    }
+
+    /// Handles messages to itself and calls that wait for nothing any more, until all is quiet.
+    fn settle(&mut self, mem: &mut dyn PageMem) {
+        loop {
+            if let Some((side, message)) = self.own.pop_front() {
+                let handled = self.dispatch(self.me, side, message, mem);
+                debug_assert!(handled.is_ok(), "a rank sends itself no malformed messages");
+            } else if let (Waiting::Flushing(call), 0) = (self.waiting, self.unapplied) {
+                self.flushed(call);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn send(&mut self, to: Rank, side: Side, message: Message) {
+        if to == self.me {
+            self.own.push_back((side, message));
+            return;
+        }
+        let bytes = message.emit();
+        self.counters.messages += 1;
+        self.counters.message_bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.actions.push_back(Action::Send { to, side, bytes });
+    }
+
+    fn complete(&mut self, outcome: Result<u64, CallError>) {
+        self.waiting = Waiting::Nothing;
+        self.actions.push_back(Action::Complete(outcome));
+    }
+
+    // --- checkpoints -------------------------------------------------------------------------
+
+    /// Home pages written since this was last called, now protected so that the next write shows.
+    pub fn take_dirty(&mut self, mem: &mut dyn PageMem) -> Vec<PageNo> {
+        self.pages.take_unsaved(self.me, mem)
+    }
+
+    /// What the memory must know to stand at this epoch again.
+    #[must_use]
+    pub fn records(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        w.u64(self.barriers);
+        self.pages.emit(&mut w);
+        w.into_vec()
+    }
+
+    /// The epoch is committed: the rank goes on. `epoch` is what a checkpoint call returns.
+    pub fn checkpointed(&mut self, epoch: u64) {
+        if let Waiting::Snapshot(call) = self.waiting {
+            self.complete(Ok(if call == Call::Checkpoint { epoch } else { 0 }));
+        }
+    }
+
+    /// The memory of a rank as [`Sdsm::records`] described it. Page contents are the node's part;
+    /// they must be in place before this sets the protection.
+    ///
+    /// # Errors
+    /// When the records are damaged.
+    pub fn restore(&mut self, records: &mut Reader<'_>, mem: &mut dyn PageMem) -> Result<(), Malformed> {
+        self.barriers = records.u64("barriers")?;
+        self.pages.parse(records, self.ranks)?;
+        self.pages.protect_restored(self.me, mem);
+        Ok(())
+    }
+}

@@ -1,9 +1,32 @@
 //! The machine of one node: composes link, membership, MCAPI, SDSM and checkpoint.
+//!
+//! [`Node`] routes; what a job does in one view is a `Session`:
+//!
+//! ```text
+//!  view installed, or job started
+//!        │ rank runs: StopRank
+//!        ▼                                        coordinator, when it has all:
+//!    Stopping ──RankStopped──▶ Gathering ─Status─▶   choose the epoch
+//!                                  ◀───Recover(epoch, copies to send)───
+//!                              Recovering: copies here? restore memory, open channels
+//!                                  ──Recovered──▶     all are
+//!                                  ◀───Resume───
+//!                              Running: StartRank; checkpoints; Exited ─▶ all did
+//!                                  ◀───Done──────
+//!                              Over
+//! ```
+//! A death at any point installs a new view, and that begins a new session from the top.
+
+mod machine;
+mod message;
+mod session;
+
+pub use machine::Node;
 
 use crate::event::Event;
 use crate::id::{Generation, Job, LockId, NodeId, PageNo, Rank};
-use crate::mem::{Access, PageMem};
-use crate::time::{Duration, Instant};
+use crate::mem::Access;
+use crate::time::Duration;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -186,7 +209,7 @@ pub enum Output {
     Wake,
     /// The rank's call is done.
     Complete(Result<u64, CallError>),
-    /// Make a rank run: from its beginning, or (`restored`) where [`PageMem::set_context`] said.
+    /// Make a rank run: from its beginning, or (`restored`) where [`crate::mem::PageMem::set_context`] said.
     /// A restored rank comes out of its checkpoint call with `Ok(value)`.
     StartRank {
         /// Which rank.
@@ -219,31 +242,4 @@ pub enum Timer {
     Retransmit,
     /// A proposal for a view got no answer.
     Election,
-}
-
-/// The machine.
-#[derive(Debug)]
-pub struct Node {}
-
-impl Node {
-    /// A node that has heard of nobody yet.
-    #[must_use]
-    pub fn new(_config: Config, _now: Instant) -> Self {
-        Self {}
-    }
-
-    /// Takes one input. Never blocks; bounded work.
-    pub fn handle(&mut self, _now: Instant, _input: Input<'_>, _mem: &mut dyn PageMem) {}
-
-    /// The next output; **drain to `None` before the next `handle`**.
-    #[must_use]
-    pub fn poll(&mut self) -> Option<Output> {
-        None
-    }
-
-    /// When [`Input::Tick`] is due next, and why.
-    #[must_use]
-    pub fn deadline(&self) -> Option<(Instant, Timer)> {
-        None
-    }
 }

@@ -1,0 +1,57 @@
+//! Randomness by name: a draw is a hash of what it is for, so draws do not depend on each other.
+
+/// What a draw decides. The numbers are part of the seed's meaning: do not reorder.
+#[derive(Clone, Copy, Debug)]
+#[repr(u64)]
+pub(crate) enum Draw {
+    Loss = 1,
+    Transition = 2,
+    Corrupt = 3,
+    CorruptBit = 4,
+    Duplicate = 5,
+    Jitter = 6,
+    Reorder = 7,
+}
+
+/// All draws of one direction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rng {
+    key: u64,
+}
+
+/// The finalizer of splitmix64: a bijection that spreads every bit.
+const fn mix(mut x: u64) -> u64 {
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+impl Rng {
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self { key: mix(seed.wrapping_add(GOLDEN)) }
+    }
+
+    /// 64 bits for packet (or copy) `index`.
+    pub(crate) const fn bits(self, draw: Draw, index: u64) -> u64 {
+        let purpose = mix(self.key ^ (draw as u64).wrapping_mul(GOLDEN));
+        mix(purpose.wrapping_add(mix(index.wrapping_add(GOLDEN))))
+    }
+
+    /// Evenly in `0.0 .. 1.0`.
+    #[expect(clippy::cast_precision_loss, reason = "53 bits fit an f64")]
+    pub(crate) const fn unit(self, draw: Draw, index: u64) -> f64 {
+        (self.bits(draw, index) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// True with probability `p`: never for 0, always for 1.
+    pub(crate) fn chance(self, draw: Draw, index: u64, p: f64) -> bool {
+        self.unit(draw, index) < p
+    }
+
+    /// Evenly in `0 ..= bound`, as even as a multiplication makes it.
+    pub(crate) const fn up_to(self, draw: Draw, index: u64, bound: u64) -> u64 {
+        ((self.bits(draw, index) as u128 * (bound as u128 + 1)) >> 64) as u64
+    }
+}

@@ -1,0 +1,123 @@
+//! What a node is made of: a QEMU, a process, or a part of a simulated world.
+
+pub(crate) mod loopback;
+pub(crate) mod qemu;
+pub(crate) mod sim;
+pub(crate) mod spawn;
+
+use crate::plan::{Backend, NodePlan};
+use anyhow::{Context as _, Result};
+use spawn::{OnExit, Process, Program, Spawner};
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::{Path, PathBuf};
+
+/// What all nodes of a cluster share.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) backend: Backend,
+    pub(crate) spawner: Spawner,
+    pub(crate) run_dir: PathBuf,
+    /// The program that runs in the nodes.
+    pub(crate) node_program: PathBuf,
+    /// Kernel, initramfs and machine, for the QEMU backend.
+    pub(crate) machine: Option<qemu::Machine>,
+}
+
+/// A node that was just started.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) process: Process,
+    /// The harness's end of its control port.
+    pub(crate) control: UnixStream,
+    /// The harness's end of its NIC: a datagram is a frame.
+    pub(crate) net: Option<UnixDatagram>,
+    /// Keeps QEMU's monitor open; a QEMU that loses it complains.
+    pub(crate) _monitor: Option<UnixStream>,
+}
+
+impl Site {
+    /// Where a node's console goes.
+    pub(crate) fn console(&self, node: &str) -> PathBuf {
+        console(&self.run_dir, node)
+    }
+
+    /// Starts a node.
+    pub(crate) async fn start(&self, node: &NodePlan, on_exit: OnExit) -> Result<Started> {
+        match &self.machine {
+            Some(machine) => self.start_guest(machine, node, on_exit).await,
+            None => self.start_process(node, on_exit).await,
+        }
+    }
+
+    async fn start_process(&self, node: &NodePlan, on_exit: OnExit) -> Result<Started> {
+        let (control, theirs) = UnixStream::pair().context("cannot make a socket pair")?;
+        let theirs = OwnedFd::from(theirs);
+        let program = Program {
+            words: vec![self.node_program.clone().into(), "process".into()],
+            stdin: Some(theirs.try_clone().context("cannot share a socket")?),
+            stdout: Some(theirs),
+            log: log(&self.console(&node.name))?,
+            fds: Vec::new(),
+        };
+        let process = self.spawner.start(program, on_exit).await?;
+        Ok(Started { process, control, net: None, _monitor: None })
+    }
+
+    async fn start_guest(
+        &self,
+        machine: &qemu::Machine,
+        node: &NodePlan,
+        on_exit: OnExit,
+    ) -> Result<Started> {
+        let (control, their_control) = UnixStream::pair().context("cannot make a socket pair")?;
+        let (monitor, their_monitor) = UnixStream::pair().context("cannot make a socket pair")?;
+        let (net, their_net) = UnixDatagram::pair().context("cannot make a socket pair")?;
+        let console = self.console(&node.name);
+        log(&console)?;
+        let program = Program {
+            words: machine.command(node, &console)?,
+            stdin: None,
+            stdout: None,
+            log: log(&self.run_dir.join(format!("qemu-{}.log", node.name)))?,
+            fds: vec![
+                (their_net.into(), qemu::NET_FD),
+                (their_control.into(), qemu::CONTROL_FD),
+                (their_monitor.into(), qemu::QMP_FD),
+            ],
+        };
+        let process = self.spawner.start(program, on_exit).await?;
+        Ok(Started { process, control, net: Some(net), _monitor: Some(monitor) })
+    }
+
+    /// The last lines that a node left behind: its console, and what its QEMU said.
+    pub(crate) fn last_words(&self, node: &str) -> Vec<String> {
+        let mut lines = tail(&self.console(node), 12);
+        lines.extend(tail(&self.run_dir.join(format!("qemu-{node}.log")), 4));
+        lines
+    }
+}
+
+/// Where a node's console goes.
+pub(crate) fn console(run_dir: &Path, node: &str) -> PathBuf {
+    run_dir.join(format!("console-{node}.log"))
+}
+
+/// Opens a log file to append to.
+pub(crate) fn log(path: &Path) -> Result<File> {
+    File::options()
+        .create(true)
+        .append(true)
+        .open(path)
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The last lines of a file, without control characters; none if it cannot be read.
+pub(crate) fn tail(path: &Path, lines: usize) -> Vec<String> {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let clean = |line: &str| line.chars().filter(|c| !c.is_control()).collect::<String>();
+    let all: Vec<String> = text.lines().map(clean).filter(|l| !l.trim().is_empty()).collect();
+    all[all.len().saturating_sub(lines)..].to_vec()
+}

@@ -1,0 +1,122 @@
+//! Starting processes that cannot outlive the daemon.
+//!
+//! `setpriv --pdeathsig KILL` has the kernel kill a child when the *thread* that started it ends.
+//! All children are therefore started by one thread that lives as long as the daemon.
+
+use anyhow::{Context as _, Result};
+use command_fds::{CommandFdExt as _, FdMapping};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+/// A process to start.
+#[derive(Debug)]
+pub(crate) struct Program {
+    /// Program and arguments.
+    pub(crate) words: Vec<OsString>,
+    pub(crate) stdin: Option<OwnedFd>,
+    pub(crate) stdout: Option<OwnedFd>,
+    /// Takes standard error, and standard output where that is not given.
+    pub(crate) log: File,
+    /// Descriptors that it inherits, with the numbers that they have there.
+    pub(crate) fds: Vec<(OwnedFd, i32)>,
+}
+
+/// A running process; killing it twice, or after its end, does no harm.
+#[derive(Clone, Debug)]
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    child: Arc<Mutex<Child>>,
+}
+
+impl Process {
+    /// Kills it at once, wherever it is.
+    pub(crate) fn kill(&self) {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        // It may have ended by itself; then there is nothing to kill.
+        let _ = child.kill();
+    }
+}
+
+/// Called once, when the process has ended, with how it ended.
+pub(crate) type OnExit = Box<dyn FnOnce(String) + Send>;
+
+type Order = (Program, OnExit, tokio::sync::oneshot::Sender<Result<Process>>);
+
+/// The thread that starts all processes.
+#[derive(Clone, Debug)]
+pub(crate) struct Spawner {
+    orders: Sender<Order>,
+}
+
+impl Spawner {
+    /// Starts the thread.
+    pub(crate) fn new() -> Result<Self> {
+        let (orders, inbox) = mpsc::channel::<Order>();
+        thread::Builder::new()
+            .name("spawner".to_owned())
+            .spawn(move || {
+                while let Ok((program, on_exit, answer)) = inbox.recv() {
+                    // Nobody waits for the answer only when the daemon is ending.
+                    let _ = answer.send(start(program, on_exit));
+                }
+            })
+            .context("cannot start a thread")?;
+        Ok(Self { orders })
+    }
+
+    /// Starts a process.
+    pub(crate) async fn start(&self, program: Program, on_exit: OnExit) -> Result<Process> {
+        let (answer, started) = tokio::sync::oneshot::channel();
+        self.orders.send((program, on_exit, answer)).ok().context("the spawner is gone")?;
+        started.await.context("the spawner is gone")?
+    }
+}
+
+fn start(program: Program, on_exit: OnExit) -> Result<Process> {
+    let name = program.words.first().cloned().unwrap_or_default();
+    let log = program.log;
+    let stdout = match program.stdout {
+        Some(fd) => Stdio::from(fd),
+        None => Stdio::from(log.try_clone().context("cannot share a log file")?),
+    };
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--pdeathsig", "KILL", "--"])
+        .args(program.words)
+        .stdin(program.stdin.map_or_else(Stdio::null, Stdio::from))
+        .stdout(stdout)
+        .stderr(Stdio::from(log));
+    let fds = program.fds.into_iter().map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd });
+    command.fd_mappings(fds.collect()).context("one descriptor is passed on twice")?;
+    let child = command.spawn().with_context(|| {
+        format!("cannot start setpriv (package util-linux) for {}", name.display())
+    })?;
+    let pid = child.id();
+    let child = Arc::new(Mutex::new(child));
+    let process = Process { pid, child: child.clone() };
+    thread::Builder::new()
+        .name(format!("wait-{pid}"))
+        .spawn(move || on_exit(wait(pid, &child)))
+        .context("cannot start a thread")?;
+    Ok(process)
+}
+
+/// Waits without reaping first, so that the number stays taken while somebody may want to kill it.
+fn wait(pid: u32, child: &Mutex<Child>) -> String {
+    let id = Id::Pid(Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX)));
+    while let Err(nix::errno::Errno::EINTR) | Ok(WaitStatus::StillAlive) =
+        waitid(id, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)
+    {}
+    let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
+    match child.wait() {
+        Ok(status) => status.to_string(),
+        Err(e) => format!("it cannot be waited for: {e}"),
+    }
+}

@@ -1,0 +1,351 @@
+//! The brain of the daemon: events in, actions out. It does no I/O, reads no clock and waits for
+//! nothing, so that every story of a cluster can be told in a unit test.
+
+mod boot;
+mod run;
+mod state;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+use crate::plan::{Backend, Plan, Workload, role_name};
+use crate::proto::{EXIT_OK, EXIT_TESTBED, EXIT_USAGE, NodeStatus, Request, Response, Status};
+use crate::result::RunResult;
+use images_control::sim::SimPlan;
+use images_control::{FromNode, ToNode};
+use run::Run;
+use state::{Life, NodeState};
+use std::time::Duration;
+
+/// A connected verb.
+pub(crate) type ClientId = u64;
+/// The client that started the daemon.
+pub(crate) const OWNER: ClientId = 0;
+
+/// Something happened.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    /// Bring the cluster up. `detach`: it outlives its owner once it is up.
+    Begin { detach: bool },
+    /// A node's process was started.
+    Spawned { node: usize, pid: u32 },
+    /// A node's process could not be started.
+    NotSpawned { node: usize, reason: String },
+    /// A node spoke.
+    Node { node: usize, message: FromNode },
+    /// A node said something that is no message.
+    Garbled { node: usize, reason: String },
+    /// A node's process ended.
+    Exited { node: usize, status: String },
+    /// The simulated world killed a node, as its plan said.
+    SimKilled { node: usize },
+    /// The simulated world ended. `Err`: not as it should.
+    SimEnded(Result<(), String>),
+    /// The sequential program is through: the SHA-256 of its result.
+    Reference(Result<String, String>),
+    /// A verb asks.
+    Client { client: ClientId, request: Request },
+    /// A verb's connection closed.
+    ClientGone { client: ClientId },
+    /// A deadline may be due.
+    Tick,
+    /// The daemon was told to end by a signal.
+    Signal,
+}
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Action {
+    /// Start a node's process.
+    Spawn { node: usize },
+    /// Tell a node something.
+    Send { node: usize, message: ToNode },
+    /// Kill a node's process at once.
+    Kill { node: usize },
+    /// Run the sequential program.
+    Reference(Workload),
+    /// Start the simulated world.
+    Sim(Box<SimPlan>),
+    /// Answer a verb; the shell adds ports, pids and console lines.
+    Reply { client: ClientId, response: Response },
+    /// Write the result of a run.
+    Keep(Box<RunResult>),
+    /// Kill everything and end the daemon; then close all connections.
+    Stop,
+}
+
+/// What the cluster is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Booting,
+    Up,
+    Running,
+    Stopping,
+}
+
+/// A guest must speak within this time, and a cluster must be ready within it after that.
+const BOOT_TIMEOUT: Duration = Duration::from_secs(20);
+/// A run in which no node says anything for so long hangs.
+const QUIET_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The state of a cluster.
+#[derive(Debug)]
+pub(crate) struct Dispatcher {
+    plan: Plan,
+    /// One line: what the nodes run on.
+    machine: String,
+    nodes: Vec<NodeState>,
+    phase: Phase,
+    detach: bool,
+    /// SHA-256 of the first node's image; all others must have it too.
+    image: Option<String>,
+    /// Newest view heard of, and which node hosts each rank in it.
+    view: u64,
+    hosts: Vec<usize>,
+    /// The sequential program's answer, once known.
+    reference: Option<String>,
+    jobs: u32,
+    run: Option<Run>,
+    deadline: Option<Duration>,
+    actions: Vec<Action>,
+}
+
+impl Dispatcher {
+    /// A cluster of which nothing runs yet. `machine`: a line on accelerator and time factor.
+    pub(crate) fn new(plan: Plan, machine: String) -> Self {
+        let nodes = plan.nodes.iter().map(|_| NodeState::default()).collect();
+        let hosts = plan.first_hosts();
+        Self {
+            plan,
+            machine,
+            nodes,
+            phase: Phase::Booting,
+            detach: false,
+            image: None,
+            view: 0,
+            hosts,
+            reference: None,
+            jobs: 0,
+            run: None,
+            deadline: None,
+            actions: Vec::new(),
+        }
+    }
+
+    /// Takes one event; says what to do now, in this order.
+    pub(crate) fn handle(&mut self, now: Duration, event: Event) -> Vec<Action> {
+        if self.phase != Phase::Stopping {
+            self.dispatch(now, event);
+        } else if let Event::Client { client, .. } = event {
+            self.reply(client, Response::failed(EXIT_TESTBED, "the cluster is going down"));
+        }
+        std::mem::take(&mut self.actions)
+    }
+
+    /// When [`Event::Tick`] is due next.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        let fault = self.run.as_ref().and_then(|r| r.next_fault_time());
+        match (self.deadline, fault) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    fn dispatch(&mut self, now: Duration, event: Event) {
+        match event {
+            Event::Begin { detach } => self.begin(now, detach),
+            Event::Spawned { node, pid } => {
+                self.nodes[node].pid = Some(pid);
+                self.nodes[node].spawned = now;
+            }
+            Event::NotSpawned { node, reason } => self.fail_node(node, &reason),
+            Event::Node { node, message } => self.heard(now, node, message),
+            Event::Garbled { node, reason } => self.fail_node(node, &reason),
+            Event::Exited { node, status } => self.exited(node, &status),
+            Event::SimKilled { node } => self.sim_killed(now, node),
+            Event::SimEnded(result) => self.sim_ended(now, result),
+            Event::Reference(result) => self.reference_known(now, result),
+            Event::Client { client, request } => self.request(now, client, request),
+            Event::ClientGone { client } => self.client_gone(client),
+            Event::Tick => self.tick(now),
+            Event::Signal => self.stop(EXIT_TESTBED, "stopped by a signal", None),
+        }
+    }
+
+    fn heard(&mut self, now: Duration, node: usize, message: FromNode) {
+        if self.nodes[node].life == Life::Dead && self.plan.backend != Backend::Sim {
+            // Its last lines may still be in the pipe; a dead node decides nothing any more.
+            return;
+        }
+        match message {
+            FromNode::Hello { version, image, .. } => self.hello(now, node, version, image),
+            FromNode::Event { event, .. } => self.node_event(now, node, &event),
+            FromNode::Report { job, rank, sha256, .. } => self.report(now, job, rank, sha256),
+            FromNode::Print { rank, text } => {
+                let name = &self.plan.nodes[node].name;
+                self.note(format!("{name}, rank {rank}: {text}"));
+            }
+            FromNode::Held { at } => self.held(now, node, &at),
+            FromNode::Failed { reason } => self.fail_node(node, &reason),
+            FromNode::Panic { message } => self.fail_node(node, &format!("panicked: {message}")),
+        }
+    }
+
+    fn request(&mut self, now: Duration, client: ClientId, request: Request) {
+        match request {
+            Request::Run => self.run_requested(now, client),
+            Request::Status => {
+                let status = self.status();
+                self.reply(client, Response::Status { status });
+            }
+            Request::Kill { node } => match self.plan.node(&node) {
+                None => {
+                    let names: Vec<_> = self.plan.nodes.iter().map(|n| n.name.as_str()).collect();
+                    let reason = format!("no node {node}: there are {}", names.join(", "));
+                    self.reply(client, Response::failed(EXIT_USAGE, reason));
+                }
+                Some(_) if self.plan.backend == Backend::Sim => {
+                    let reason = "nodes of the sim backend live only in a run: \
+                                  write the kill as a fault in the topology";
+                    self.reply(client, Response::failed(EXIT_USAGE, reason));
+                }
+                Some(n) if self.nodes[n].life == Life::Dead => {
+                    self.reply(client, Response::Done { text: format!("{node} is dead already") });
+                }
+                Some(_) if self.phase == Phase::Booting => {
+                    let reason = "the cluster is not up yet";
+                    self.reply(client, Response::failed(EXIT_USAGE, reason));
+                }
+                Some(n) => {
+                    self.kill(now, n);
+                    self.reply(client, Response::Done { text: format!("{node} is killed") });
+                }
+            },
+            Request::Down => {
+                let text = format!("cluster {} is down", self.plan.name);
+                self.reply(client, Response::Done { text });
+                self.stop(EXIT_OK, "the cluster was taken down", Some(client));
+            }
+        }
+    }
+
+    fn client_gone(&mut self, client: ClientId) {
+        if client == OWNER && (!self.detach || self.phase == Phase::Booting) {
+            self.stop(EXIT_TESTBED, "the verb that started the cluster ended", None);
+        } else if let Some(run) = &mut self.run {
+            run.watchers.retain(|&c| c != client);
+        }
+    }
+
+    fn tick(&mut self, now: Duration) {
+        self.fire_timed_faults(now);
+        if self.deadline.is_some_and(|d| now >= d) {
+            self.deadline = None;
+            match self.phase {
+                Phase::Booting => self.boot_timed_out(),
+                Phase::Running => self.hangs(now),
+                Phase::Up | Phase::Stopping => {}
+            }
+        }
+    }
+
+    fn exited(&mut self, node: usize, status: &str) {
+        let state = &mut self.nodes[node];
+        state.pid = None;
+        if state.fenced {
+            state.life = Life::Dead;
+        }
+        if state.life != Life::Dead {
+            let reason = format!("ended by itself ({status})");
+            self.fail_node(node, &reason);
+        }
+    }
+
+    /// A node did what no node may do: the testbed cannot go on.
+    fn fail_node(&mut self, node: usize, reason: &str) {
+        let name = self.plan.nodes[node].name.clone();
+        let response = Response::Failed {
+            exit: EXIT_TESTBED,
+            reason: format!("node {name} {reason}"),
+            node: Some(name),
+            console: Vec::new(),
+        };
+        self.nodes[node].life = Life::Dead;
+        self.end_with(&response, None);
+    }
+
+    fn stop(&mut self, exit: u8, reason: &str, except: Option<ClientId>) {
+        self.end_with(&Response::failed(exit, reason), except);
+    }
+
+    fn end_with(&mut self, response: &Response, except: Option<ClientId>) {
+        for client in self.watchers() {
+            if Some(client) != except {
+                self.reply(client, response.clone());
+            }
+        }
+        self.run = None;
+        self.deadline = None;
+        self.phase = Phase::Stopping;
+        self.actions.push(Action::Stop);
+    }
+
+    /// Who waits for what goes on now.
+    fn watchers(&self) -> Vec<ClientId> {
+        match (&self.phase, &self.run) {
+            (Phase::Booting, _) => vec![OWNER],
+            (_, Some(run)) => run.watchers.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn reply(&mut self, client: ClientId, response: Response) {
+        self.actions.push(Action::Reply { client, response });
+    }
+
+    fn note(&mut self, text: String) {
+        for client in self.watchers() {
+            self.reply(client, Response::Note { text: text.clone() });
+        }
+    }
+
+    fn progress(&mut self, done: usize, of: usize, text: &str) {
+        let [done, of] = [done, of].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+        for client in self.watchers() {
+            self.reply(client, Response::Progress { done, of, text: text.to_owned() });
+        }
+    }
+
+    fn status(&self) -> Status {
+        let phase = match self.phase {
+            Phase::Booting => "booting",
+            Phase::Up => "up",
+            Phase::Running => "running",
+            Phase::Stopping => "stopping",
+        };
+        let nodes = self.nodes.iter().zip(&self.plan.nodes).enumerate().map(|(i, (state, plan))| {
+            let hosted = self.hosts.iter().enumerate().filter(|(_, h)| **h == i);
+            NodeStatus {
+                name: plan.name.clone(),
+                role: role_name(plan.role).to_owned(),
+                state: state.words().to_owned(),
+                boot_us: state.boot.map(micros),
+                ranks: hosted.map(|(r, _)| crate::plan::number(r)).collect(),
+                pid: state.pid,
+            }
+        });
+        Status {
+            cluster: self.plan.name.clone(),
+            backend: self.plan.backend.name().to_owned(),
+            phase: phase.to_owned(),
+            run_dir: String::new(),
+            nodes: nodes.collect(),
+            ports: Vec::new(),
+        }
+    }
+}
+
+/// A time in microseconds.
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,117 @@
+//! From nothing to a cluster whose nodes are all linked.
+
+use super::{Action, BOOT_TIMEOUT, Dispatcher, Life, OWNER, Phase};
+use crate::plan::Backend;
+use crate::proto::Response;
+use images_control::{ToNode, VERSION};
+use std::time::Duration;
+
+impl Dispatcher {
+    pub(super) fn begin(&mut self, now: Duration, detach: bool) {
+        self.detach = detach;
+        let text = self.machine.clone();
+        self.note(text);
+        if self.plan.backend == Backend::Sim {
+            self.note("the nodes of a simulated cluster are made anew for each run".to_owned());
+            self.up();
+            return;
+        }
+        for node in 0..self.nodes.len() {
+            self.nodes[node].spawned = now;
+            self.actions.push(Action::Spawn { node });
+        }
+        self.deadline = Some(now + self.boot_timeout());
+        self.progress(0, self.nodes.len(), "started");
+    }
+
+    /// All nodes share the cores of one machine, so a big cluster may take longer.
+    fn boot_timeout(&self) -> Duration {
+        let nodes = u32::try_from(self.nodes.len()).unwrap_or(1);
+        self.plan.scaled(BOOT_TIMEOUT) + self.plan.scaled(Duration::from_secs(2)) * nodes
+    }
+
+    pub(super) fn hello(&mut self, now: Duration, node: usize, version: u32, image: String) {
+        if version != VERSION {
+            let reason = format!(
+                "speaks control protocol {version}, this harness {VERSION}: \
+                 build the node program and the harness from one tree"
+            );
+            return self.fail_node(node, &reason);
+        }
+        match &self.image {
+            None => self.image = Some(image),
+            Some(first) if *first == image => {}
+            Some(first) => {
+                let reason = format!(
+                    "runs image {}, another node runs {}: addresses would not mean the same; \
+                     take the cluster down and up again",
+                    short(&image),
+                    short(first)
+                );
+                return self.fail_node(node, &reason);
+            }
+        }
+        if self.nodes[node].life != Life::Booting {
+            return self.fail_node(node, "started twice");
+        }
+        let boot = now.saturating_sub(self.nodes[node].spawned);
+        self.nodes[node].boot = Some(boot);
+        self.nodes[node].life = Life::Joining;
+        if self.plan.backend != Backend::Sim {
+            let message = ToNode::Configure(self.plan.configure(node));
+            self.actions.push(Action::Send { node, message });
+            let text = format!("{} runs after {:.1} s", self.name(node), boot.as_secs_f64());
+            self.progress(self.ready(), self.nodes.len(), &text);
+        }
+    }
+
+    pub(super) fn node_ready(&mut self, now: Duration, node: usize) {
+        self.nodes[node].life = Life::Ready;
+        let ready = self.ready();
+        if self.plan.backend == Backend::Sim {
+            if ready == self.nodes.len() {
+                self.sim_ready(now);
+            }
+        } else if self.phase == Phase::Booting {
+            let text = format!("{} is ready", self.name(node));
+            self.progress(ready, self.nodes.len(), &text);
+            if ready == self.nodes.len() {
+                self.up();
+            }
+        }
+    }
+
+    pub(super) fn boot_timed_out(&mut self) {
+        let allowed = self.boot_timeout().as_secs();
+        let silent = self.nodes.iter().position(|n| n.life == Life::Booting);
+        let stuck = self.nodes.iter().position(|n| n.life == Life::Joining);
+        match (silent, stuck) {
+            (Some(n), _) => {
+                self.fail_node(n, &format!("did not boot: it said nothing in {allowed} s"));
+            }
+            (None, Some(n)) => {
+                self.fail_node(n, &format!("found not all of its peers in {allowed} s"));
+            }
+            (None, None) => {}
+        }
+    }
+
+    fn up(&mut self) {
+        self.deadline = None;
+        self.phase = Phase::Up;
+        let status = self.status();
+        self.reply(OWNER, Response::Up { status });
+    }
+
+    fn ready(&self) -> usize {
+        self.nodes.iter().filter(|n| n.life == Life::Ready).count()
+    }
+
+    pub(super) fn name(&self, node: usize) -> &str {
+        &self.plan.nodes[node].name
+    }
+}
+
+fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
+}

@@ -1,0 +1,463 @@
+//! One run: from the command until the job is done, lost, or hangs.
+
+use super::{Action, ClientId, Dispatcher, Life, Phase, QUIET_TIMEOUT, micros};
+use crate::plan::{Backend, Fault, Wanted, number};
+use crate::proto::{EXIT_TESTBED, EXIT_USAGE, Response};
+use crate::result::{Checkpoint, Death};
+use images_control::sim::{SimKill, SimPlan, Trigger};
+use images_control::{Run as RunCommand, ToNode, kind_of};
+use runtime_core::event::Event as NodeEvent;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// How a run ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Every node that hosts a rank says so.
+    Done,
+    /// A node says that the job cannot go on.
+    Lost(String),
+    /// Nothing happens any more, or nobody is left: what was the state.
+    Stuck(String),
+}
+
+/// A fault that waits for its moment.
+#[derive(Debug)]
+struct Armed {
+    fault: Fault,
+    /// Matching events seen.
+    seen: u32,
+    fired: bool,
+}
+
+/// A run under way.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) job: u32,
+    pub(super) watchers: Vec<ClientId>,
+    /// When the nodes were told to run.
+    pub(super) started: Option<Duration>,
+    faults: Vec<Armed>,
+    /// Result of each rank; the last one handed in counts.
+    pub(super) reports: BTreeMap<u16, String>,
+    /// Nodes that said the job is done.
+    done: BTreeSet<usize>,
+    /// Epochs taken; those not committed are dropped by a recovery.
+    epochs: BTreeMap<u64, Taken>,
+    /// The view of the newest recovery.
+    recovery: u64,
+    pub(super) deaths: Vec<Dead>,
+}
+
+/// An epoch, over all nodes.
+#[derive(Debug, Default)]
+struct Taken {
+    sums: Checkpoint,
+    committed: bool,
+}
+
+/// A death, and the view in which the node died.
+#[derive(Debug)]
+pub(super) struct Dead {
+    view: u64,
+    at: Duration,
+    pub(super) death: Death,
+}
+
+impl Run {
+    fn new(job: u32, client: ClientId, faults: &[Fault]) -> Self {
+        let arm = |f: &Fault| Armed { fault: f.clone(), seen: 0, fired: false };
+        Self {
+            job,
+            watchers: vec![client],
+            started: None,
+            faults: faults.iter().map(arm).collect(),
+            reports: BTreeMap::new(),
+            done: BTreeSet::new(),
+            epochs: BTreeMap::new(),
+            recovery: 0,
+            deaths: Vec::new(),
+        }
+    }
+
+    /// When the next fault with a time is due.
+    pub(super) fn next_fault_time(&self) -> Option<Duration> {
+        let started = self.started?;
+        let time = |a: &Armed| match a.fault.at {
+            Trigger::Time { us } if !a.fired => Some(started + Duration::from_micros(us)),
+            _ => None,
+        };
+        self.faults.iter().filter_map(time).min()
+    }
+
+    /// The faults, and whether they happened.
+    pub(super) fn faults(&self) -> impl Iterator<Item = (&Fault, bool)> {
+        self.faults.iter().map(|a| (&a.fault, a.fired))
+    }
+
+    /// Committed epochs, in order.
+    pub(super) fn checkpoints(&self) -> impl Iterator<Item = &Checkpoint> {
+        self.epochs.values().filter(|t| t.committed).map(|t| &t.sums)
+    }
+
+    /// Notes what an event says about deaths and checkpoints. Returns a line where it is news.
+    fn note(&mut self, now: Duration, view: u64, names: &[String], node: usize, event: &NodeEvent) -> Option<String> {
+        let name = &names[node];
+        match event {
+            NodeEvent::Suspected { peer, .. } => {
+                let peer = names.get(peer.index())?;
+                let dead = self.deaths.iter_mut().rev().find(|d| d.death.node == *peer)?;
+                let first = dead.death.detected_us.is_none();
+                dead.death.detected_us.get_or_insert(micros(now.saturating_sub(dead.at)));
+                first.then(|| format!("{name} suspects {peer}"))
+            }
+            NodeEvent::RolledBack { rank, epoch, taken_over } => {
+                self.done.remove(&node);
+                let dead = self.deaths.iter_mut().rev().find(|d| d.death.rank == Some(rank.0));
+                let dead = dead.filter(|_| *taken_over)?;
+                dead.death.takeover_us.get_or_insert(micros(now.saturating_sub(dead.at)));
+                dead.death.by.get_or_insert(name.clone());
+                dead.death.epoch.get_or_insert(epoch.0);
+                Some(format!("{name} has taken over {rank} at {epoch}"))
+            }
+            NodeEvent::Resumed { view, epoch, .. } => {
+                let mut news = None;
+                let waits = |d: &&mut Dead| d.view < view.0 && d.death.resumed_us.is_none();
+                for dead in self.deaths.iter_mut().filter(waits) {
+                    dead.death.resumed_us = Some(micros(now.saturating_sub(dead.at)));
+                    news = Some(format!("all ranks run again from {epoch}"));
+                }
+                news
+            }
+            NodeEvent::Recovering { .. } if view > self.recovery => {
+                self.recovery = view;
+                self.epochs.retain(|_, t| t.committed);
+                None
+            }
+            NodeEvent::CheckpointStaged { epoch, dirty_bytes, sent_bytes, .. } => {
+                let sums = &mut self.epochs.entry(epoch.0).or_default().sums;
+                sums.epoch = epoch.0;
+                sums.dirty_bytes += dirty_bytes;
+                sums.sent_bytes += sent_bytes;
+                None
+            }
+            NodeEvent::CheckpointCommitted { epoch, blocked_us } => {
+                let taken = self.epochs.entry(epoch.0).or_default();
+                taken.sums.epoch = epoch.0;
+                taken.sums.blocked_us = taken.sums.blocked_us.max(*blocked_us);
+                let first = !std::mem::replace(&mut taken.committed, true);
+                let [dirty, sent] =
+                    [taken.sums.dirty_bytes, taken.sums.sent_bytes].map(|b| b / 1024);
+                first.then(|| format!("{epoch} is committed: {dirty} KiB changed, {sent} KiB sent"))
+            }
+            NodeEvent::JobDone { job, .. } if job.0 == self.job => {
+                self.done.insert(node);
+                None
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Dispatcher {
+    pub(super) fn run_requested(&mut self, now: Duration, client: ClientId) {
+        let refusal = match (self.phase, &self.plan.workload) {
+            (Phase::Booting, _) => Some("the cluster is not up yet".to_owned()),
+            (Phase::Running, _) => {
+                Some(format!("job {} is still running on this cluster", self.jobs))
+            }
+            (_, None) => Some("the topology has no `run:`, so there is nothing to run".to_owned()),
+            _ => self.dead_but_needed(),
+        };
+        if let Some(reason) = refusal {
+            return self.reply(client, Response::failed(EXIT_USAGE, reason));
+        }
+        self.jobs += 1;
+        self.phase = Phase::Running;
+        self.run = Some(Run::new(self.jobs, client, &self.plan.faults));
+        let workload = self.plan.workload.clone().filter(|_| self.reference.is_none());
+        match workload {
+            Some(workload) if self.plan.expect.iter().any(|e| e.what == Wanted::Reference) => {
+                let text = format!("the sequential {} runs for the reference", workload.name);
+                self.progress(0, 0, &text);
+                self.actions.push(Action::Reference(workload));
+            }
+            _ => self.start(now),
+        }
+    }
+
+    /// A fault cannot kill a node that is dead.
+    fn dead_but_needed(&self) -> Option<String> {
+        if self.plan.backend == Backend::Sim {
+            return None;
+        }
+        let dead = self.plan.faults.iter().find(|f| self.nodes[f.kill].life == Life::Dead)?;
+        let name = self.name(dead.kill);
+        Some(format!("{name} is dead, but a fault is to kill it: take the cluster down and up again"))
+    }
+
+    pub(super) fn reference_known(&mut self, now: Duration, result: Result<String, String>) {
+        match result {
+            Ok(sha256) => {
+                self.reference = Some(sha256);
+                if self.run.is_some() {
+                    self.start(now);
+                }
+            }
+            Err(reason) => {
+                let reason = format!("the sequential program does not run: {reason}");
+                for client in self.watchers() {
+                    self.reply(client, Response::failed(EXIT_USAGE, reason.clone()));
+                }
+                self.run = None;
+                self.phase = Phase::Up;
+            }
+        }
+    }
+
+    fn command(&self) -> Option<RunCommand> {
+        let workload = self.plan.workload.as_ref()?;
+        let (name, args) = (workload.name.clone(), workload.args.clone());
+        Some(RunCommand { job: self.jobs, workload: name, args })
+    }
+
+    fn start(&mut self, now: Duration) {
+        let Some(command) = self.command() else { return };
+        if self.plan.backend == Backend::Sim {
+            self.start_sim(command);
+            return;
+        }
+        if let Some(run) = &mut self.run {
+            run.started = Some(now);
+        }
+        for node in 0..self.nodes.len() {
+            if self.nodes[node].life != Life::Dead {
+                let message = ToNode::Run(command.clone());
+                self.actions.push(Action::Send { node, message });
+            }
+        }
+        self.heard_something(now);
+        self.progress(0, 0, &format!("job {} runs", command.job));
+        self.fire_timed_faults(now);
+    }
+
+    fn start_sim(&mut self, run: RunCommand) {
+        for state in &mut self.nodes {
+            *state = super::NodeState::default();
+        }
+        self.image = None;
+        self.view = 0;
+        self.hosts = self.plan.first_hosts();
+        let kill = |f: &Fault| SimKill { node: number(f.kill), at: f.at.clone() };
+        let plan = SimPlan {
+            seed: self.plan.seed,
+            // Nothing can happen between a simulated trigger and its kill: no holds.
+            nodes: (0..self.nodes.len())
+                .map(|n| images_control::Configure { holds: Vec::new(), ..self.plan.configure(n) })
+                .collect(),
+            links: self.plan.nodes.iter().map(|n| n.link).collect(),
+            kills: self.plan.faults.iter().map(kill).collect(),
+            run,
+        };
+        self.actions.push(Action::Sim(Box::new(plan)));
+    }
+
+    pub(super) fn sim_ready(&mut self, now: Duration) {
+        if let Some(run) = self.run.as_mut().filter(|r| r.started.is_none()) {
+            run.started = Some(now);
+            let text = format!("job {} runs", run.job);
+            self.progress(0, 0, &text);
+        }
+    }
+
+    pub(super) fn sim_ended(&mut self, now: Duration, result: Result<(), String>) {
+        if self.run.is_none() {
+            return;
+        }
+        match result {
+            Ok(()) => self.finish(now, End::Stuck("the simulation ended before the job".into())),
+            Err(reason) => {
+                for client in self.watchers() {
+                    let reason = format!("the simulation failed: {reason}");
+                    self.reply(client, Response::failed(EXIT_TESTBED, reason));
+                }
+                self.run = None;
+                self.phase = Phase::Up;
+            }
+        }
+    }
+
+    pub(super) fn sim_killed(&mut self, now: Duration, node: usize) {
+        if let Some(run) = &mut self.run {
+            let waits = |a: &&mut Armed| a.fault.kill == node && !a.fired;
+            if let Some(armed) = run.faults.iter_mut().find(waits) {
+                armed.fired = true;
+            }
+        }
+        self.died(now, node);
+    }
+
+    /// Kills a node on purpose.
+    pub(super) fn kill(&mut self, now: Duration, node: usize) {
+        self.actions.push(Action::Kill { node });
+        self.died(now, node);
+    }
+
+    fn died(&mut self, now: Duration, node: usize) {
+        self.nodes[node].life = Life::Dead;
+        let name = self.name(node).to_owned();
+        let rank = self.hosts.iter().position(|&h| h == node).map(number);
+        let view = self.view;
+        if let Some(run) = &mut self.run {
+            let at_us = micros(now.saturating_sub(run.started.unwrap_or(now)));
+            let death = Death { node: name.clone(), at_us, rank, ..Death::default() };
+            run.deaths.push(Dead { view, at: now, death });
+        }
+        self.progress(0, 0, &format!("{name} is killed"));
+        self.check_end(now);
+    }
+
+    pub(super) fn held(&mut self, now: Duration, node: usize, at: &str) {
+        let matches = |a: &Armed| {
+            !a.fired && a.fault.kill == node && a.fault.hold.as_ref().is_some_and(|h| h.event == at)
+        };
+        let armed = self.run.as_mut().and_then(|r| r.faults.iter_mut().find(|a| matches(a)));
+        if let Some(armed) = armed {
+            armed.fired = true;
+            self.kill(now, node);
+        } else {
+            // Nobody wants it dead here, for example between two runs.
+            self.actions.push(Action::Send { node, message: ToNode::Release });
+        }
+    }
+
+    pub(super) fn fire_timed_faults(&mut self, now: Duration) {
+        if self.plan.backend == Backend::Sim {
+            return;
+        }
+        while let Some(run) = &mut self.run {
+            let Some(started) = run.started else { return };
+            let due = |a: &Armed| match a.fault.at {
+                Trigger::Time { us } => !a.fired && started + Duration::from_micros(us) <= now,
+                Trigger::Event { .. } => false,
+            };
+            let Some(armed) = run.faults.iter_mut().find(|a| due(a)) else { return };
+            armed.fired = true;
+            let node = armed.fault.kill;
+            self.kill(now, node);
+        }
+    }
+
+    fn fire_event_faults(&mut self, now: Duration, node: usize, event: &NodeEvent) {
+        if self.plan.backend == Backend::Sim {
+            return;
+        }
+        let Some(run) = &mut self.run else { return };
+        let (kind, epoch) = (kind_of(event), epoch_of(event));
+        let mut victims = Vec::new();
+        for armed in run.faults.iter_mut().filter(|a| !a.fired && a.fault.hold.is_none()) {
+            let Trigger::Event { event, node: from, epoch: wanted, nth } = &armed.fault.at else {
+                continue;
+            };
+            if *event == kind
+                && from.is_none_or(|n| n == number(node))
+                && (wanted.is_none() || *wanted == epoch)
+            {
+                armed.seen += 1;
+                if armed.seen >= *nth {
+                    armed.fired = true;
+                    victims.push(armed.fault.kill);
+                }
+            }
+        }
+        for victim in victims {
+            if self.nodes[victim].life != Life::Dead {
+                self.kill(now, victim);
+            }
+        }
+    }
+
+    pub(super) fn report(&mut self, now: Duration, job: u32, rank: u16, sha256: String) {
+        self.heard_something(now);
+        if let Some(run) = self.run.as_mut().filter(|r| r.job == job) {
+            run.reports.insert(rank, sha256);
+        }
+    }
+
+    pub(super) fn node_event(&mut self, now: Duration, node: usize, event: &NodeEvent) {
+        self.heard_something(now);
+        match event {
+            NodeEvent::Ready { .. } => self.node_ready(now, node),
+            NodeEvent::Fenced { .. } => self.nodes[node].fenced = true,
+            NodeEvent::View { view, ranks, .. } if view.0 >= self.view => {
+                self.view = view.0;
+                self.hosts = ranks.iter().map(|n| n.index()).collect();
+            }
+            _ => {}
+        }
+        if self.run.is_some() {
+            self.run_event(now, node, event);
+            self.fire_event_faults(now, node, event);
+            self.check_end(now);
+        }
+    }
+
+    fn run_event(&mut self, now: Duration, node: usize, event: &NodeEvent) {
+        let names: Vec<String> = self.plan.nodes.iter().map(|n| n.name.clone()).collect();
+        let view = match event {
+            NodeEvent::Recovering { view, .. } => view.0,
+            _ => self.view,
+        };
+        let text = self.run.as_mut().and_then(|r| r.note(now, view, &names, node, event));
+        if let Some(text) = text {
+            self.progress(0, 0, &text);
+        }
+        if let NodeEvent::JobLost { job, reason } = event
+            && self.run.as_ref().is_some_and(|r| r.job == job.0)
+        {
+            let reason = format!("{} says: {reason}", self.name(node));
+            self.finish(now, End::Lost(reason));
+        }
+    }
+
+    fn check_end(&mut self, now: Duration) {
+        let Some(run) = &self.run else { return };
+        let done = !self.hosts.is_empty() && self.hosts.iter().all(|h| run.done.contains(h));
+        if done {
+            self.finish(now, End::Done);
+        } else if self.nodes.iter().all(|n| n.life == Life::Dead) {
+            self.finish(now, End::Stuck("every node is dead".to_owned()));
+        }
+    }
+
+    pub(super) fn hangs(&mut self, now: Duration) {
+        let quiet = self.plan.scaled(QUIET_TIMEOUT).as_secs();
+        let states: Vec<String> = (self.nodes.iter().zip(&self.plan.nodes))
+            .map(|(state, plan)| format!("{} {}", plan.name, state.words()))
+            .collect();
+        let reason = format!("no node said anything for {quiet} s ({})", states.join(", "));
+        self.finish(now, End::Stuck(reason));
+    }
+
+    fn heard_something(&mut self, now: Duration) {
+        if self.phase == Phase::Running && self.plan.backend != Backend::Sim {
+            self.deadline = Some(now + self.plan.scaled(QUIET_TIMEOUT));
+        }
+    }
+}
+
+/// The epoch that an event is about.
+fn epoch_of(event: &NodeEvent) -> Option<u64> {
+    match event {
+        NodeEvent::Recovering { epoch, .. }
+        | NodeEvent::CopySent { epoch, .. }
+        | NodeEvent::CopyReceived { epoch, .. }
+        | NodeEvent::RolledBack { epoch, .. }
+        | NodeEvent::Resumed { epoch, .. }
+        | NodeEvent::CheckpointBegun { epoch }
+        | NodeEvent::CheckpointStaged { epoch, .. }
+        | NodeEvent::CheckpointReplicated { epoch }
+        | NodeEvent::CheckpointCommitted { epoch, .. } => Some(epoch.0),
+        _ => None,
+    }
+}

@@ -1,0 +1,135 @@
+//! The end of a run: what was asked for against what was seen.
+
+use super::run::{End, Run};
+use super::{Action, Dispatcher, Life, Phase, micros};
+use crate::plan::{Expect, Fault, Wanted, role_name};
+use crate::proto::Response;
+use crate::result::{Check, Death, NodeResult, RunResult};
+use std::time::Duration;
+
+impl Dispatcher {
+    pub(super) fn finish(&mut self, now: Duration, end: End) {
+        let Some(run) = self.run.take() else { return };
+        let result = Box::new(self.result(now, &run, &end));
+        self.deadline = None;
+        self.phase = Phase::Up;
+        self.actions.push(Action::Keep(result.clone()));
+        for client in &run.watchers {
+            self.reply(*client, Response::Verdict { result: result.clone() });
+        }
+    }
+
+    fn result(&self, now: Duration, run: &Run, end: &End) -> RunResult {
+        let deaths: Vec<Death> = run.deaths.iter().map(|d| d.death.clone()).collect();
+        let mut checks = vec![job_check(end)];
+        checks.extend(run.faults().map(|(fault, fired)| self.fault_check(fault, fired, &deaths)));
+        checks.extend(self.plan.expect.iter().map(|e| self.expect_check(e, run, &deaths)));
+        RunResult {
+            cluster: self.plan.name.clone(),
+            job: run.job,
+            backend: self.plan.backend.name().to_owned(),
+            machine: self.machine.clone(),
+            workload: self.plan.workload.as_ref().map(|w| w.name.clone()).unwrap_or_default(),
+            nodes: self.node_results(),
+            checkpoints: run.checkpoints().cloned().collect(),
+            deaths,
+            results: run.reports.clone(),
+            run_us: run.started.map_or(0, |s| micros(now.saturating_sub(s))),
+            pass: checks.iter().all(|c| c.holds),
+            checks,
+        }
+    }
+
+    fn node_results(&self) -> Vec<NodeResult> {
+        let end = |i: usize| match self.nodes[i].life {
+            Life::Dead => "dead".to_owned(),
+            _ => match self.hosts.iter().position(|&h| h == i) {
+                Some(rank) => format!("rank {rank}"),
+                None => "spare".to_owned(),
+            },
+        };
+        (self.nodes.iter().zip(&self.plan.nodes).enumerate())
+            .map(|(i, (state, plan))| NodeResult {
+                name: plan.name.clone(),
+                role: role_name(plan.role).to_owned(),
+                boot_us: state.boot.map(micros),
+                end: end(i),
+            })
+            .collect()
+    }
+
+    fn fault_check(&self, fault: &Fault, fired: bool, deaths: &[Death]) -> Check {
+        let name = self.name(fault.kill);
+        let seen = match deaths.iter().find(|d| d.node == name) {
+            Some(death) if fired => format!("killed after {:.2} s", seconds(death.at_us)),
+            _ => "it did not happen before the run was over".to_owned(),
+        };
+        Check { expected: fault.words.clone(), seen, holds: fired }
+    }
+
+    fn expect_check(&self, expect: &Expect, run: &Run, deaths: &[Death]) -> Check {
+        let (seen, holds) = match &expect.what {
+            Wanted::Reference => self.reference_check(run),
+            Wanted::Takeover { of, by, within } => {
+                let of = deaths.iter().rev().find(|d| d.node == self.name(*of));
+                let by = by.map(|n| self.name(n));
+                takeover_check(of, by, *within)
+            }
+            Wanted::NoTakeover => match deaths.iter().find_map(|d| d.by.as_ref().map(|by| (d, by)))
+            {
+                None => ("every rank stayed where it was".to_owned(), true),
+                Some((d, by)) => (format!("{by} took over from {}", d.node), false),
+            },
+            Wanted::Checkpoints(at_least) => {
+                let seen = run.checkpoints().count();
+                (seen.to_string(), u64::try_from(seen).is_ok_and(|n| n >= *at_least))
+            }
+        };
+        Check { expected: expect.words.clone(), seen, holds }
+    }
+
+    /// Every result that a rank handed in must be right, and no result at all is not right.
+    fn reference_check(&self, run: &Run) -> (String, bool) {
+        let Some(reference) = &self.reference else {
+            return ("the reference is not known".to_owned(), false);
+        };
+        let right = reference.get(..16).unwrap_or(reference);
+        let wrong: Vec<String> = (run.reports.iter())
+            .filter(|(_, hash)| *hash != reference)
+            .map(|(rank, hash)| format!("rank {rank}: {}…", hash.get(..16).unwrap_or(hash)))
+            .collect();
+        match (run.reports.len(), wrong.is_empty()) {
+            (0, _) => ("no rank handed in a result".to_owned(), false),
+            (_, true) => (format!("the same: sha256 {right}…"), true),
+            (_, false) => (format!("{}, not {right}…", wrong.join(", ")), false),
+        }
+    }
+}
+
+/// A job is to be done, whatever else is expected.
+fn job_check(end: &End) -> Check {
+    let (seen, holds) = match end {
+        End::Done => ("it is", true),
+        End::Lost(reason) | End::Stuck(reason) => (reason.as_str(), false),
+    };
+    Check { expected: "the job is done".to_owned(), seen: seen.to_owned(), holds }
+}
+
+fn takeover_check(of: Option<&Death>, by: Option<&str>, within: Option<Duration>) -> (String, bool) {
+    let Some(death) = of else { return ("it did not die".to_owned(), false) };
+    let (Some(us), Some(who)) = (death.takeover_us, death.by.as_deref()) else {
+        return ("nobody took over".to_owned(), false);
+    };
+    let epoch = death.epoch.unwrap_or_default();
+    let mut seen = format!("{who} in {:.2} s from epoch {epoch}", seconds(us));
+    if let Some(limit) = within {
+        seen += &format!(" (at most {:.2} s on this machine)", limit.as_secs_f64());
+    }
+    let in_time = within.is_none_or(|limit| Duration::from_micros(us) <= limit);
+    (seen, in_time && by.is_none_or(|by| by == who))
+}
+
+/// For people only: a microsecond more or less does not matter here.
+fn seconds(us: u64) -> f64 {
+    Duration::from_micros(us).as_secs_f64()
+}

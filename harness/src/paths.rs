@@ -1,0 +1,152 @@
+//! Where things are: logs, results, caches, control sockets.
+
+use anyhow::{Context as _, Result, bail};
+use std::collections::hash_map::DefaultHasher;
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::hash::{Hash as _, Hasher as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+#[cfg(test)]
+mod tests;
+
+/// Longest path of a unix socket, with room for the final zero.
+const MAX_SOCKET_PATH: usize = 107;
+/// Longest name of a cluster.
+const MAX_NAME: usize = 48;
+
+/// The places of one workspace.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    target: PathBuf,
+}
+
+impl Places {
+    /// `target_dir`: given by the caller; else `target` in the workspace that this program was
+    /// built in, or in the working directory when that workspace is gone.
+    pub(crate) fn find(target_dir: Option<&Path>) -> Result<Self> {
+        let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+        let target = match (target_dir, built_in) {
+            (Some(dir), _) => dir.to_owned(),
+            (None, Some(root)) if root.join("Cargo.toml").is_file() => root.join("target"),
+            (None, _) => PathBuf::from("target"),
+        };
+        let target = std::path::absolute(&target)
+            .with_context(|| format!("no absolute path for {}", target.display()))?;
+        let places = Self { target };
+        fs::create_dir_all(places.runs())
+            .with_context(|| format!("cannot create {}", places.runs().display()))?;
+        Ok(places)
+    }
+
+    /// The target directory.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// One directory a cluster.
+    pub(crate) fn runs(&self) -> PathBuf {
+        self.target.join("understudy/runs")
+    }
+
+    /// Kernel and initramfs.
+    pub(crate) fn cache(&self) -> PathBuf {
+        self.target.join("understudy/cache")
+    }
+
+    /// The program that runs in the nodes.
+    pub(crate) fn node_program(&self) -> Result<PathBuf> {
+        let path = match std::env::var_os("UNDERSTUDY_NODE") {
+            Some(path) => PathBuf::from(path),
+            None => self.target.join("node/release/guest-linux"),
+        };
+        if !path.is_file() {
+            bail!(
+                "no node program at {}: run `make node`, or set UNDERSTUDY_NODE to one",
+                path.display()
+            );
+        }
+        Ok(path)
+    }
+
+    /// A new directory for a cluster: `<name>-<n>`.
+    pub(crate) fn new_run(&self, name: &str) -> Result<PathBuf> {
+        let runs = self.runs();
+        for n in 1_u32.. {
+            let dir = runs.join(format!("{name}-{n}"));
+            match fs::create_dir(&dir) {
+                Ok(()) => return Ok(dir),
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(e).context(format!("cannot create {}", dir.display())),
+            }
+        }
+        bail!("no free directory for {name} in {}", runs.display())
+    }
+
+    /// Where control sockets are: a directory that only this user may enter.
+    fn control_dir(&self) -> Result<PathBuf> {
+        let dir = self.target.join("understudy/control");
+        let long = dir.as_os_str().len() + 1 + MAX_NAME + ".socket".len();
+        let dir = if long <= MAX_SOCKET_PATH {
+            dir
+        } else {
+            // The path is too long for a socket: a short one that follows from it.
+            let mut hasher = DefaultHasher::new();
+            dir.hash(&mut hasher);
+            let base = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(
+                || std::env::temp_dir().join(format!("understudy-{}", nix::unistd::getuid())),
+                |d| PathBuf::from(d).join("understudy"),
+            );
+            base.join(format!("{:016x}", hasher.finish()))
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&dir)
+            .with_context(|| format!("cannot create {}", dir.display()))?;
+        let about = fs::metadata(&dir)?;
+        if std::os::unix::fs::MetadataExt::uid(&about) != nix::unistd::getuid().as_raw() {
+            bail!("{} belongs to another user: remove it", dir.display());
+        }
+        Ok(dir)
+    }
+
+    /// The control socket of a cluster.
+    pub(crate) fn socket(&self, name: &str) -> Result<PathBuf> {
+        if name.len() > MAX_NAME {
+            bail!("the cluster's name is longer than {MAX_NAME} bytes: give it a shorter one");
+        }
+        Ok(self.control_dir()?.join(format!("{name}.socket")))
+    }
+
+    /// Takes the name of a cluster for as long as the file lives. A dead daemon holds no name.
+    pub(crate) fn take_name(&self, name: &str) -> Result<File> {
+        let path = self.control_dir()?.join(format!("{name}.lock"));
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => bail!(
+                "cluster {name} is up already: `understudy down --cluster {name}` takes it down"
+            ),
+            Err(TryLockError::Error(e)) => {
+                Err(e).with_context(|| format!("cannot lock {}", path.display()))
+            }
+        }
+    }
+
+    /// Names of the clusters that are up: those whose socket answers.
+    pub(crate) fn clusters(&self) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(self.control_dir()?)? {
+            let path = entry?.path();
+            let Some(name) = path.file_stem().and_then(|n| n.to_str()) else { continue };
+            let socket = path.extension().is_some_and(|e| e == "socket");
+            if socket && std::os::unix::net::UnixStream::connect(&path).is_ok() {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+}

@@ -1,0 +1,179 @@
+//! What the harness needs to know of a topology, in the harness's own terms.
+
+mod from_topology;
+
+use crate::backend::loopback::Loopback;
+use images_control::sim::{SimLink, Trigger};
+use images_control::{Configure, Hold, Nic, NodeSpec, RuntimeSpec};
+use netem::Profile;
+use runtime_core::node::Role;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What the nodes are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Backend {
+    /// Machines of QEMU, behind the harness's own switch.
+    Qemu,
+    /// Processes of this machine, over its loopback interface.
+    Process,
+    /// One process for all, on a virtual clock.
+    Sim,
+}
+
+impl Backend {
+    /// As it is written on the command line.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Qemu => "qemu",
+            Self::Process => "process",
+            Self::Sim => "sim",
+        }
+    }
+}
+
+/// A cluster, its program, its faults and what is expected.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) name: String,
+    pub(crate) seed: u64,
+    pub(crate) backend: Backend,
+    /// Every time-out of the harness and of the nodes is so many times what the file says.
+    pub(crate) factor: u32,
+    pub(crate) nodes: Vec<NodePlan>,
+    /// Names of the switches.
+    pub(crate) switches: Vec<String>,
+    /// As the nodes get them: times are scaled already.
+    pub(crate) runtime: RuntimeSpec,
+    pub(crate) workload: Option<Workload>,
+    pub(crate) faults: Vec<Fault>,
+    pub(crate) expect: Vec<Expect>,
+}
+
+/// A machine.
+#[derive(Clone, Debug)]
+pub(crate) struct NodePlan {
+    pub(crate) name: String,
+    pub(crate) role: Role,
+    pub(crate) board: u16,
+    pub(crate) memory_bytes: u64,
+    pub(crate) cpus: u32,
+    /// `ip:port` where it listens.
+    pub(crate) address: String,
+    pub(crate) nic: Option<Nic>,
+    /// Index of its switch.
+    pub(crate) switch: usize,
+    pub(crate) link: SimLink,
+    /// The same link for the switch: from the node, and to it.
+    pub(crate) up: Profile,
+    pub(crate) down: Profile,
+}
+
+/// A program with its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Workload {
+    pub(crate) name: String,
+    pub(crate) args: BTreeMap<String, String>,
+}
+
+/// A node dies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) kill: usize,
+    pub(crate) at: Trigger,
+    /// The node stands still at the trigger, so that it dies exactly there.
+    pub(crate) hold: Option<Hold>,
+    /// For people.
+    pub(crate) words: String,
+}
+
+/// What must hold in the end, besides that the job is done and each fault happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Expect {
+    pub(crate) what: Wanted,
+    /// For people.
+    pub(crate) words: String,
+}
+
+/// What an [`Expect`] is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Each rank's result is, bit for bit, that of the sequential program.
+    Reference,
+    /// A node took over the rank of another; the time is scaled already.
+    Takeover { of: usize, by: Option<usize>, within: Option<Duration> },
+    /// No rank changed its node.
+    NoTakeover,
+    /// So many epochs or more were committed.
+    Checkpoints(u64),
+}
+
+/// What this harness cannot do of what a file asks for.
+pub(crate) fn unsupported(topology: &topology::Topology) -> Vec<String> {
+    from_topology::unsupported(topology)
+}
+
+impl Plan {
+    /// What a node is told first.
+    pub(crate) fn configure(&self, node: usize) -> Configure {
+        Configure {
+            node: number(node),
+            generation: 1,
+            nodes: self
+                .nodes
+                .iter()
+                .map(|n| NodeSpec {
+                    name: n.name.clone(),
+                    role: n.role,
+                    board: n.board,
+                    address: n.address.clone(),
+                })
+                .collect(),
+            nic: self.nodes[node].nic.clone(),
+            runtime: self.runtime.clone(),
+            holds: self
+                .faults
+                .iter()
+                .filter(|f| f.kill == node)
+                .filter_map(|f| f.hold.clone())
+                .collect(),
+        }
+    }
+
+    /// Which node hosts each rank before anything happens.
+    pub(crate) fn first_hosts(&self) -> Vec<usize> {
+        (0..self.nodes.len()).filter(|&n| self.nodes[n].role == Role::Compute).collect()
+    }
+
+    /// The node of this name.
+    pub(crate) fn node(&self, name: &str) -> Option<usize> {
+        self.nodes.iter().position(|n| n.name == name)
+    }
+
+    /// A time of the file in the time of this machine.
+    pub(crate) fn scaled(&self, time: Duration) -> Duration {
+        time.saturating_mul(self.factor)
+    }
+}
+
+/// What must be known beyond the file to make a plan.
+#[derive(Debug)]
+pub(crate) struct Setting<'a> {
+    pub(crate) backend: Backend,
+    pub(crate) factor: u32,
+    /// Addresses for the process backend.
+    pub(crate) loopback: Option<&'a Loopback>,
+}
+
+/// A node's position as the protocol writes it; a topology holds at most 64 nodes.
+pub(crate) fn number(node: usize) -> u16 {
+    u16::try_from(node).unwrap_or(u16::MAX)
+}
+
+/// `compute` or `standby`.
+pub(crate) const fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Compute => "compute",
+        Role::Standby => "standby",
+    }
+}

@@ -1,0 +1,182 @@
+//! From the checked topology to the harness's terms.
+
+use super::{Backend, Expect, Fault, NodePlan, Plan, Setting, Wanted, Workload, number};
+use images_control::sim::{SimLink, SimProfile, Trigger};
+use images_control::{Hold, Nic, RuntimeSpec};
+use netem::{Loss, Profile};
+use runtime_core::id::NodeId;
+use runtime_core::node::Medium;
+use std::time::Duration;
+use topology::{Action, Expectation, LinkProfile, Topology};
+
+/// Where a guest listens.
+const GUEST_PORT: u16 = 7411;
+/// Bytes that wait for a slow link before frames are dropped.
+const QUEUE_BYTES: usize = 1 << 20;
+/// Of what a part of the frames is written on the wire.
+const MILLION: f64 = 1_000_000.0;
+
+impl Plan {
+    /// The plan of a topology, on what there is to run it.
+    pub(crate) fn new(topology: &Topology, setting: &Setting<'_>) -> Self {
+        let factor = setting.factor;
+        Self {
+            name: topology.name.clone(),
+            seed: topology.seed,
+            backend: setting.backend,
+            factor,
+            nodes: (0..topology.nodes.len()).map(|n| node_plan(topology, n, setting)).collect(),
+            switches: topology.switches.clone(),
+            runtime: runtime(topology, factor),
+            workload: topology
+                .run
+                .as_ref()
+                .map(|r| Workload { name: r.workload.clone(), args: r.args.clone() }),
+            faults: topology.faults.iter().filter_map(|f| fault(topology, f)).collect(),
+            expect: topology
+                .expectations
+                .iter()
+                .filter_map(|e| {
+                    let what = wanted(e, factor)?;
+                    Some(Expect { what, words: topology.expectation_words(e) })
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Faults and expectations that this harness cannot fulfil; leaving them out would promise too much.
+pub(super) fn unsupported(topology: &Topology) -> Vec<String> {
+    let faults = topology.faults.iter().filter(|f| fault(topology, f).is_none());
+    let expect = topology.expectations.iter().filter(|e| wanted(e, 1).is_none());
+    faults
+        .map(|f| topology.fault_words(f))
+        .chain(expect.map(|e| topology.expectation_words(e)))
+        .collect()
+}
+
+fn node_plan(topology: &Topology, index: usize, setting: &Setting<'_>) -> NodePlan {
+    let node = &topology.nodes[index];
+    let link = &topology.links[index];
+    let mac: Vec<String> = node.mac.iter().map(|b| format!("{b:02x}")).collect();
+    let nic = Nic {
+        mac: mac.join(":"),
+        address: node.address.to_string(),
+        prefix: topology.subnet.prefix,
+        mtu: link.up.mtu.into(),
+    };
+    NodePlan {
+        name: node.name.clone(),
+        role: node.role,
+        board: node.board,
+        memory_bytes: node.memory_bytes,
+        cpus: node.cpus.into(),
+        address: match setting.loopback {
+            Some(loopback) => loopback.address(index),
+            None => format!("{}:{GUEST_PORT}", node.address),
+        },
+        nic: (setting.backend == Backend::Qemu).then_some(nic),
+        switch: link.switch,
+        link: SimLink { up: sim_profile(&link.up), down: sim_profile(&link.down) },
+        up: profile(&link.up),
+        down: profile(&link.down),
+    }
+}
+
+fn runtime(topology: &Topology, factor: u32) -> RuntimeSpec {
+    let r = &topology.runtime;
+    RuntimeSpec {
+        binding: r.binding,
+        medium: Medium::Stream,
+        quorum: r.quorum,
+        heartbeat_us: micros(r.heartbeat.saturating_mul(factor)),
+        suspect_after: r.suspect_after,
+        join_timeout_us: micros(r.join_timeout.saturating_mul(factor)),
+        replicas: r.replicas,
+        checkpoint_every: r.checkpoint_every,
+        shared_bytes: r.shared_bytes,
+        heap_bytes: r.heap_bytes,
+        stack_bytes: r.stack_bytes,
+    }
+}
+
+fn fault(topology: &Topology, fault: &topology::Fault) -> Option<Fault> {
+    let Action::Kill(victim) = fault.action else { return None };
+    let on = |on: NodeId| Some(number(on.index()));
+    let (at, hold) = match &fault.trigger {
+        topology::Trigger::Start => (Trigger::Time { us: 0 }, None),
+        topology::Trigger::After(after) => (Trigger::Time { us: micros(*after) }, None),
+        topology::Trigger::Checkpoint { epoch, phase, on: node } => {
+            let event = phase.event_kind().to_owned();
+            // A node that hosts its rank from the start reports each epoch once until then.
+            let nth = u32::try_from(*epoch).unwrap_or(u32::MAX);
+            let hold = Hold { event: event.clone(), nth };
+            (Trigger::Event { event, node: on(*node), epoch: Some(*epoch), nth: 1 }, Some(hold))
+        }
+        topology::Trigger::Event { kind, nth, on: node } => {
+            let hold = Hold { event: kind.clone(), nth: *nth };
+            let event = kind.clone();
+            (Trigger::Event { event, node: on(*node), epoch: None, nth: *nth }, Some(hold))
+        }
+    };
+    Some(Fault {
+        kill: victim.index(),
+        at,
+        hold: hold.filter(|_| fault.hold),
+        words: topology.fault_words(fault),
+    })
+}
+
+fn wanted(expectation: &Expectation, factor: u32) -> Option<Wanted> {
+    Some(match expectation {
+        Expectation::ResultIsReference => Wanted::Reference,
+        Expectation::Takeover { of, by, within } => Wanted::Takeover {
+            of: of.index(),
+            by: by.map(NodeId::index),
+            within: within.map(|w| w.saturating_mul(factor)),
+        },
+        Expectation::NoTakeover => Wanted::NoTakeover,
+        Expectation::Epochs(n) => Wanted::Checkpoints(*n),
+        _ => return None,
+    })
+}
+
+fn profile(link: &LinkProfile) -> Profile {
+    Profile {
+        delay_ns: link.delay_ns,
+        jitter_ns: link.jitter_ns,
+        loss: if link.loss > 0.0 { Loss::Random(link.loss) } else { Loss::None },
+        duplicate: link.duplicate,
+        reorder: link.reorder,
+        corrupt: link.corrupt,
+        rate_bits_per_s: link.rate_bits_per_s,
+        queue_bytes: QUEUE_BYTES,
+    }
+}
+
+fn sim_profile(link: &LinkProfile) -> SimProfile {
+    SimProfile {
+        delay_ns: link.delay_ns,
+        jitter_ns: link.jitter_ns,
+        loss_ppm: ppm(link.loss),
+        duplicate_ppm: ppm(link.duplicate),
+        reorder_ppm: ppm(link.reorder),
+        corrupt_ppm: ppm(link.corrupt),
+        rate_bits_per_s: link.rate_bits_per_s.unwrap_or(0),
+        mtu: link.mtu.into(),
+    }
+}
+
+/// A part of the frames, of a million.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the number lies between 0 and a million"
+)]
+fn ppm(part: f64) -> u32 {
+    (part.clamp(0.0, 1.0) * MILLION).round() as u32
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

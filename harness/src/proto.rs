@@ -1,0 +1,158 @@
+//! What the verbs and the daemon say to each other: JSON, one message a line, over a unix socket.
+//!
+//! A client sends one [`Request`] at a time and reads [`Response`]s until one that is
+//! [`final`](Response::is_final). The client that started the daemon is its *owner*: its connection
+//! is the daemon's standard input, and its first request is implied: bring the cluster up.
+
+use crate::result::RunResult;
+use serde::{Deserialize, Serialize};
+
+#[cfg(test)]
+mod tests;
+
+/// The verdict holds, or the verb did what it should.
+pub(crate) const EXIT_OK: u8 = 0;
+/// The verdict does not hold.
+pub(crate) const EXIT_VERDICT: u8 = 1;
+/// The file or the call is wrong.
+pub(crate) const EXIT_USAGE: u8 = 2;
+/// The testbed failed.
+pub(crate) const EXIT_TESTBED: u8 = 3;
+
+/// From a verb to the daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum Request {
+    /// Run the workload with its faults; answered by a verdict.
+    Run,
+    /// How the cluster is.
+    Status,
+    /// Kill a node as hard as possible.
+    Kill {
+        /// Its name.
+        node: String,
+    },
+    /// Take everything down.
+    Down,
+}
+
+/// From the daemon to a verb.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum Response {
+    /// Something moved. `of` is 0 where the end is not known.
+    Progress {
+        /// So much is done.
+        done: u32,
+        /// Of so much.
+        of: u32,
+        /// What moved, for people.
+        text: String,
+    },
+    /// Something to know, kept on the screen.
+    Note {
+        /// A line.
+        text: String,
+    },
+    /// The cluster is up.
+    Up {
+        /// How it is.
+        status: Status,
+    },
+    /// How the cluster is.
+    Status {
+        /// The answer.
+        status: Status,
+    },
+    /// A run is over.
+    Verdict {
+        /// Everything that was seen.
+        result: Box<RunResult>,
+    },
+    /// Done.
+    Done {
+        /// What was done, for people.
+        text: String,
+    },
+    /// It did not work.
+    Failed {
+        /// Exit code for the verb.
+        exit: u8,
+        /// Why, with a remedy.
+        reason: String,
+        /// The node that it is about.
+        node: Option<String>,
+        /// Its last words on the console.
+        console: Vec<String>,
+    },
+}
+
+/// How a cluster is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Status {
+    /// Its name.
+    pub(crate) cluster: String,
+    /// What it runs on.
+    pub(crate) backend: String,
+    /// One word: booting, up, running, stopping.
+    pub(crate) phase: String,
+    /// Where logs and results are.
+    pub(crate) run_dir: String,
+    /// Each node.
+    pub(crate) nodes: Vec<NodeStatus>,
+    /// Each port of each switch.
+    pub(crate) ports: Vec<PortStatus>,
+}
+
+/// How a node is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NodeStatus {
+    /// Its name.
+    pub(crate) name: String,
+    /// `compute` or `standby`.
+    pub(crate) role: String,
+    /// For people.
+    pub(crate) state: String,
+    /// From start to first words, in microseconds.
+    pub(crate) boot_us: Option<u64>,
+    /// The ranks it hosts.
+    pub(crate) ranks: Vec<u16>,
+    /// Its process on this machine.
+    pub(crate) pid: Option<u32>,
+}
+
+/// Counters of a port of a switch. *In*: from the node; *out*: to the node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PortStatus {
+    /// The node behind it.
+    pub(crate) node: String,
+    /// The switch it belongs to.
+    pub(crate) switch: String,
+    /// Is the other end there?
+    pub(crate) open: bool,
+    /// Frames in.
+    pub(crate) in_frames: u64,
+    /// Bytes in.
+    pub(crate) in_bytes: u64,
+    /// Frames out.
+    pub(crate) out_frames: u64,
+    /// Bytes out.
+    pub(crate) out_bytes: u64,
+    /// Dropped frames by reason, without the reasons that did not occur.
+    pub(crate) drops: Vec<(String, u64)>,
+}
+
+impl Response {
+    /// A failure that is about no node.
+    pub(crate) fn failed(exit: u8, reason: impl Into<String>) -> Self {
+        Self::Failed { exit, reason: reason.into(), node: None, console: Vec::new() }
+    }
+
+    /// Does it end the answer to a request?
+    pub(crate) fn is_final(&self) -> bool {
+        !matches!(self, Self::Progress { .. } | Self::Note { .. })
+    }
+}

@@ -1,0 +1,101 @@
+//! What came out of a run: `result.json`, and the source of the table.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Everything seen in one run. Times are microseconds as the harness measured them, on the virtual
+/// clock in `sim`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RunResult {
+    /// Name of the topology.
+    pub(crate) cluster: String,
+    /// Number of the run on its cluster.
+    pub(crate) job: u32,
+    /// What the nodes ran on.
+    pub(crate) backend: String,
+    /// Which accelerator, and the factor for times.
+    pub(crate) machine: String,
+    /// The program.
+    pub(crate) workload: String,
+    /// Each node.
+    pub(crate) nodes: Vec<NodeResult>,
+    /// Epochs that were committed, in order.
+    pub(crate) checkpoints: Vec<Checkpoint>,
+    /// Each death of a node.
+    pub(crate) deaths: Vec<Death>,
+    /// The result of each rank that handed one in: SHA-256.
+    pub(crate) results: BTreeMap<u16, String>,
+    /// From the command to run until the job was done.
+    pub(crate) run_us: u64,
+    /// Does every check hold?
+    pub(crate) pass: bool,
+    /// What was asked for, and what was seen.
+    pub(crate) checks: Vec<Check>,
+}
+
+/// A node in a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NodeResult {
+    /// Its name.
+    pub(crate) name: String,
+    /// `compute` or `standby`.
+    pub(crate) role: String,
+    /// From start to first words.
+    pub(crate) boot_us: Option<u64>,
+    /// What became of it.
+    pub(crate) end: String,
+}
+
+/// One committed epoch, over all nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Checkpoint {
+    /// Its number.
+    pub(crate) epoch: u64,
+    /// Bytes of changed pages.
+    pub(crate) dirty_bytes: u64,
+    /// Bytes sent to partners.
+    pub(crate) sent_bytes: u64,
+    /// Longest that a rank stood still.
+    pub(crate) blocked_us: u64,
+}
+
+/// The death of a node and what followed; times since the death.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Death {
+    /// Its name.
+    pub(crate) node: String,
+    /// Since the start of the run.
+    pub(crate) at_us: u64,
+    /// The rank that it hosted.
+    pub(crate) rank: Option<u16>,
+    /// Until some node suspected it.
+    pub(crate) detected_us: Option<u64>,
+    /// Until its rank stood again elsewhere.
+    pub(crate) takeover_us: Option<u64>,
+    /// Where that was.
+    pub(crate) by: Option<String>,
+    /// From which epoch.
+    pub(crate) epoch: Option<u64>,
+    /// Until the ranks ran again.
+    pub(crate) resumed_us: Option<u64>,
+}
+
+/// One thing that had to hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Check {
+    /// What was asked for.
+    pub(crate) expected: String,
+    /// What was seen.
+    pub(crate) seen: String,
+    /// Is it the same?
+    pub(crate) holds: bool,
+}
+
+impl RunResult {
+    /// Bytes of changed pages and bytes sent, over all checkpoints.
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        self.checkpoints
+            .iter()
+            .fold((0, 0), |(d, s), c| (d + c.dirty_bytes, s + c.sent_bytes))
+    }
+}

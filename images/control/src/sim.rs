@@ -1,0 +1,102 @@
+//! What `guest-linux sim` reads and writes: a whole topology in one process on a virtual clock.
+//!
+//! One [`SimPlan`] line goes in on standard input; [`SimLine`]s come out on standard output, in the
+//! order of their times, until the run is over; then the process exits with 0.
+
+use crate::{Configure, FromNode, Run};
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// Everything that one simulated run needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SimPlan {
+    /// Seed of all randomness: the same plan gives the same lines.
+    pub seed: u64,
+    /// What each node is told, by number.
+    pub nodes: Vec<Configure>,
+    /// The link of each node to its switch, by node number.
+    pub links: Vec<SimLink>,
+    /// Which nodes die, and when.
+    pub kills: Vec<SimKill>,
+    /// The program; started when every node is ready.
+    pub run: Run,
+}
+
+/// Both directions of a node's link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SimLink {
+    /// From the node to the switch.
+    pub up: SimProfile,
+    /// From the switch to the node.
+    pub down: SimProfile,
+}
+
+/// What one direction of a link does to frames. All zero: perfect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SimProfile {
+    /// Delay of each frame in nanoseconds.
+    pub delay_ns: u64,
+    /// At most so many nanoseconds more, at random.
+    pub jitter_ns: u64,
+    /// Frames lost, of a million.
+    pub loss_ppm: u32,
+    /// Frames sent twice, of a million.
+    pub duplicate_ppm: u32,
+    /// Frames overtaken, of a million.
+    pub reorder_ppm: u32,
+    /// Frames with a flipped bit, of a million.
+    pub corrupt_ppm: u32,
+    /// Bits per second; 0: without limit.
+    pub rate_bits_per_s: u64,
+    /// Largest frame in bytes; 0: without limit.
+    pub mtu: u32,
+}
+
+/// The death of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SimKill {
+    /// Which node.
+    pub node: u16,
+    /// When.
+    pub at: Trigger,
+}
+
+/// A moment in a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Trigger {
+    /// So many microseconds after the nodes were told to run; 0: at once.
+    Time {
+        /// How many.
+        us: u64,
+    },
+    /// When an event is reported.
+    Event {
+        /// Its `kind` on the wire, for example `checkpoint-committed`.
+        event: String,
+        /// Only from this node; `None`: from any.
+        node: Option<u16>,
+        /// Only with this epoch.
+        epoch: Option<u64>,
+        /// Which of those that match since the run was started, from 1.
+        nth: u32,
+    },
+}
+
+/// What happened at a virtual time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SimLine {
+    /// Virtual time in microseconds since the start of the world.
+    pub at_us: u64,
+    /// Name of the node.
+    pub node: String,
+    /// What the node said; `None`: the plan killed it at this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<FromNode>,
+}

@@ -1,0 +1,206 @@
+//! The QEMU command line of one guest. Pure: the caller makes the sockets and starts the process.
+//!
+//! The machine is `microvm`: no PCI, no firmware devices, virtio over MMIO. Under emulation it must
+//! be told the frequency of the time stamp counter, or it hangs at random on a busy host: it has
+//! nothing but the PIT to measure the counter by, and a guest that stands still while it measures
+//! gets no usable value.
+
+use crate::Error;
+use images_control::PORT_NAME;
+use std::fs;
+use std::os::fd::RawFd;
+use std::path::{Path, PathBuf};
+
+#[cfg(test)]
+mod tests;
+
+/// The emulator.
+pub const PROGRAM: &str = "qemu-system-x86_64";
+
+/// What executes a guest's instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accel {
+    /// The processor, through `/dev/kvm`.
+    Kvm,
+    /// QEMU's translator.
+    Tcg,
+}
+
+impl Accel {
+    /// As QEMU calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::Tcg => "tcg",
+        }
+    }
+}
+
+/// Where a guest's console goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Console {
+    /// To a file, from its beginning.
+    File(PathBuf),
+    /// To an inherited stream socket, both ways. Somebody must read it, or the guest waits.
+    Socket(RawFd),
+}
+
+/// One network card.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NicSpec {
+    /// `52:54:00:…`, unique on its network.
+    pub mac: String,
+    /// An inherited end of a Unix datagram socket pair: a datagram is a frame.
+    pub fd: RawFd,
+}
+
+/// One guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuestSpec {
+    /// For `ps` and messages.
+    pub name: String,
+    /// [`crate::Built::kernel`].
+    pub kernel: PathBuf,
+    /// [`crate::Built::initramfs`].
+    pub initramfs: PathBuf,
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// Processors.
+    pub cpus: u32,
+    /// What executes its instructions.
+    pub accel: Accel,
+    /// [`host_tsc_khz`].
+    pub tsc_khz: u32,
+    /// An inherited end of a stream socket pair for the control port.
+    pub control: RawFd,
+    /// An inherited end of a stream socket pair for QMP.
+    pub qmp: RawFd,
+    /// Where the console goes.
+    pub console: Console,
+    /// Its network cards.
+    pub nics: Vec<NicSpec>,
+}
+
+/// The program and its arguments, such that QEMU dies with the thread that starts it.
+///
+/// With the *thread*, not the process: Linux takes the death of the parent thread for the death of
+/// the parent. Start guests from a thread that lives as long as they should.
+#[must_use]
+pub fn command_line(spec: &GuestSpec) -> Vec<String> {
+    let mut line = words(&["setpriv", "--pdeathsig", "KILL", "--", PROGRAM]);
+    line.extend(qemu_args(spec));
+    line
+}
+
+/// QEMU's arguments. The inherited descriptors keep their numbers.
+#[must_use]
+pub fn qemu_args(spec: &GuestSpec) -> Vec<String> {
+    let mut args = words(&["-name", &spec.name, "-nodefaults", "-no-user-config"]);
+    // A guest that resets has failed: QEMU ends, and QMP says `guest-reset`.
+    args.extend(words(&["-no-reboot", "-display", "none"]));
+    args.extend(machine(spec));
+    args.extend(words(&["-kernel", &text(&spec.kernel), "-initrd", &text(&spec.initramfs)]));
+    args.extend(words(&["-append", &kernel_command_line(spec)]));
+
+    let console = match &spec.console {
+        Console::File(path) => format!("file,id=console,path={}", escaped(path)),
+        Console::Socket(fd) => format!("socket,id=console,fd={fd}"),
+    };
+    args.extend(words(&["-chardev", &console, "-serial", "chardev:console"]));
+    let qmp = format!("socket,id=qmp,fd={}", spec.qmp);
+    args.extend(words(&["-chardev", &qmp, "-mon", "chardev=qmp,mode=control"]));
+    let control = format!("socket,id=control,fd={}", spec.control);
+    args.extend(words(&["-device", "virtio-serial-device", "-chardev", &control]));
+    args.extend(words(&["-device", &format!("virtserialport,chardev=control,name={PORT_NAME}")]));
+    for (i, nic) in spec.nics.iter().enumerate() {
+        args.extend(words(&[
+            "-netdev",
+            &format!("dgram,id=net{i},local.type=fd,local.str={}", nic.fd),
+        ]));
+        // The default queue of 256 loses bursts while the guest is not scheduled.
+        let device = format!("virtio-net-device,netdev=net{i},mac={},rx_queue_size=1024", nic.mac);
+        args.extend(words(&["-device", &device]));
+    }
+    args
+}
+
+fn machine(spec: &GuestSpec) -> Vec<String> {
+    let (accel, cpu) = match spec.accel {
+        Accel::Kvm => ("kvm", "host"),
+        // Not `max`: five-level page tables and wide registers cost every fault and switch.
+        // The random instruction seeds the kernel at once.
+        Accel::Tcg => ("tcg", "qemu64,+rdrand"),
+    };
+    words(&[
+        "-machine",
+        "microvm",
+        "-global",
+        "virtio-mmio.force-legacy=off",
+        "-accel",
+        accel,
+        "-cpu",
+        cpu,
+        "-smp",
+        &spec.cpus.to_string(),
+        "-m",
+        &format!("{}M", spec.memory_mib),
+    ])
+}
+
+/// What the kernel is told. Initcalls left out are tracing, certificates and self-tests, which cost
+/// an emulated boot a third of its time and no guest uses.
+fn kernel_command_line(spec: &GuestSpec) -> String {
+    let mut line = String::from("console=ttyS0 quiet panic=-1 pci=off ipv6.disable=1");
+    line += " mitigations=off nokaslr random.trust_cpu=on rcupdate.rcu_expedited=1";
+    line += " cryptomgr.notests initcall_blacklist=init_kprobe_trace,\
+             load_system_certificate_list,crypto_kdf108_init,crypto_algapi_init";
+    if spec.accel == Accel::Tcg {
+        line += &format!(" tsc_early_khz={} tsc=reliable no_timer_check", spec.tsc_khz);
+    }
+    line
+}
+
+/// Frequency of this machine's time stamp counter, which an emulated guest reads directly.
+///
+/// # Errors
+/// When `/proc/cpuinfo` cannot be read or does not tell.
+pub fn host_tsc_khz() -> Result<u32, Error> {
+    let path = Path::new("/proc/cpuinfo");
+    let text =
+        fs::read_to_string(path).map_err(|source| Error::Read { path: path.into(), source })?;
+    tsc_khz(&text).ok_or(Error::NoTsc)
+}
+
+/// From `bogomips`, which the kernel sets to twice the counter's frequency in MHz and which, unlike
+/// `cpu MHz`, does not follow the processor's current frequency.
+fn tsc_khz(cpuinfo: &str) -> Option<u32> {
+    let value = |key: &str| {
+        let line =
+            cpuinfo.lines().find(|l| l.split(':').next().is_some_and(|k| k.trim() == key))?;
+        line.split_once(':').map(|(_, value)| value.trim())
+    };
+    if !value("flags")?.split(' ').any(|f| f == "constant_tsc") {
+        return None;
+    }
+    // "4890.86" counts hundredths of half a MHz: five kHz each.
+    let (whole, hundredths) = value("bogomips")?.split_once('.')?;
+    if hundredths.len() != 2 {
+        return None;
+    }
+    let hundredths: u32 = format!("{whole}{hundredths}").parse().ok()?;
+    hundredths.checked_mul(5).filter(|khz| *khz > 0)
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(ToString::to_string).collect()
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// A path inside a comma-separated option: QEMU reads two commas as one.
+fn escaped(path: &Path) -> String {
+    text(path).replace(',', ",,")
+}

@@ -1,0 +1,66 @@
+use super::*;
+
+fn spec() -> GuestSpec {
+    GuestSpec {
+        name: "n0".into(),
+        kernel: "/images/kernel".into(),
+        initramfs: "/images/initramfs.cpio".into(),
+        memory_mib: 96,
+        cpus: 1,
+        accel: Accel::Tcg,
+        tsc_khz: 2_445_430,
+        control: 10,
+        qmp: 11,
+        console: Console::File("/runs/a,b/n0.log".into()),
+        nics: vec![NicSpec { mac: "52:54:00:00:00:01".into(), fd: 12 }],
+    }
+}
+
+#[test]
+fn the_command_line_of_an_emulated_guest() {
+    let expected = "\
+setpriv --pdeathsig KILL -- qemu-system-x86_64
+-name n0 -nodefaults -no-user-config
+-no-reboot -display none
+-machine microvm -global virtio-mmio.force-legacy=off
+-accel tcg -cpu qemu64,+rdrand -smp 1 -m 96M
+-kernel /images/kernel -initrd /images/initramfs.cpio
+-append console=ttyS0 quiet panic=-1 pci=off ipv6.disable=1
+ mitigations=off nokaslr random.trust_cpu=on rcupdate.rcu_expedited=1
+ cryptomgr.notests initcall_blacklist=init_kprobe_trace,load_system_certificate_list,crypto_kdf108_init,crypto_algapi_init
+ tsc_early_khz=2445430 tsc=reliable no_timer_check
+-chardev file,id=console,path=/runs/a,,b/n0.log -serial chardev:console
+-chardev socket,id=qmp,fd=11 -mon chardev=qmp,mode=control
+-device virtio-serial-device -chardev socket,id=control,fd=10
+-device virtserialport,chardev=control,name=understudy.control
+-netdev dgram,id=net0,local.type=fd,local.str=12
+-device virtio-net-device,netdev=net0,mac=52:54:00:00:00:01,rx_queue_size=1024";
+    assert_eq!(command_line(&spec()).join(" "), expected.replace("\n ", " ").replace('\n', " "));
+}
+
+#[test]
+fn under_kvm_the_processor_is_the_hosts_and_keeps_its_own_time() {
+    let args = qemu_args(&GuestSpec { accel: Accel::Kvm, ..spec() }).join(" ");
+    assert!(args.contains("-accel kvm -cpu host "), "{args}");
+    assert!(!args.contains("tsc"), "{args}");
+}
+
+#[test]
+fn cards_and_consoles_keep_their_descriptors() {
+    let mut spec = spec();
+    spec.console = Console::Socket(20);
+    spec.nics.push(NicSpec { mac: "52:54:00:00:00:02".into(), fd: 21 });
+    let args = qemu_args(&spec).join(" ");
+    assert!(args.contains("-chardev socket,id=console,fd=20 "), "{args}");
+    assert!(args.contains("-netdev dgram,id=net1,local.type=fd,local.str=21 "), "{args}");
+}
+
+#[test]
+fn the_counters_frequency_comes_from_bogomips() {
+    let cpu = "cpu MHz\t\t: 1200.000\nflags\t\t: fpu constant_tsc sse2\nbogomips\t: 4890.86\n";
+    assert_eq!(tsc_khz(cpu), Some(2_445_430));
+    assert_eq!(tsc_khz("flags : fpu\nbogomips\t: 4890.86\n"), None, "no constant counter");
+    assert_eq!(tsc_khz("flags : constant_tsc\nbogomips : fast\n"), None);
+    assert_eq!(tsc_khz("Features : fp asimd\nBogoMIPS : 50.00\n"), None, "no x86");
+    assert_eq!(tsc_khz(""), None);
+}

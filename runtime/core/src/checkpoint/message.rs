@@ -1,0 +1,133 @@
+//! Pages of epochs on the wire: towards partners in a checkpoint, towards new holders in a recovery.
+
+use crate::id::{Epoch, PageNo, Rank};
+use crate::limits::PAGE_SIZE;
+use crate::mem::PageBytes;
+use crate::wire::{Malformed, Reader, Writer};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+/// Most pages in one message.
+pub const PAGES_PER_MESSAGE: usize = 8;
+
+const _: () =
+    assert!(PAGES_PER_MESSAGE * (PAGE_SIZE + 4) + 64 <= crate::limits::MCAPI_MAX_PKT_SIZE);
+
+/// Pages, or the word that they were all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CopyMessage {
+    /// Pages of a rank at, or changed towards, an epoch.
+    Pages {
+        /// Of this rank.
+        rank: Rank,
+        /// Of this epoch.
+        epoch: Epoch,
+        /// At most [`PAGES_PER_MESSAGE`].
+        pages: Vec<(PageNo, Box<PageBytes>)>,
+    },
+    /// These were all.
+    Done {
+        /// Of this rank.
+        rank: Rank,
+        /// Of this epoch.
+        epoch: Epoch,
+        /// How many pages there were in all messages.
+        count: u64,
+    },
+}
+
+/// Between the host of a rank and a partner, on the same channels as the shared memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// To the partner: pages towards an epoch.
+    Stage(CopyMessage),
+    /// To the host: this partner has all pages of its rank towards the epoch.
+    Staged {
+        /// Of this rank.
+        rank: Rank,
+        /// Towards this epoch.
+        epoch: Epoch,
+    },
+}
+
+// Above the kinds of the shared memory, with which these share the channels.
+/// The lowest kind of a checkpoint message.
+pub const FIRST_KIND: u8 = 32;
+const PAGES: u8 = 33;
+const DONE: u8 = 34;
+const STAGED: u8 = 35;
+
+impl CopyMessage {
+    /// Appends it as bytes.
+    pub fn emit(&self, w: &mut Writer) {
+        match self {
+            Self::Pages { rank, epoch, pages } => {
+                w.u8(PAGES).u16(rank.0).u64(epoch.0);
+                w.u8(u8::try_from(pages.len()).unwrap_or(u8::MAX));
+                for (page, bytes) in pages {
+                    w.u32(page.0).bytes(&bytes[..]);
+                }
+            }
+            Self::Done { rank, epoch, count } => {
+                w.u8(DONE).u16(rank.0).u64(epoch.0).u64(*count);
+            }
+        }
+    }
+
+    /// From bytes, to their end.
+    ///
+    /// # Errors
+    /// When the bytes are no such message.
+    pub fn parse(r: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let kind = r.u8("copy kind")?;
+        let message = Self::parse_kind(kind, r)?;
+        r.end("end of copy message")?;
+        Ok(message)
+    }
+
+    fn parse_kind(kind: u8, r: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let rank = Rank(r.u16("rank")?);
+        let epoch = Epoch(r.u64("epoch")?);
+        match kind {
+            PAGES => {
+                let count = usize::from(r.u8("page count")?);
+                if count > PAGES_PER_MESSAGE {
+                    return Err(r.malformed("page count"));
+                }
+                let mut pages = Vec::with_capacity(count);
+                for _ in 0..count {
+                    let page = PageNo(r.u32("page number")?);
+                    pages.push((page, Box::new(r.array::<PAGE_SIZE>("page")?)));
+                }
+                Ok(Self::Pages { rank, epoch, pages })
+            }
+            DONE => Ok(Self::Done { rank, epoch, count: r.u64("page count")? }),
+            _ => Err(r.malformed("copy kind")),
+        }
+    }
+}
+
+impl Message {
+    /// Appends it as bytes.
+    pub fn emit(&self, w: &mut Writer) {
+        match self {
+            Self::Stage(copy) => copy.emit(w),
+            Self::Staged { rank, epoch } => {
+                w.u8(STAGED).u16(rank.0).u64(epoch.0);
+            }
+        }
+    }
+
+    /// From bytes, to their end.
+    ///
+    /// # Errors
+    /// When the bytes are no such message.
+    pub fn parse(r: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let message = match r.u8("checkpoint kind")? {
+            STAGED => Self::Staged { rank: Rank(r.u16("rank")?), epoch: Epoch(r.u64("epoch")?) },
+            kind => Self::Stage(CopyMessage::parse_kind(kind, r)?),
+        };
+        r.end("end of checkpoint message")?;
+        Ok(message)
+    }
+}

@@ -1,0 +1,129 @@
+//! Epochs kept in memory: this node's own rank, and the ranks it is a partner of.
+//!
+//! A checkpoint is two-phase. *Staged*: the host of each rank copies the pages changed since the
+//! last epoch into its own [`Store`] and to its partners. *Committed*: once the coordinator knows
+//! that every part is staged everywhere, it tells all; only then is the older epoch given up.
+//! Between the two, both epochs are whole, so that a crash at any instant leaves at least one that
+//! all ranks can go back to: the highest that some living node holds whole for every rank
+//! ([`choose_epoch`]).
+
+mod message;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use message::{CopyMessage, FIRST_KIND, Message, PAGES_PER_MESSAGE};
+pub use store::{Image, Store, META_BASE};
+
+use crate::id::{Epoch, NodeId, Rank};
+use crate::membership::View;
+use crate::node::Member;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write;
+
+/// What one node says it holds.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Holdings {
+    /// The highest epoch that it knows to be committed.
+    pub committed: Epoch,
+    /// The job is over as far as it knows.
+    pub done: bool,
+    /// Every rank and epoch of which it holds all pages.
+    pub whole: BTreeSet<(Rank, Epoch)>,
+}
+
+/// One image to be sent from a node that has it to a node that should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// Of which rank.
+    pub rank: Rank,
+    /// Who has it.
+    pub from: NodeId,
+    /// Who needs it.
+    pub to: NodeId,
+}
+
+/// The members that keep copies of a rank's epochs: other nodes, on other boards first, compute
+/// nodes before standbys, then the next in the ring of ranks. Fewer than `replicas` when there are
+/// no more members.
+#[must_use]
+pub fn partners(view: &View, rank: Rank, members: &[Member], replicas: usize) -> Vec<NodeId> {
+    let Some(host) = view.ranks.get(rank.index()) else { return Vec::new() };
+    let board = |node: NodeId| members.get(node.index()).map(|m| m.board);
+    let ring = view.ranks.len();
+    let distance = |node: NodeId| match view.rank_of(node) {
+        Some(other) => (other.index() + ring - rank.index()) % ring,
+        None => ring + node.index(),
+    };
+    let mut candidates: Vec<NodeId> =
+        view.members.keys().copied().filter(|node| node != host).collect();
+    candidates.sort_by_key(|node| (board(*node) == board(*host), distance(*node)));
+    candidates.truncate(replicas);
+    candidates
+}
+
+/// The epoch that a recovery goes to: the highest of which every rank is whole on a living node.
+/// Epoch 0, the beginning, needs no copies.
+///
+/// # Errors
+/// When an epoch was committed and can no longer be put together; says which rank is missing.
+pub fn choose_epoch(
+    ranks: u16,
+    holdings: &BTreeMap<NodeId, Holdings>,
+    hosts_before: &[NodeId],
+) -> Result<Epoch, String> {
+    let committed = holdings.values().map(|h| h.committed).max().unwrap_or_default();
+    let held = |rank: u16, epoch: Epoch| {
+        epoch == Epoch(0) || holdings.values().any(|h| h.whole.contains(&(Rank(rank), epoch)))
+    };
+    let next = committed.next();
+    if (0..ranks).all(|r| held(r, next)) {
+        return Ok(next);
+    }
+    let missing: Vec<u16> = (0..ranks).filter(|r| !held(*r, committed)).collect();
+    if missing.is_empty() {
+        return Ok(committed);
+    }
+    let mut why = String::new();
+    for rank in missing {
+        let host = hosts_before.get(usize::from(rank)).copied().unwrap_or_default();
+        // Writing to a String cannot fail.
+        let _ = write!(why, "{}rank {rank} of {host}", if why.is_empty() { "" } else { ", " });
+    }
+    Err(alloc::format!("epoch {} lost: no living node holds a copy of {why}", committed.0))
+}
+
+/// What must be sent so that each rank's host and partners hold its epoch.
+#[must_use]
+pub fn transfers(
+    view: &View,
+    epoch: Epoch,
+    holdings: &BTreeMap<NodeId, Holdings>,
+    members: &[Member],
+    replicas: usize,
+) -> Vec<Transfer> {
+    let mut list = Vec::new();
+    if epoch == Epoch(0) {
+        return list;
+    }
+    for r in 0..view.rank_count() {
+        let rank = Rank(r);
+        let has = |node: &NodeId| {
+            holdings.get(node).is_some_and(|h| h.whole.contains(&(rank, epoch)))
+        };
+        let host = view.ranks[rank.index()];
+        let partners = partners(view, rank, members, replicas);
+        // A partner rather than the host sends: the host has its own restore to do.
+        let source = partners.iter().find(|n| has(n)).copied();
+        let source = source.or_else(|| holdings.keys().copied().find(has));
+        let Some(from) = source else { continue };
+        for to in core::iter::once(host).chain(partners) {
+            if !has(&to) {
+                list.push(Transfer { rank, from, to });
+            }
+        }
+    }
+    list
+}

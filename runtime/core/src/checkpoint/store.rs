@@ -1,0 +1,188 @@
+//! Images of ranks at epochs, in this node's memory.
+
+use super::Holdings;
+use crate::id::{Epoch, PageNo, Rank};
+use crate::limits::PAGE_SIZE;
+use crate::mem::{PageBytes, PRIVATE_BASE};
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+/// Number of the first page that holds a rank's own records (allocations, context) and no memory.
+pub const META_BASE: u32 = 1 << 28;
+
+const _: () = assert!(META_BASE > PRIVATE_BASE + crate::limits::MAX_PRIVATE_PAGES);
+
+/// Pages of a rank: whole at an epoch, or those that changed towards one. A page that is not there
+/// is zero.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Image {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Its pages: shared ones that the rank is home of, private ones, records.
+    pub pages: BTreeMap<PageNo, Box<PageBytes>>,
+}
+
+impl Image {
+    /// The rank's records, put together from their pages.
+    #[must_use]
+    pub fn meta(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for page in self.pages.range(PageNo(META_BASE)..) {
+            bytes.extend_from_slice(&page.1[..]);
+        }
+        bytes
+    }
+
+    /// Puts the rank's records into pages.
+    pub fn set_meta(&mut self, meta: &[u8]) {
+        for (i, chunk) in (0u32..).zip(meta.chunks(PAGE_SIZE)) {
+            let mut page = Box::new([0; PAGE_SIZE]);
+            page[..chunk.len()].copy_from_slice(chunk);
+            self.pages.insert(PageNo(META_BASE + i), page);
+        }
+    }
+
+    /// Bytes in its pages.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        u64::try_from(self.pages.len() * PAGE_SIZE).unwrap_or(u64::MAX)
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Slot {
+    /// Whole, at the last committed epoch.
+    committed: Option<Image>,
+    /// Changes towards the next epoch, and whether all of them are here.
+    staged: Option<(Image, bool)>,
+    /// A whole copy on its way here in a recovery.
+    incoming: Option<Image>,
+}
+
+/// All images on this node.
+#[derive(Clone, Debug, Default)]
+pub struct Store {
+    slots: BTreeMap<Rank, Slot>,
+    committed: Epoch,
+}
+
+impl Store {
+    /// Forgets everything: a new job begins, or the old one is done.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The highest epoch known to be committed.
+    #[must_use]
+    pub const fn committed(&self) -> Epoch {
+        self.committed
+    }
+
+    /// The whole image of a rank at the committed epoch.
+    #[must_use]
+    pub fn image(&self, rank: Rank) -> Option<&Image> {
+        self.slots.get(&rank)?.committed.as_ref()
+    }
+
+    /// What this node holds, for a recovery.
+    #[must_use]
+    pub fn holdings(&self) -> Holdings {
+        let mut holdings = Holdings { committed: self.committed, ..Holdings::default() };
+        for (rank, slot) in &self.slots {
+            let base = slot.committed.as_ref().map(|image| image.epoch);
+            holdings.whole.extend(base.map(|epoch| (*rank, epoch)));
+            if let Some((staged, true)) = &slot.staged
+                && base.unwrap_or_default().next() == staged.epoch
+            {
+                holdings.whole.insert((*rank, staged.epoch));
+            }
+        }
+        holdings
+    }
+
+    /// A page towards an epoch; what was staged for another epoch is given up.
+    pub fn stage(&mut self, rank: Rank, epoch: Epoch, page: PageNo, bytes: &PageBytes) {
+        let slot = self.slots.entry(rank).or_default();
+        if slot.staged.as_ref().is_none_or(|(image, _)| image.epoch != epoch) {
+            slot.staged = Some((Image { epoch, ..Image::default() }, false));
+        }
+        if let Some((image, _)) = &mut slot.staged {
+            image.pages.insert(page, Box::new(*bytes));
+        }
+    }
+
+    /// All pages towards an epoch are here: true if `count` of them are and the older epoch they
+    /// stand on is here too.
+    pub fn stage_done(&mut self, rank: Rank, epoch: Epoch, count: u64) -> bool {
+        let slot = self.slots.entry(rank).or_default();
+        let base = slot.committed.as_ref().map_or(Epoch(0), |image| image.epoch);
+        if slot.staged.is_none() && count == 0 {
+            slot.staged = Some((Image { epoch, ..Image::default() }, false));
+        }
+        match &mut slot.staged {
+            Some((image, whole))
+                if image.epoch == epoch
+                    && base.next() == epoch
+                    && u64::try_from(image.pages.len()) == Ok(count) =>
+            {
+                *whole = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The epoch is committed: what was staged for it becomes the whole, other stages are given up.
+    pub fn commit(&mut self, epoch: Epoch) {
+        self.committed = self.committed.max(epoch);
+        for slot in self.slots.values_mut() {
+            if let Some((staged, true)) = slot.staged.take()
+                && staged.epoch == epoch
+            {
+                let whole = slot.committed.get_or_insert_default();
+                whole.epoch = epoch;
+                whole.pages.extend(staged.pages);
+            }
+        }
+    }
+
+    /// A recovery chose `epoch`: everything here that is of another epoch is given up.
+    pub fn settle(&mut self, epoch: Epoch) {
+        self.commit(epoch);
+        self.committed = epoch;
+        for slot in self.slots.values_mut() {
+            slot.staged = None;
+            slot.committed.take_if(|image| image.epoch != epoch);
+        }
+        self.slots.retain(|_, slot| slot.committed.is_some() || slot.incoming.is_some());
+    }
+
+    /// A new recovery begins: copies that an earlier one left unfinished are given up.
+    pub fn forget_incoming(&mut self) {
+        self.slots.values_mut().for_each(|slot| slot.incoming = None);
+    }
+
+    /// Keeps only these ranks' images.
+    pub fn retain(&mut self, keep: impl Fn(Rank) -> bool) {
+        self.slots.retain(|rank, _| keep(*rank));
+    }
+
+    /// A page of a whole copy that a recovery brings.
+    pub fn receive(&mut self, rank: Rank, epoch: Epoch, page: PageNo, bytes: &PageBytes) {
+        let image = self.slots.entry(rank).or_default().incoming.get_or_insert_default();
+        image.epoch = epoch;
+        image.pages.insert(page, Box::new(*bytes));
+    }
+
+    /// The copy is complete: its size in pages, or `None` if pages are missing.
+    pub fn receive_done(&mut self, rank: Rank, epoch: Epoch, count: u64) -> Option<u64> {
+        let slot = self.slots.entry(rank).or_default();
+        let image = slot.incoming.take().unwrap_or(Image { epoch, ..Image::default() });
+        if image.epoch != epoch || u64::try_from(image.pages.len()) != Ok(count) {
+            return None;
+        }
+        slot.committed = Some(image);
+        Some(count)
+    }
+}

@@ -1,0 +1,145 @@
+//! Which epoch a recovery goes to, and what it sends, in every state a crash can leave behind.
+
+use super::*;
+use crate::id::{Generation, PageNo, ViewId};
+use crate::limits::PAGE_SIZE;
+use crate::node::Role;
+use crate::wire::{Reader, Writer};
+use alloc::boxed::Box;
+use alloc::vec;
+
+fn members(boards: &[u16]) -> Vec<Member> {
+    boards.iter().map(|board| Member { role: Role::Compute, board: *board }).collect()
+}
+
+fn view(nodes: u16, ranks: &[u16]) -> View {
+    View {
+        id: ViewId(2),
+        members: (0..nodes).map(|n| (NodeId(n), Generation(1))).collect(),
+        ranks: ranks.iter().map(|n| NodeId(*n)).collect(),
+    }
+}
+
+fn page(byte: u8) -> PageBytes {
+    [byte; PAGE_SIZE]
+}
+
+use crate::mem::PageBytes;
+
+#[test]
+fn partners_sit_on_another_board_and_then_next_in_the_ring() {
+    let view = view(4, &[0, 1, 2]);
+    assert_eq!(partners(&view, Rank(0), &members(&[0, 0, 0, 0]), 1), [NodeId(1)]);
+    assert_eq!(partners(&view, Rank(0), &members(&[0, 0, 1, 1]), 1), [NodeId(2)]);
+    assert_eq!(partners(&view, Rank(2), &members(&[0, 0, 0, 0]), 1), [NodeId(0)]);
+    assert_eq!(partners(&view, Rank(2), &members(&[0; 4]), 3), [NodeId(0), NodeId(1), NodeId(3)]);
+    assert_eq!(partners(&view, Rank(2), &members(&[0; 4]), 9).len(), 3);
+}
+
+#[test]
+fn a_stage_counts_only_when_whole_and_on_its_own_base() {
+    let mut store = Store::default();
+    store.stage(Rank(0), Epoch(1), PageNo(3), &page(1));
+    assert!(store.holdings().whole.is_empty());
+    assert!(!store.stage_done(Rank(0), Epoch(1), 2), "a page is missing");
+    assert!(store.stage_done(Rank(0), Epoch(1), 1));
+    assert_eq!(store.holdings().whole, BTreeSet::from([(Rank(0), Epoch(1))]));
+    store.commit(Epoch(1));
+    store.stage(Rank(0), Epoch(2), PageNo(3), &page(2));
+    assert_eq!(store.image(Rank(0)).unwrap().pages[&PageNo(3)], Box::new(page(1)));
+    store.commit(Epoch(2));
+    assert_eq!(store.image(Rank(0)).unwrap().epoch, Epoch(1), "an incomplete stage is no epoch");
+    store.stage(Rank(1), Epoch(3), PageNo(0), &page(3));
+    assert!(!store.stage_done(Rank(1), Epoch(3), 1), "epoch 3 stands on an epoch 2 that is not here");
+}
+
+#[test]
+fn a_recovery_goes_to_the_highest_epoch_that_all_ranks_have() {
+    let holding = |committed: u64, whole: &[(u16, u64)]| Holdings {
+        committed: Epoch(committed),
+        done: false,
+        whole: whole.iter().map(|(r, e)| (Rank(*r), Epoch(*e))).collect(),
+    };
+    let hosts = [NodeId(0), NodeId(1)];
+    let choose = |list: Vec<(u16, Holdings)>| {
+        choose_epoch(2, &list.into_iter().map(|(n, h)| (NodeId(n), h)).collect(), &hosts)
+    };
+    // Staged everywhere, committed nowhere: somebody dead may have returned from it already.
+    let all = holding(0, &[(0, 1), (1, 1)]);
+    assert_eq!(choose(vec![(0, all)]), Ok(Epoch(1)));
+    // Staged in part: the older one.
+    let part = holding(1, &[(0, 1), (1, 1), (0, 2)]);
+    assert_eq!(choose(vec![(0, part)]), Ok(Epoch(1)));
+    // One has seen the commit and given up the older epoch, one has not.
+    let seen = holding(2, &[(0, 2)]);
+    let unseen = holding(1, &[(1, 1), (1, 2)]);
+    assert_eq!(choose(vec![(0, seen.clone()), (2, unseen)]), Ok(Epoch(2)));
+    // Nothing yet.
+    assert_eq!(choose(vec![(0, holding(0, &[]))]), Ok(Epoch(0)));
+    // Lost: never the wrong answer.
+    let lost = choose(vec![(0, seen)]).unwrap_err();
+    assert_eq!(lost, "epoch 2 lost: no living node holds a copy of rank 1 of n1");
+}
+
+#[test]
+fn the_standby_and_the_new_partner_get_what_they_lack() {
+    let whole = |list: &[u16]| Holdings {
+        committed: Epoch(1),
+        done: false,
+        whole: list.iter().map(|r| (Rank(*r), Epoch(1))).collect(),
+    };
+    // n1 died; n3 takes rank 1; n2 held its copy; n0's copy was on n1.
+    let mut view = view(4, &[0, 3, 2]);
+    view.members.remove(&NodeId(1));
+    let holdings = BTreeMap::from([
+        (NodeId(0), whole(&[0, 2])),
+        (NodeId(2), whole(&[2, 1])),
+        (NodeId(3), whole(&[])),
+    ]);
+    let list = transfers(&view, Epoch(1), &holdings, &members(&[0; 4]), 1);
+    assert_eq!(
+        list,
+        [
+            Transfer { rank: Rank(0), from: NodeId(0), to: NodeId(3) },
+            Transfer { rank: Rank(1), from: NodeId(2), to: NodeId(3) },
+        ]
+    );
+}
+
+#[test]
+fn settle_gives_up_every_other_epoch() {
+    let mut store = Store::default();
+    for rank in 0..2 {
+        store.stage(Rank(rank), Epoch(1), PageNo(0), &page(1));
+        assert!(store.stage_done(Rank(rank), Epoch(1), 1));
+    }
+    store.commit(Epoch(1));
+    store.stage(Rank(0), Epoch(2), PageNo(0), &page(2));
+    assert!(store.stage_done(Rank(0), Epoch(2), 1));
+    let mut back = store.clone();
+    back.settle(Epoch(1));
+    assert_eq!(back.image(Rank(0)).unwrap().pages[&PageNo(0)][0], 1);
+    store.settle(Epoch(2));
+    assert_eq!(store.image(Rank(0)).unwrap().pages[&PageNo(0)][0], 2);
+    assert!(store.image(Rank(1)).is_none(), "its epoch 1 is of no use at epoch 2");
+}
+
+#[test]
+fn copies_survive_the_wire() {
+    let copy = CopyMessage::Pages {
+        rank: Rank(3),
+        epoch: Epoch(9),
+        pages: vec![(PageNo(7), Box::new(page(0xa5)))],
+    };
+    let done = Message::Stage(CopyMessage::Done { rank: Rank(3), epoch: Epoch(9), count: 1 });
+    let staged = Message::Staged { rank: Rank(3), epoch: Epoch(9) };
+    for message in [Message::Stage(copy), done, staged] {
+        let mut w = Writer::new();
+        message.emit(&mut w);
+        let bytes = w.into_vec();
+        assert_eq!(Message::parse(&mut Reader::new(&bytes)), Ok(message));
+        for cut in 0..bytes.len() {
+            assert!(Message::parse(&mut Reader::new(&bytes[..cut])).is_err());
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Frames out and messages in, over either medium.
+
+use super::datagram::{Receiver, Sender, Taken};
+use super::frame::{Body, Data, Frame, HEADER, Hello};
+use super::stream::Stream;
+use super::{Event, Link};
+use crate::limits::MIN_MTU;
+use crate::node::Medium;
+use crate::time::Instant;
+use alloc::format;
+
+#[derive(Debug)]
+pub(super) enum Flow {
+    Stream(Stream),
+    Datagram { sender: Sender, receiver: Receiver },
+}
+
+impl Flow {
+    pub(super) fn new(medium: Medium) -> Self {
+        match medium {
+            Medium::Stream => Self::Stream(Stream::default()),
+            Medium::Datagram => {
+                Self::Datagram { sender: Sender::default(), receiver: Receiver::default() }
+            }
+        }
+    }
+
+    pub(super) fn queued(&self) -> usize {
+        match self {
+            Self::Stream(stream) => stream.queued(),
+            Self::Datagram { sender, .. } => sender.queued(),
+        }
+    }
+}
+
+impl Link {
+    pub(super) fn on_data(&mut self, now: Instant, frame: &Frame<'_>, data: &Data<'_>) {
+        self.on_ack(now, frame);
+        match &mut self.flow {
+            Flow::Stream(stream) => match stream.accept(data) {
+                Ok(()) => self.events.push_back(Event::Deliver {
+                    proto: data.proto,
+                    payload: data.payload.to_vec(),
+                }),
+                Err(due) => {
+                    let reason =
+                        format!("broken transport: frame {} came where {due} was due", data.seq);
+                    self.over(now, reason);
+                }
+            },
+            Flow::Datagram { receiver, .. } => {
+                match receiver.take(now, data) {
+                    Taken::New => {}
+                    Taken::Duplicate => self.counters.duplicate += 1,
+                    Taken::Beyond => self.counters.malformed += 1,
+                }
+                while let Some(message) = receiver.deliver() {
+                    match message {
+                        Ok((proto, payload)) => {
+                            self.events.push_back(Event::Deliver { proto, payload });
+                        }
+                        Err(_) => self.counters.malformed += 1,
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn on_ack(&mut self, now: Instant, frame: &Frame<'_>) {
+        if let Flow::Datagram { sender, .. } = &mut self.flow
+            && sender.on_ack(now, frame.ack, frame.selective).is_err()
+        {
+            self.counters.malformed += 1;
+        }
+    }
+
+    pub(super) fn flowing(&self) -> bool {
+        self.transport && self.is_up()
+    }
+
+    /// Sends what may go out now, and an acknowledgement if one is due.
+    pub(super) fn pump(&mut self, now: Instant) {
+        if !self.flowing() {
+            return;
+        }
+        let chunk = self.mtu - HEADER;
+        loop {
+            match &mut self.flow {
+                Flow::Stream(stream) => {
+                    let Some((proto, payload)) = stream.pop() else { return };
+                    let body = Body::Data(stream.number(proto, &payload));
+                    self.transmit(now, 0, 0, body);
+                }
+                Flow::Datagram { sender, receiver } => {
+                    let Some(data) = sender.next(now, chunk) else { break };
+                    let (ack, selective) = receiver.acknowledge();
+                    let (from, to) = (self.settings.me.generation, self.peer.unwrap_or_default());
+                    let frame = Frame { from, to, ack, selective, body: Body::Data(data) };
+                    self.events.push_back(Event::Transmit(frame.emit(Medium::Datagram)));
+                    self.sent = now;
+                }
+            }
+        }
+        if self.ack_due().is_some_and(|due| due <= now) {
+            self.say_ack(now);
+        }
+    }
+
+    pub(super) fn say_hello(&mut self, now: Instant) {
+        self.said_hello = true;
+        let mtu = u32::try_from(self.settings.mtu.max(MIN_MTU)).unwrap_or(u32::MAX);
+        let hello = Hello {
+            known: self.peer.is_some(),
+            node: self.settings.me.node,
+            medium: self.settings.medium,
+            mtu,
+            image: self.settings.image,
+        };
+        self.transmit(now, 0, 0, Body::Hello(hello));
+    }
+
+    pub(super) fn say_ack(&mut self, now: Instant) {
+        let (ack, selective) = match &mut self.flow {
+            Flow::Stream(_) => (0, 0),
+            Flow::Datagram { receiver, .. } => receiver.acknowledge(),
+        };
+        self.transmit(now, ack, selective, Body::Ack);
+    }
+
+    pub(super) fn transmit(&mut self, now: Instant, ack: u64, selective: u64, body: Body<'_>) {
+        let (from, to) = (self.settings.me.generation, self.peer.unwrap_or_default());
+        let frame = Frame { from, to, ack, selective, body };
+        self.events.push_back(Event::Transmit(frame.emit(self.settings.medium)));
+        self.sent = now;
+    }
+}

@@ -1,0 +1,171 @@
+use super::{HEARTBEAT, Pair, settings};
+use crate::link::{Counters, Event, Link};
+use crate::node::Medium::{Datagram, Stream};
+use crate::node::Timer;
+use crate::time::{Duration, Instant};
+use alloc::string::ToString;
+
+const LIMIT: Duration = HEARTBEAT.times(5);
+
+fn suspect(reason: &str, silent: Duration) -> Event {
+    Event::Suspect { reason: reason.to_string(), silent }
+}
+
+#[test]
+fn idle_links_beat_and_nobody_is_suspected() {
+    for medium in [Stream, Datagram] {
+        let mut pair = Pair::joined(medium);
+        let before = pair.frames;
+        assert_eq!(pair.timer(0), Some(Timer::Heartbeat));
+        pair.run(HEARTBEAT.times(50));
+        assert_eq!(pair.frames, before.map(|n| n + 50));
+        assert!(pair.said.iter().all(|said| said.is_empty()));
+    }
+}
+
+#[test]
+fn data_is_a_sign_of_life_too() {
+    let mut pair = Pair::joined(Stream);
+    let before = pair.frames;
+    for _ in 0..40 {
+        pair.send(0, b"x");
+        pair.run(Duration(HEARTBEAT.0 - 1));
+    }
+    assert_eq!(pair.frames[0], before[0] + 40);
+}
+
+#[test]
+fn silence_is_reported_once_at_its_time_and_again_only_after_a_sign_of_life() {
+    for medium in [Stream, Datagram] {
+        let mut pair = Pair::joined(medium);
+        pair.run(HEARTBEAT.times(3));
+        let heard = pair.links[0].heard;
+        pair.cut = true;
+        pair.wire.clear();
+        pair.run(LIMIT.times(3));
+        assert_eq!(pair.said[0], [suspect("silent", LIMIT)]);
+        assert!(pair.links[0].is_up(), "a suspect link goes on");
+        assert_eq!(pair.links[0].heard, heard);
+        pair.cut = false;
+        pair.run(HEARTBEAT.times(3));
+        pair.send(0, b"still there?");
+        pair.run(HEARTBEAT);
+        assert_eq!(pair.delivered(1), [b"still there?"]);
+        pair.cut = true;
+        pair.run(LIMIT.times(3));
+        assert_eq!(pair.said[0].len(), 2);
+    }
+}
+
+#[test]
+fn the_deadline_of_suspicion_is_exact() {
+    let mut pair = Pair::joined(Stream);
+    let link = &mut pair.links[0];
+    let due = link.heard + LIMIT;
+    link.tick(Instant(due.0 - 1));
+    while let Some(event) = link.poll() {
+        assert!(matches!(event, Event::Transmit(_)), "{event:?}");
+    }
+    assert_eq!(link.deadline(), Some((due, Timer::Suspicion)));
+    link.tick(due);
+    assert_eq!(link.poll(), Some(suspect("silent", LIMIT)));
+}
+
+#[test]
+fn no_contact_in_time_is_reported_once() {
+    for medium in [Stream, Datagram] {
+        for transport in [false, true] {
+            let mut pair = Pair::new(medium);
+            pair.cut = true;
+            if transport {
+                pair.connect();
+            }
+            pair.run(Duration::from_millis(999));
+            assert!(pair.said[0].is_empty());
+            pair.run(Duration::from_millis(3000));
+            let reason = "no contact within 1000 ms: is n1 started and reachable?";
+            assert_eq!(pair.said[0], [suspect(reason, Duration::from_millis(1000))]);
+            // Late is better than never.
+            pair.cut = false;
+            pair.connect();
+            pair.run(HEARTBEAT.times(2));
+            assert!(pair.links.iter().all(Link::is_up));
+        }
+    }
+}
+
+#[test]
+fn a_refused_peer_that_never_becomes_welcome_is_suspected_with_the_refusal() {
+    let mut other = settings(1, 1, Datagram);
+    other.image = [0; 32];
+    let mut pair = Pair::of(settings(0, 1, Datagram), other);
+    pair.connect();
+    pair.run(Duration::from_millis(2000));
+    let [Event::Refused { reason }, Event::Suspect { reason: later, .. }] = &pair.said[0][..]
+    else {
+        panic!("{:?}", pair.said[0]);
+    };
+    assert_eq!(reason, later);
+}
+
+#[test]
+fn a_closed_connection_is_suspect_at_once_and_for_good() {
+    let mut pair = Pair::joined(Stream);
+    pair.run(Duration::from_millis(7));
+    pair.disconnect();
+    let [Event::Suspect { reason, .. }] = &pair.said[0][..] else { panic!("{:?}", pair.said) };
+    assert_eq!(reason, "connection closed");
+    assert!(!pair.links[0].is_up());
+    assert_eq!(pair.links[0].deadline(), None);
+    pair.send(0, b"lost");
+    assert_eq!(pair.links[0].counters().undeliverable, 1);
+    pair.connect();
+    pair.run(LIMIT.times(30));
+    assert_eq!((pair.said[0].len(), pair.said[1].len()), (1, 1));
+    assert!(!pair.links[0].is_up());
+}
+
+#[test]
+fn a_connection_that_closes_before_the_hello_may_come_again() {
+    let mut pair = Pair::new(Stream);
+    pair.connect();
+    pair.disconnect();
+    pair.connect();
+    pair.run(HEARTBEAT);
+    assert!(pair.links.iter().all(Link::is_up));
+}
+
+#[test]
+fn a_gap_in_a_stream_is_a_broken_transport() {
+    let mut pair = Pair::joined(Stream);
+    pair.send(0, b"zero");
+    pair.cut = true;
+    pair.send(0, b"one");
+    pair.cut = false;
+    pair.send(0, b"two");
+    pair.run(HEARTBEAT);
+    assert_eq!(pair.delivered(1), [b"zero"]);
+    let Some(Event::Suspect { reason, .. }) = pair.said[1].last() else { panic!("not suspect") };
+    assert_eq!(reason, "broken transport: frame 2 came where 1 was due");
+    assert!(!pair.links[1].is_up());
+}
+
+#[test]
+fn an_outage_of_a_datagram_transport_loses_nothing() {
+    let mut pair = Pair::joined(Datagram);
+    pair.disconnect();
+    assert!(pair.said.iter().all(|said| said.is_empty()));
+    pair.send(0, b"kept");
+    pair.run(HEARTBEAT);
+    assert_eq!(pair.frames[0], Pair::joined(Datagram).frames[0], "nothing is sent");
+    pair.connect();
+    pair.run(HEARTBEAT);
+    assert_eq!(pair.delivered(1), [b"kept"]);
+}
+
+#[test]
+fn frames_without_a_transport_are_stale() {
+    let mut pair = Pair::new(Stream);
+    pair.inject(0, &[1, 2, 3]);
+    assert_eq!(pair.links[0].counters(), Counters { stale: 1, ..Counters::default() });
+}

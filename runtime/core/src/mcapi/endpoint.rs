@@ -1,0 +1,257 @@
+//! Endpoints: their names, and the table of those that this node made.
+
+use super::channel::{Channel, Opening};
+use super::frame::Frame;
+use super::message::Inbox;
+use super::request::{Op, Request};
+use super::{Completion, Mcapi, Status};
+use crate::id::NodeId;
+use crate::limits::{MCAPI_MAX_ENDPOINTS, MCAPI_MAX_QUEUE_ELEMENTS, MCAPI_MAX_REQUESTS};
+use core::fmt;
+
+/// A set of nodes. One cluster is one domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct DomainId(pub u32);
+
+/// Number of a node in its domain: that of its [`NodeId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct McapiNode(pub u32);
+
+impl From<NodeId> for McapiNode {
+    fn from(node: NodeId) -> Self {
+        Self(node.0.into())
+    }
+}
+
+impl TryFrom<McapiNode> for NodeId {
+    type Error = Status;
+    fn try_from(node: McapiNode) -> Result<Self, Status> {
+        u16::try_from(node.0).map(Self).map_err(|_| Status::NodeInvalid)
+    }
+}
+
+/// Number of an endpoint on its node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Port(pub u32);
+
+impl Port {
+    /// Any port that is free.
+    pub const ANY: Self = Self(u32::MAX);
+    /// Ports from 0 that programs may not use (`MCAPI_NUM_RESERVED_PORTS`).
+    pub const RESERVED: u32 = 1;
+    /// Where [`Port::ANY`] looks first, out of the way of the numbers that people choose.
+    const FIRST_ANY: u32 = 1 << 31;
+
+    const fn usable(self) -> Result<(), Status> {
+        if self.0 < Self::RESERVED || self.0 == Self::ANY.0 {
+            return Err(Status::PortInvalid);
+        }
+        Ok(())
+    }
+}
+
+/// Name of an endpoint, the same on all nodes. Anybody may write one down; whether it exists is
+/// found out when it is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Endpoint {
+    /// Its domain.
+    pub domain: DomainId,
+    /// The node that made it.
+    pub node: McapiNode,
+    /// Its number there.
+    pub port: Port,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.domain.0, self.node.0, self.port.0)
+    }
+}
+
+/// What can be set on an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attributes {
+    /// Messages or packets that wait here for the receiver.
+    pub num_recv_buffers: u16,
+    /// Packets that wait here for room at the receiver.
+    pub num_send_buffers: u16,
+}
+
+impl Default for Attributes {
+    fn default() -> Self {
+        const ELEMENTS: u16 = {
+            assert!(MCAPI_MAX_QUEUE_ELEMENTS <= 1 << 15);
+            #[expect(clippy::cast_possible_truncation, reason = "asserted above")]
+            let elements = MCAPI_MAX_QUEUE_ELEMENTS as u16;
+            elements
+        };
+        Self { num_recv_buffers: ELEMENTS, num_send_buffers: ELEMENTS }
+    }
+}
+
+/// An endpoint of this node.
+#[derive(Debug, Default)]
+pub(super) struct Local {
+    pub(super) attributes: Attributes,
+    pub(super) inbox: Inbox,
+    pub(super) opening: Option<Opening>,
+    pub(super) channel: Option<Channel>,
+}
+
+impl Local {
+    /// May it become an end of a channel?
+    pub(super) fn bindable(&self) -> Result<(), Status> {
+        match &self.channel {
+            None => Ok(()),
+            Some(channel) if channel.is_closing() => Err(Status::ChanClosePending),
+            Some(_) => Err(Status::ChanConnected),
+        }
+    }
+}
+
+impl Mcapi {
+    /// Makes an endpoint for messages. [`Status::MemLimit`] when there are too many.
+    pub fn endpoint_create(&mut self, port: Port) -> Result<Endpoint, Status> {
+        if self.endpoints.len() >= MCAPI_MAX_ENDPOINTS {
+            return Err(Status::MemLimit);
+        }
+        let port = if port == Port::ANY { self.free_port()? } else { port };
+        port.usable()?;
+        if self.endpoints.contains_key(&port.0) {
+            return Err(Status::EndpExists);
+        }
+        self.endpoints.insert(port.0, Local::default());
+        for (node, request) in self.wanted.remove(&port.0).unwrap_or_default() {
+            self.send(node, Frame::GetDone { request, status: Status::Success });
+        }
+        self.settle();
+        Ok(self.name(port.0))
+    }
+
+    /// The first free port from where the last search ended, so that a port is not soon used again.
+    fn free_port(&mut self) -> Result<Port, Status> {
+        let tries = u32::try_from(MCAPI_MAX_ENDPOINTS).map_err(|_| Status::General)?;
+        for _ in 0..=tries {
+            let port = Port::FIRST_ANY | self.next_any;
+            self.next_any = (self.next_any + 1) % (Port::FIRST_ANY - 1);
+            if !self.endpoints.contains_key(&port) {
+                return Ok(Port(port));
+            }
+        }
+        Err(Status::MemLimit)
+    }
+
+    /// Deletes an endpoint of this node with all messages in it. Receives posted there fail with
+    /// [`Status::EndpDeleted`]. Close its channel first.
+    pub fn endpoint_delete(&mut self, endpoint: Endpoint) -> Result<(), Status> {
+        if self.existing(endpoint)? != self.me {
+            return Err(Status::EndpNotOwner);
+        }
+        let port = endpoint.port.0;
+        if self.local(port).is_some_and(|local| local.channel.is_some()) {
+            return Err(Status::ChanConnected);
+        }
+        let Some(local) = self.endpoints.remove(&port) else { return Err(Status::EndpInvalid) };
+        self.counters.discarded += local.inbox.len() as u64;
+        for request in local.inbox.into_posted() {
+            self.complete(request, Completion::Failed(Status::EndpDeleted));
+        }
+        if let Some(opening) = local.opening {
+            self.complete(opening.request, Completion::Failed(Status::EndpDeleted));
+        }
+        Ok(())
+    }
+
+    /// Asks for an endpoint by its name; completes with [`Completion::Endpoint`] once it exists.
+    pub fn endpoint_get_i(
+        &mut self,
+        domain: DomainId,
+        node: McapiNode,
+        port: Port,
+    ) -> Result<Request, Status> {
+        if domain != self.domain {
+            return Err(Status::DomainInvalid);
+        }
+        let owner = NodeId::try_from(node)?;
+        port.usable()?;
+        self.reachable(owner, Status::NodeInvalid)?;
+        let request = self.requests.open(Op::Get { node: owner, port: port.0 })?;
+        self.send(owner, Frame::Get { request, port: port.0 });
+        self.settle();
+        Ok(request)
+    }
+
+    /// The attributes of an endpoint of this node.
+    pub fn endpoint_attributes(&self, endpoint: Endpoint) -> Result<Attributes, Status> {
+        if self.existing(endpoint)? != self.me {
+            return Err(Status::EndpRemote);
+        }
+        self.local(endpoint.port.0).map(|local| local.attributes).ok_or(Status::EndpInvalid)
+    }
+
+    pub(super) fn on_get(&mut self, from: NodeId, request: Request, port: u32) {
+        if self.endpoints.contains_key(&port) {
+            return self.send(from, Frame::GetDone { request, status: Status::Success });
+        }
+        let waiting: usize = self.wanted.values().map(alloc::vec::Vec::len).sum();
+        if waiting >= MCAPI_MAX_REQUESTS {
+            return self.send(from, Frame::GetDone { request, status: Status::EndpGetLimit });
+        }
+        self.wanted.entry(port).or_default().push((from, request));
+    }
+
+    pub(super) fn on_get_cancel(&mut self, from: NodeId, request: Request, port: u32) {
+        if let Some(waiting) = self.wanted.get_mut(&port) {
+            waiting.retain(|&entry| entry != (from, request));
+            if waiting.is_empty() {
+                self.wanted.remove(&port);
+            }
+        }
+    }
+
+    pub(super) fn on_get_done(&mut self, from: NodeId, request: Request, status: Status) {
+        match self.requests.pending(request) {
+            Some(&Op::Get { node, port }) if node == from => {
+                let endpoint =
+                    Endpoint { domain: self.domain, node: node.into(), port: Port(port) };
+                let completion = match status {
+                    Status::Success => Completion::Endpoint(endpoint),
+                    failed => Completion::Failed(failed),
+                };
+                self.complete(request, completion);
+            }
+            _ => self.counters.stale += 1,
+        }
+    }
+
+    pub(super) fn local(&self, port: u32) -> Option<&Local> {
+        self.endpoints.get(&port)
+    }
+
+    /// Of an endpoint of this node.
+    pub(super) fn name(&self, port: u32) -> Endpoint {
+        Endpoint { domain: self.domain, node: self.me.into(), port: Port(port) }
+    }
+
+    /// The owner of an endpoint that can exist as far as this node knows: if it is this node, it does.
+    pub(super) fn existing(&self, endpoint: Endpoint) -> Result<NodeId, Status> {
+        let node = NodeId::try_from(endpoint.node).map_err(|_| Status::EndpInvalid)?;
+        let mine = node == self.me;
+        if endpoint.domain != self.domain
+            || endpoint.port.usable().is_err()
+            || !self.nodes.contains_key(&node)
+            || (mine && !self.endpoints.contains_key(&endpoint.port.0))
+        {
+            return Err(Status::EndpInvalid);
+        }
+        Ok(node)
+    }
+
+    /// The port of an endpoint of this node; [`Status::EndpInvalid`] for all others.
+    pub(super) fn own(&self, endpoint: Endpoint) -> Result<u32, Status> {
+        match self.existing(endpoint) {
+            Ok(node) if node == self.me => Ok(endpoint.port.0),
+            _ => Err(Status::EndpInvalid),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! A table whose keys are never valid twice: each carries the generation of its slot.
+
+use crate::limits::{MCAPI_MAX_ENDPOINTS, MCAPI_MAX_REQUESTS};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+const INDEX_BITS: u32 = 10;
+const INDEX_MASK: u32 = (1 << INDEX_BITS) - 1;
+const _: () = assert!(MCAPI_MAX_REQUESTS <= 1 << INDEX_BITS, "a request must have an index");
+const _: () = assert!(MCAPI_MAX_ENDPOINTS <= 1 << INDEX_BITS, "a channel must have an index");
+
+#[derive(Debug)]
+struct Slot<T> {
+    /// Never 0, so that small integers are no keys.
+    generation: u32,
+    value: Option<T>,
+}
+
+/// At most `limit` values under 32-bit keys.
+#[derive(Debug)]
+pub(super) struct Slab<T> {
+    slots: Vec<Slot<T>>,
+    /// Oldest first: a slot is used again as late as possible.
+    free: VecDeque<u32>,
+    limit: usize,
+}
+
+impl<T> Slab<T> {
+    pub(super) const fn new(limit: usize) -> Self {
+        Self { slots: Vec::new(), free: VecDeque::new(), limit }
+    }
+
+    /// `None` when it is full.
+    pub(super) fn insert(&mut self, value: T) -> Option<u32> {
+        let index = if self.slots.len() < self.limit {
+            let index = u32::try_from(self.slots.len()).ok()?;
+            self.slots.push(Slot { generation: 1, value: None });
+            index
+        } else {
+            self.free.pop_front()?
+        };
+        let slot = &mut self.slots[index as usize];
+        slot.value = Some(value);
+        Some(slot.generation << INDEX_BITS | index)
+    }
+
+    fn slot(&self, key: u32) -> Option<&Slot<T>> {
+        self.slots.get((key & INDEX_MASK) as usize).filter(|s| s.generation == key >> INDEX_BITS)
+    }
+
+    pub(super) fn get(&self, key: u32) -> Option<&T> {
+        self.slot(key)?.value.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, key: u32) -> Option<&mut T> {
+        let slot = self.slots.get_mut((key & INDEX_MASK) as usize)?;
+        if slot.generation == key >> INDEX_BITS { slot.value.as_mut() } else { None }
+    }
+
+    pub(super) fn remove(&mut self, key: u32) -> Option<T> {
+        let index = key & INDEX_MASK;
+        let slot = self.slots.get_mut(index as usize)?;
+        if slot.generation != key >> INDEX_BITS {
+            return None;
+        }
+        let value = slot.value.take()?;
+        slot.generation = (slot.generation + 1) & (u32::MAX >> INDEX_BITS);
+        slot.generation = slot.generation.max(1);
+        self.free.push_back(index);
+        Some(value)
+    }
+
+    /// Keys and values, by index.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        (0u32..).zip(&self.slots).filter_map(|(index, slot)| {
+            Some((slot.generation << INDEX_BITS | index, slot.value.as_ref()?))
+        })
+    }
+}

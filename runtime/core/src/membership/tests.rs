@@ -1,0 +1,194 @@
+//! Agreement under every interleaving that a seed can make of it.
+
+use super::*;
+use crate::node::{Binding, Medium, Member};
+
+fn config(me: u16, compute: usize, standby: usize) -> Config {
+    let member = |role| Member { role, board: 0 };
+    Config {
+        me: NodeId(me),
+        generation: Generation(1),
+        image: [0; 32],
+        members: (0..compute)
+            .map(|_| member(Role::Compute))
+            .chain((0..standby).map(|_| member(Role::Standby)))
+            .collect(),
+        medium: Medium::Stream,
+        mtu: 1500,
+        binding: Binding::Sockets,
+        quorum: Quorum::Majority,
+        heartbeat: Duration::from_millis(10),
+        suspect_after: 5,
+        join_timeout: Duration::from_millis(100),
+        replicas: 1,
+        checkpoint_every: 0,
+        shared_pages: 0,
+    }
+}
+
+struct World {
+    nodes: Vec<Membership>,
+    wire: Vec<(NodeId, NodeId, Message)>,
+    installed: Vec<Vec<View>>,
+    fenced: BTreeSet<NodeId>,
+    lost: BTreeSet<NodeId>,
+    now: Instant,
+}
+
+impl World {
+    fn new(compute: u16, standby: u16) -> Self {
+        let total = compute + standby;
+        let make = |me| {
+            let config = config(me, usize::from(compute), usize::from(standby));
+            Membership::new(&config, Duration::from_millis(50))
+        };
+        Self {
+            nodes: (0..total).map(make).collect(),
+            wire: Vec::new(),
+            installed: (0..total).map(|_| Vec::new()).collect(),
+            fenced: BTreeSet::new(),
+            lost: BTreeSet::new(),
+            now: Instant(0),
+        }
+    }
+
+    fn collect(&mut self) {
+        for i in 0..self.nodes.len() {
+            let me = NodeId(u16::try_from(i).unwrap());
+            while let Some(action) = self.nodes[i].poll() {
+                match action {
+                    Action::Send(to, message) => {
+                        let bytes = message.emit();
+                        assert_eq!(Message::parse(&bytes), Ok(message.clone()));
+                        self.wire.push((me, to, message));
+                    }
+                    Action::Install(view) => self.installed[i].push(view),
+                    Action::Fenced(_) => drop(self.fenced.insert(me)),
+                    Action::NoMajority { .. } => drop(self.lost.insert(me)),
+                }
+            }
+        }
+    }
+
+    /// Delivers a message chosen by `pick`, first in first out per pair; or lets time pass.
+    fn step(&mut self, pick: u64, dead: &BTreeSet<NodeId>) -> bool {
+        self.collect();
+        self.wire.retain(|(_, to, _)| !dead.contains(to));
+        if self.wire.is_empty() {
+            let due = self.nodes.iter().enumerate();
+            let due = due.filter(|(i, _)| !dead.contains(&NodeId(u16::try_from(*i).unwrap())));
+            let Some(at) = due.filter_map(|(_, n)| n.deadline()).min() else { return false };
+            self.now = at;
+            let now = self.now;
+            self.nodes.iter_mut().for_each(|n| n.tick(now));
+            return true;
+        }
+        let chosen = usize::try_from(pick).unwrap_or(usize::MAX) % self.wire.len();
+        let (from, to, _) = self.wire[chosen];
+        let first = self.wire.iter().position(|(f, t, _)| (*f, *t) == (from, to)).unwrap();
+        let (from, to, message) = self.wire.remove(first);
+        let now = self.now;
+        self.nodes[to.index()].handle(now, from, message);
+        true
+    }
+
+    fn run(&mut self, seed: &mut u64, dead: &BTreeSet<NodeId>) {
+        for _ in 0..10_000 {
+            *seed ^= *seed << 13;
+            *seed ^= *seed >> 7;
+            *seed ^= *seed << 17;
+            if !self.step(*seed >> 8, dead) {
+                return;
+            }
+        }
+        panic!("no end of messages");
+    }
+
+    fn assert_no_fork(&self) {
+        let mut agreed: BTreeMap<ViewId, View> = BTreeMap::new();
+        for view in self.installed.iter().flatten() {
+            let known = agreed.entry(view.id).or_insert_with(|| view.clone());
+            assert_eq!(known, view, "two views of one number");
+        }
+    }
+}
+
+#[test]
+fn a_dead_compute_node_is_replaced_by_the_standby() {
+    let mut world = World::new(3, 1);
+    let dead = BTreeSet::from([NodeId(1)]);
+    for node in [0, 2, 3] {
+        world.nodes[node].suspect(Instant(0), NodeId(1));
+    }
+    world.run(&mut 7, &dead);
+    for node in [0, 2, 3] {
+        let view = world.nodes[node].view();
+        assert_eq!(view.ranks, [NodeId(0), NodeId(3), NodeId(2)]);
+        assert_eq!(view.id, ViewId(2));
+    }
+}
+
+#[test]
+fn a_dead_coordinator_is_replaced_by_the_next() {
+    let mut world = World::new(3, 1);
+    let dead = BTreeSet::from([NodeId(0)]);
+    for node in [1, 2, 3] {
+        world.nodes[node].suspect(Instant(0), NodeId(0));
+    }
+    world.run(&mut 9, &dead);
+    assert_eq!(world.nodes[2].view().coordinator(), NodeId(1));
+    assert_eq!(world.nodes[2].view().ranks, [NodeId(3), NodeId(1), NodeId(2)]);
+}
+
+#[test]
+fn a_minority_installs_nothing_and_says_so() {
+    let mut world = World::new(3, 1);
+    let dead = BTreeSet::from([NodeId(2), NodeId(3)]);
+    for node in [0, 1] {
+        world.nodes[node].suspect(Instant(0), NodeId(2));
+        world.nodes[node].suspect(Instant(0), NodeId(3));
+    }
+    world.run(&mut 11, &dead);
+    assert_eq!(world.nodes[0].view().id, ViewId(1));
+    assert_eq!(world.lost, BTreeSet::from([NodeId(0), NodeId(1)]));
+}
+
+#[test]
+fn without_a_standby_the_rank_is_an_orphan() {
+    let view = View::first(&config(0, 3, 1)).without(&BTreeSet::from([NodeId(1), NodeId(2)]));
+    assert_eq!(view.ranks, [NodeId(0), NodeId(3), NodeId(2)]);
+    assert_eq!(view.orphans().collect::<Vec<_>>(), [Rank(2)]);
+}
+
+#[test]
+fn wrong_suspicions_never_fork() {
+    let nothing = BTreeSet::new();
+    for seed in 1..2_000u64 {
+        let mut world = World::new(5, 2);
+        let mut rng = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        for _ in 0..4 {
+            let mut next = |n: u64| {
+                rng ^= rng << 13;
+                rng ^= rng >> 7;
+                rng ^= rng << 17;
+                (rng >> 16) % n
+            };
+            let (by, of) = (usize::try_from(next(7)).unwrap(), u16::try_from(next(7)).unwrap());
+            world.nodes[by].suspect(Instant(0), NodeId(of));
+            for _ in 0..next(12) {
+                let pick = next(u64::MAX);
+                world.step(pick, &nothing);
+            }
+        }
+        world.run(&mut rng, &nothing);
+        world.assert_no_fork();
+        // Whoever is not fenced stands in the last view of all.
+        let last = world.nodes.iter().map(|n| n.view().id).max();
+        for (node, machine) in world.nodes.iter().enumerate() {
+            let id = NodeId(u16::try_from(node).unwrap());
+            if !world.fenced.contains(&id) {
+                assert_eq!(Some(machine.view().id), last, "seed {seed}: {id} was left behind");
+            }
+        }
+    }
+}

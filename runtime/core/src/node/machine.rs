@@ -1,0 +1,363 @@
+//! The node itself: links, membership, and the session of the view and job that hold now.
+
+use super::message::Tag;
+use super::session::{Session, Shared};
+use super::{Call, Config, Input, Output, Timer};
+use crate::checkpoint::Store;
+use crate::event::Event;
+use crate::id::{Job, NodeId, Peer};
+use crate::link::{self, Link, Proto};
+use crate::mem::PageMem;
+use crate::membership::{self, Membership, View};
+use crate::time::Instant;
+use crate::wire::{Malformed, Reader};
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::format;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+/// An election that got no answer is repeated after so many heartbeats.
+const ELECTION_HEARTBEATS: u64 = 5;
+/// Most messages kept for a job that the others know and this node does not yet.
+const MAX_EARLY: usize = 4 * crate::limits::MAX_NODES;
+
+/// The machine.
+#[derive(Debug)]
+pub struct Node {
+    links: BTreeMap<NodeId, Link>,
+    membership: Membership,
+    shared: Shared,
+    session: Option<Session>,
+    early: Vec<(NodeId, Tag, Vec<u8>)>,
+    ready: bool,
+    halted: bool,
+    malformed: u64,
+}
+
+impl Node {
+    /// A node that has heard of nobody yet.
+    #[must_use]
+    pub fn new(config: Config, now: Instant) -> Self {
+        let settings = link::Settings {
+            me: Peer { node: config.me, generation: config.generation },
+            image: config.image,
+            medium: config.medium,
+            mtu: config.mtu,
+            heartbeat: config.heartbeat,
+            suspect_after: config.suspect_after,
+            join_timeout: config.join_timeout,
+        };
+        let others = (0u16..).map(NodeId).take(config.members.len()).filter(|n| *n != config.me);
+        let links = others.map(|n| (n, Link::new(settings.clone(), n, now))).collect();
+        let membership = Membership::new(&config, config.heartbeat.times(ELECTION_HEARTBEATS));
+        Self {
+            links,
+            membership,
+            shared: Shared {
+                config,
+                now,
+                store: Store::default(),
+                out: VecDeque::new(),
+                frames: VecDeque::new(),
+                own: VecDeque::new(),
+                job: Job(0),
+                done: false,
+                rank_runs: false,
+                stopping: false,
+                hosts: (Job(0), Vec::new()),
+                called_at: now,
+            },
+            session: None,
+            early: Vec::new(),
+            ready: false,
+            halted: false,
+            malformed: 0,
+        }
+    }
+
+    /// Messages that followed no format or no rule, and were ignored.
+    #[must_use]
+    pub const fn malformed(&self) -> u64 {
+        self.malformed
+    }
+
+    /// The view that holds.
+    #[must_use]
+    pub const fn view(&self) -> &View {
+        self.membership.view()
+    }
+
+    /// The next output; **drain to `None` before the next `handle`**.
+    #[must_use]
+    pub fn poll(&mut self) -> Option<Output> {
+        self.shared.out.pop_front()
+    }
+
+    /// When [`Input::Tick`] is due next, and why.
+    #[must_use]
+    pub fn deadline(&self) -> Option<(Instant, Timer)> {
+        if self.halted {
+            return None;
+        }
+        let election = self.membership.deadline().map(|at| (at, Timer::Election));
+        self.links.values().filter_map(Link::deadline).chain(election).min()
+    }
+
+    /// Takes one input. Never blocks; bounded work.
+    pub fn handle(&mut self, now: Instant, input: Input<'_>, mem: &mut dyn PageMem) {
+        if self.halted {
+            return;
+        }
+        self.shared.now = now;
+        match input {
+            Input::TransportUp(node) => self.on_link(node, |link| link.transport_up(now)),
+            Input::TransportDown(node) => self.on_link(node, |link| link.transport_down(now)),
+            Input::Frame { from, bytes } => self.on_link(from, |l| l.handle_frame(now, bytes)),
+            Input::Tick => {
+                self.links.values_mut().for_each(|link| link.tick(now));
+                self.membership.tick(now);
+            }
+            Input::Start(job) => self.start(job),
+            Input::RankStopped => {
+                self.shared.rank_runs = false;
+                self.shared.stopping = false;
+                if let Some(session) = &mut self.session {
+                    session.on_stopped(&mut self.shared);
+                }
+            }
+            Input::Call(call) => self.on_call(call, mem),
+            Input::Fault { page, access } => {
+                if let Some(session) = self.running() {
+                    session.on_fault(page, access, mem);
+                }
+            }
+        }
+        self.pump(mem);
+    }
+
+    fn on_link(&mut self, node: NodeId, f: impl FnOnce(&mut Link)) {
+        if let Some(link) = self.links.get_mut(&node) {
+            f(link);
+        }
+    }
+
+    /// The session, unless its rank is being stopped: what a stopped rank asked is void.
+    fn running(&mut self) -> Option<&mut Session> {
+        if self.shared.stopping { None } else { self.session.as_mut() }
+    }
+
+    fn on_call(&mut self, call: Call, mem: &mut dyn PageMem) {
+        self.shared.called_at = self.shared.now;
+        if !self.shared.stopping
+            && let Some(session) = &mut self.session
+        {
+            session.on_call(call, &mut self.shared, mem);
+        }
+    }
+
+    fn start(&mut self, job: Job) {
+        if job > self.shared.job {
+            self.shared.job = job;
+            self.shared.done = false;
+            self.shared.store.clear();
+            self.begin_session();
+        }
+    }
+
+    fn begin_session(&mut self) {
+        let view = self.membership.view().clone();
+        let session = Session::begin(view, &mut self.shared);
+        let tag = session.tag();
+        self.session = Some(session);
+        let early = core::mem::take(&mut self.early);
+        for (from, its, bytes) in early {
+            if its == tag {
+                self.shared.own.push_back((from, bytes));
+            }
+        }
+    }
+
+    /// Moves everything on until nothing moves by itself.
+    fn pump(&mut self, mem: &mut dyn PageMem) {
+        loop {
+            let mut moved = self.pump_links(mem);
+            while let Some((to, proto, payload)) = self.shared.frames.pop_front() {
+                moved = true;
+                let now = self.shared.now;
+                self.on_link(to, |link| link.send(now, proto, &payload));
+            }
+            moved |= self.pump_membership();
+            while let Some((from, bytes)) = self.shared.own.pop_front() {
+                moved = true;
+                self.on_recovery(from, &bytes, mem);
+            }
+            if let Some(session) = &mut self.session {
+                moved |= session.pump(&mut self.shared, mem);
+            }
+            self.check_ready();
+            if !moved || self.halted {
+                return;
+            }
+        }
+    }
+
+    fn pump_links(&mut self, mem: &mut dyn PageMem) -> bool {
+        let mut moved = false;
+        let nodes: Vec<NodeId> = self.links.keys().copied().collect();
+        for node in nodes {
+            while let Some(event) = self.links.get_mut(&node).and_then(Link::poll) {
+                moved = true;
+                self.on_link_event(node, event, mem);
+                // Before the next message: it may be of the view that this one brought.
+                self.pump_membership();
+            }
+        }
+        moved
+    }
+
+    fn on_link_event(&mut self, peer: NodeId, event: link::Event, mem: &mut dyn PageMem) {
+        match event {
+            link::Event::Transmit(bytes) => {
+                self.shared.out.push_back(Output::Transmit { to: peer, bytes });
+            }
+            link::Event::Deliver { proto, payload } => self.on_message(peer, proto, &payload, mem),
+            link::Event::Up { generation } => self.event(Event::LinkUp { peer, generation }),
+            link::Event::Refused { reason } => self.event(Event::Refused { peer, reason }),
+            link::Event::Restarted { .. } => self.suspect(peer, "restarted".to_string(), 0),
+            link::Event::Suspect { reason, silent } => {
+                self.suspect(peer, reason, silent.as_micros());
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        self.shared.out.push_back(Output::Event(event));
+    }
+
+    fn suspect(&mut self, peer: NodeId, reason: alloc::string::String, silent_us: u64) {
+        if self.view().members.contains_key(&peer) {
+            self.event(Event::Suspected { peer, reason, silent_us });
+        }
+        self.membership.suspect(self.shared.now, peer);
+    }
+
+    fn on_message(&mut self, from: NodeId, proto: Proto, payload: &[u8], mem: &mut dyn PageMem) {
+        let outcome = match proto {
+            Proto::Membership => membership::Message::parse(payload)
+                .map(|message| self.membership.handle(self.shared.now, from, message)),
+            Proto::Recovery => {
+                self.on_recovery(from, payload, mem);
+                Ok(())
+            }
+            Proto::Mcapi | Proto::Sdsm => self.on_binding(from, proto, payload),
+        };
+        self.count(outcome);
+    }
+
+    fn count(&mut self, outcome: Result<(), Malformed>) {
+        if outcome.is_err() {
+            self.malformed += 1;
+        }
+    }
+
+    fn on_binding(&mut self, from: NodeId, proto: Proto, payload: &[u8]) -> Result<(), Malformed> {
+        let r = &mut Reader::new(payload);
+        let tag = Tag::parse(r)?;
+        match &mut self.session {
+            Some(session) if session.tag() == tag => session.on_binding(from, proto, r.rest()),
+            // Of a view or job that is over.
+            _ => Ok(()),
+        }
+    }
+
+    fn on_recovery(&mut self, from: NodeId, payload: &[u8], mem: &mut dyn PageMem) {
+        let r = &mut Reader::new(payload);
+        let Ok(tag) = Tag::parse(r) else {
+            self.malformed += 1;
+            return;
+        };
+        let holding = Tag { view: self.view().id, job: self.shared.job };
+        if tag > holding {
+            if self.early.len() < MAX_EARLY {
+                self.early.push((from, tag, payload.to_vec()));
+            }
+        } else if tag == holding
+            && let Some(session) = &mut self.session
+        {
+            let handled = super::message::Message::parse(r)
+                .map(|message| session.on_message(from, message, &mut self.shared, mem));
+            self.count(handled);
+        }
+    }
+
+    fn pump_membership(&mut self) -> bool {
+        let mut moved = false;
+        while let Some(action) = self.membership.poll() {
+            moved = true;
+            match action {
+                membership::Action::Send(to, message) => {
+                    let frame = (to, Proto::Membership, message.emit());
+                    let now = self.shared.now;
+                    // Straight to the link: a view must go out before anything of that view.
+                    self.on_link(to, |link| link.send(now, frame.1, &frame.2));
+                }
+                membership::Action::Install(view) => self.install(&view),
+                membership::Action::NoMajority { reachable, members } => {
+                    let view = self.view().id;
+                    self.event(Event::NoMajority { view, reachable, members });
+                }
+                membership::Action::Fenced(view) => self.fenced(view),
+            }
+        }
+        moved
+    }
+
+    fn install(&mut self, view: &View) {
+        self.event(Event::View {
+            view: view.id,
+            coordinator: view.coordinator(),
+            members: view.members.keys().copied().collect(),
+            ranks: view.ranks.clone(),
+        });
+        // What is still queued is of the view before.
+        self.shared.frames.clear();
+        self.shared.own.clear();
+        let gone: Vec<NodeId> =
+            self.links.keys().copied().filter(|n| !view.members.contains_key(n)).collect();
+        for node in gone {
+            // The last word to it, the view without it, must get out first.
+            while let Some(event) = self.links.get_mut(&node).and_then(Link::poll) {
+                if let link::Event::Transmit(bytes) = event {
+                    self.shared.out.push_back(Output::Transmit { to: node, bytes });
+                }
+            }
+            self.on_link(node, Link::close);
+        }
+        if self.shared.job > Job(0) {
+            self.begin_session();
+        }
+    }
+
+    fn fenced(&mut self, view: crate::id::ViewId) {
+        self.event(Event::Fenced { view });
+        self.halt(format!("{view} was agreed without this node: it was taken for dead"));
+    }
+
+    fn halt(&mut self, reason: alloc::string::String) {
+        self.halted = true;
+        self.session = None;
+        self.shared.out.push_back(Output::Halt { reason });
+    }
+
+    fn check_ready(&mut self) {
+        let all = self.view().members.keys().filter(|node| **node != self.shared.config.me);
+        if !self.ready && all.clone().all(|n| self.links.get(n).is_some_and(Link::is_up)) {
+            self.ready = true;
+            let view = self.view().id;
+            self.event(Event::Ready { view });
+        }
+        if let Some(reason) = self.session.as_mut().and_then(Session::take_fatal) {
+            self.halt(reason);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What the nodes of a view say to each other about a job: recovery, commit, end.
+//!
+//! Each message is of one view and one job (its [`Tag`]); those of an older view or job are void.
+
+use crate::checkpoint::{CopyMessage, Holdings, Transfer};
+use crate::id::{Epoch, Job, NodeId, Rank, ViewId};
+use crate::limits::{MAX_NODES, MAX_RANKS, MAX_REPLICAS};
+use crate::wire::{Malformed, Reader, Writer};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// Of which view and job a message is. Ordered: a later view first, then a later job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Tag {
+    pub(super) view: ViewId,
+    pub(super) job: Job,
+}
+
+impl Tag {
+    pub(super) fn emit(self, w: &mut Writer) {
+        w.u64(self.view.0).u32(self.job.0);
+    }
+
+    pub(super) fn parse(r: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self { view: ViewId(r.u64("view")?), job: Job(r.u32("job")?) })
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Message {
+    /// To the coordinator: my rank stands still; this is what I hold.
+    Status(Holdings),
+    /// To all: go to this epoch, and send these copies.
+    Recover { epoch: Epoch, transfers: Vec<Transfer> },
+    /// Pages of one of these copies.
+    Copy(CopyMessage),
+    /// To the coordinator: I am at the epoch, and my connections are open.
+    Recovered,
+    /// To all: the ranks run.
+    Resume { epoch: Epoch },
+    /// To the coordinator: my rank's part of the epoch is here and at all its partners.
+    Prepared { epoch: Epoch },
+    /// To all: the epoch is committed.
+    Commit { epoch: Epoch },
+    /// To the coordinator: my rank left the program.
+    Exited,
+    /// To all: every rank left the program.
+    Done,
+    /// To all: the job cannot go on.
+    Lost { reason: String },
+}
+
+const MAX_REASON: usize = 1024;
+
+impl Message {
+    pub(super) fn emit(&self, tag: Tag) -> Vec<u8> {
+        let w = &mut Writer::new();
+        tag.emit(w);
+        match self {
+            Self::Status(holdings) => {
+                w.u8(1).u64(holdings.committed.0).u8(u8::from(holdings.done));
+                w.u16(u16::try_from(holdings.whole.len()).unwrap_or(u16::MAX));
+                for (rank, epoch) in &holdings.whole {
+                    w.u16(rank.0).u64(epoch.0);
+                }
+            }
+            Self::Recover { epoch, transfers } => {
+                w.u8(2).u64(epoch.0).u16(u16::try_from(transfers.len()).unwrap_or(u16::MAX));
+                for transfer in transfers {
+                    w.u16(transfer.rank.0).u16(transfer.from.0).u16(transfer.to.0);
+                }
+            }
+            Self::Copy(copy) => {
+                w.u8(3);
+                copy.emit(w);
+            }
+            Self::Recovered => {
+                w.u8(4);
+            }
+            Self::Resume { epoch } => {
+                w.u8(5).u64(epoch.0);
+            }
+            Self::Prepared { epoch } => {
+                w.u8(6).u64(epoch.0);
+            }
+            Self::Commit { epoch } => {
+                w.u8(7).u64(epoch.0);
+            }
+            Self::Exited => {
+                w.u8(8);
+            }
+            Self::Done => {
+                w.u8(9);
+            }
+            Self::Lost { reason } => {
+                w.u8(10).bytes(reason.as_bytes());
+            }
+        }
+        core::mem::take(w).into_vec()
+    }
+
+    /// The message after its tag.
+    pub(super) fn parse(r: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let message = match r.u8("recovery kind")? {
+            1 => Self::Status(parse_holdings(r)?),
+            2 => Self::Recover { epoch: epoch(r)?, transfers: parse_transfers(r)? },
+            3 => Self::Copy(CopyMessage::parse(r)?),
+            4 => Self::Recovered,
+            5 => Self::Resume { epoch: epoch(r)? },
+            6 => Self::Prepared { epoch: epoch(r)? },
+            7 => Self::Commit { epoch: epoch(r)? },
+            8 => Self::Exited,
+            9 => Self::Done,
+            10 => {
+                let reason = r.rest();
+                let reason = reason.get(..MAX_REASON).unwrap_or(reason);
+                Self::Lost { reason: String::from_utf8_lossy(reason).into_owned() }
+            }
+            _ => return Err(r.malformed("recovery kind")),
+        };
+        r.end("end of recovery message")?;
+        Ok(message)
+    }
+}
+
+fn epoch(r: &mut Reader<'_>) -> Result<Epoch, Malformed> {
+    r.u64("epoch").map(Epoch)
+}
+
+fn parse_holdings(r: &mut Reader<'_>) -> Result<Holdings, Malformed> {
+    let committed = epoch(r)?;
+    let done = r.u8("done")? != 0;
+    let count = usize::from(r.u16("holding count")?);
+    if count > 2 * MAX_RANKS {
+        return Err(r.malformed("holding count"));
+    }
+    let whole = (0..count).map(|_| Ok((Rank(r.u16("rank")?), epoch(r)?)));
+    Ok(Holdings { committed, done, whole: whole.collect::<Result<_, Malformed>>()? })
+}
+
+fn parse_transfers(r: &mut Reader<'_>) -> Result<Vec<Transfer>, Malformed> {
+    let count = usize::from(r.u16("transfer count")?);
+    if count > MAX_NODES * (1 + MAX_REPLICAS) {
+        return Err(r.malformed("transfer count"));
+    }
+    (0..count)
+        .map(|_| {
+            let (rank, from) = (Rank(r.u16("rank")?), NodeId(r.u16("from")?));
+            Ok(Transfer { rank, from, to: NodeId(r.u16("to")?) })
+        })
+        .collect()
+}

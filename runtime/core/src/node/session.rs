@@ -1,0 +1,628 @@
+//! One job in one view: from the first stop to the last rank's exit, or to the next view.
+
+use super::message::{Message, Tag};
+use super::{Call, Config, Output};
+use crate::checkpoint::{self, CopyMessage, Holdings, Store, Transfer};
+use crate::event::Event;
+use crate::id::{Epoch, Job, NodeId, PageNo, Rank};
+use crate::limits::PAGE_SIZE;
+use crate::link::Proto;
+use crate::mem::{Access, PageBytes, PageMem};
+use crate::membership::View;
+use crate::sdsm::{self, Binding, BindingAction, Sdsm, Side};
+use crate::time::Instant;
+use crate::wire::{Malformed, Reader, Writer};
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// What outlives sessions.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) config: Config,
+    pub(super) now: Instant,
+    pub(super) store: Store,
+    pub(super) out: VecDeque<Output>,
+    /// For the links.
+    pub(super) frames: VecDeque<(NodeId, Proto, Vec<u8>)>,
+    /// Messages of this node to itself, and such as came early.
+    pub(super) own: VecDeque<(NodeId, Vec<u8>)>,
+    pub(super) job: Job,
+    pub(super) done: bool,
+    /// The driver has a rank.
+    pub(super) rank_runs: bool,
+    /// It was told to stop it.
+    pub(super) stopping: bool,
+    /// Who hosted the ranks when they last ran.
+    pub(super) hosts: (Job, Vec<NodeId>),
+    pub(super) called_at: Instant,
+}
+
+impl Shared {
+    fn event(&mut self, event: Event) {
+        self.out.push_back(Output::Event(event));
+    }
+
+    fn stop_rank(&mut self) {
+        if self.rank_runs && !self.stopping {
+            self.stopping = true;
+            self.out.push_back(Output::StopRank);
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Stage {
+    Stopping,
+    Gathering,
+    Recovering { epoch: Epoch, missing: BTreeSet<(Rank, NodeId)> },
+    Opening { epoch: Epoch },
+    Recovered,
+    Running,
+    Over,
+}
+
+/// What only the coordinator of the view keeps.
+#[derive(Debug, Default)]
+struct Lead {
+    statuses: BTreeMap<NodeId, Holdings>,
+    epoch: Epoch,
+    recovered: BTreeSet<NodeId>,
+    prepared: BTreeMap<NodeId, Epoch>,
+    exited: BTreeSet<NodeId>,
+}
+
+/// A checkpoint of this node's rank on its way.
+#[derive(Debug)]
+struct Saving {
+    epoch: Epoch,
+    partners: BTreeSet<NodeId>,
+}
+
+#[derive(Debug)]
+pub(super) struct Session {
+    view: View,
+    job: Job,
+    me: NodeId,
+    rank: Option<Rank>,
+    stage: Stage,
+    binding: Binding,
+    sdsm: Option<Sdsm>,
+    saving: Option<Saving>,
+    lead: Lead,
+    fatal: Option<String>,
+}
+
+impl Session {
+    /// Begins: stops the rank, if one runs.
+    pub(super) fn begin(view: View, shared: &mut Shared) -> Self {
+        let me = shared.config.me;
+        let binding = Binding::new(shared.config.binding, me, &view);
+        let rank = view.rank_of(me);
+        let ranks = view.rank_count();
+        let (pages, every) = (shared.config.shared_pages, shared.config.checkpoint_every);
+        let mut session = Self {
+            rank,
+            sdsm: rank.map(|rank| Sdsm::new(rank, ranks, pages, every)),
+            view,
+            job: shared.job,
+            me,
+            stage: Stage::Stopping,
+            binding,
+            saving: None,
+            lead: Lead::default(),
+            fatal: None,
+        };
+        shared.store.forget_incoming();
+        shared.stop_rank();
+        if !shared.rank_runs {
+            session.on_stopped(shared);
+        }
+        session
+    }
+
+    pub(super) const fn tag(&self) -> Tag {
+        Tag { view: self.view.id, job: self.job }
+    }
+
+    /// Why the node cannot go on, if so.
+    pub(super) const fn take_fatal(&mut self) -> Option<String> {
+        self.fatal.take()
+    }
+
+    fn send(&self, to: NodeId, message: &Message, shared: &mut Shared) {
+        let bytes = message.emit(self.tag());
+        if to == self.me {
+            shared.own.push_back((to, bytes));
+        } else {
+            shared.frames.push_back((to, Proto::Recovery, bytes));
+        }
+    }
+
+    fn broadcast(&self, message: &Message, shared: &mut Shared) {
+        for member in self.view.members.keys() {
+            self.send(*member, message, shared);
+        }
+    }
+
+    fn tell_coordinator(&self, message: &Message, shared: &mut Shared) {
+        self.send(self.view.coordinator(), message, shared);
+    }
+
+    /// The rank stands still: the coordinator may know what this node holds.
+    pub(super) fn on_stopped(&mut self, shared: &mut Shared) {
+        if self.stage == Stage::Stopping {
+            self.stage = Stage::Gathering;
+            let holdings = Holdings { done: shared.done, ..shared.store.holdings() };
+            self.tell_coordinator(&Message::Status(holdings), shared);
+        }
+    }
+
+    pub(super) fn on_message(
+        &mut self,
+        from: NodeId,
+        message: Message,
+        shared: &mut Shared,
+        mem: &mut dyn PageMem,
+    ) {
+        if !self.view.members.contains_key(&from) {
+            return;
+        }
+        match message {
+            Message::Status(holdings) => self.lead_status(from, holdings, shared),
+            Message::Recovered => self.lead_recovered(from, shared),
+            Message::Prepared { epoch } => self.lead_prepared(from, epoch, shared),
+            Message::Exited => self.lead_exited(from, shared),
+            Message::Recover { epoch, transfers } => self.recover(epoch, &transfers, shared, mem),
+            Message::Copy(copy) => self.on_copy(from, copy, shared, mem),
+            Message::Resume { epoch } => self.resume(epoch, shared),
+            Message::Commit { epoch } => self.commit(epoch, shared),
+            Message::Done => self.finish(shared),
+            Message::Lost { reason } => {
+                shared.event(Event::JobLost { job: self.job, reason });
+                self.stage = Stage::Over;
+                shared.stop_rank();
+            }
+        }
+    }
+
+    // --- the coordinator ---------------------------------------------------------------------
+
+    fn lead_status(&mut self, from: NodeId, holdings: Holdings, shared: &mut Shared) {
+        self.lead.statuses.insert(from, holdings);
+        if self.lead.statuses.len() < self.view.members.len() {
+            return;
+        }
+        let orphans: Vec<Rank> = self.view.orphans().collect();
+        let ranks = self.view.rank_count();
+        let message = if self.lead.statuses.values().any(|status| status.done) {
+            Message::Done
+        } else if let Some(rank) = orphans.first() {
+            Message::Lost { reason: format!("no standby is left to take over {rank}") }
+        } else {
+            match checkpoint::choose_epoch(ranks, &self.lead.statuses, &self.view.ranks) {
+                Err(reason) => Message::Lost { reason },
+                Ok(epoch) => {
+                    self.lead.epoch = epoch;
+                    let (members, replicas) = (&shared.config.members, shared.config.replicas);
+                    let list = &self.lead.statuses;
+                    let transfers =
+                        checkpoint::transfers(&self.view, epoch, list, members, replicas);
+                    Message::Recover { epoch, transfers }
+                }
+            }
+        };
+        self.broadcast(&message, shared);
+    }
+
+    fn lead_recovered(&mut self, from: NodeId, shared: &mut Shared) {
+        self.lead.recovered.insert(from);
+        if self.lead.recovered.len() == self.view.members.len() {
+            self.broadcast(&Message::Resume { epoch: self.lead.epoch }, shared);
+        }
+    }
+
+    fn lead_prepared(&mut self, from: NodeId, epoch: Epoch, shared: &mut Shared) {
+        self.lead.prepared.insert(from, epoch);
+        if self.view.ranks.iter().all(|host| self.lead.prepared.get(host) == Some(&epoch)) {
+            self.broadcast(&Message::Commit { epoch }, shared);
+        }
+    }
+
+    fn lead_exited(&mut self, from: NodeId, shared: &mut Shared) {
+        self.lead.exited.insert(from);
+        if self.view.ranks.iter().all(|host| self.lead.exited.contains(host)) {
+            self.broadcast(&Message::Done, shared);
+        }
+    }
+
+    // --- recovery ----------------------------------------------------------------------------
+
+    fn recover(
+        &mut self,
+        epoch: Epoch,
+        transfers: &[Transfer],
+        shared: &mut Shared,
+        mem: &mut dyn PageMem,
+    ) {
+        if self.stage != Stage::Gathering {
+            return;
+        }
+        let before = &shared.hosts;
+        let new_hosts = (0u16..).map(Rank).zip(&self.view.ranks);
+        let taken_over = new_hosts
+            .filter(|(r, host)| {
+                before.0 == self.job && before.1.get(r.index()).is_some_and(|old| old != *host)
+            })
+            .map(|(rank, _)| rank)
+            .collect();
+        let (view, job) = (self.view.id, self.job);
+        shared.event(Event::Recovering { view, job, epoch, taken_over });
+        shared.store.settle(epoch);
+        for transfer in transfers.iter().filter(|transfer| transfer.from == self.me) {
+            self.send_copy(*transfer, epoch, shared);
+        }
+        // Copies come from others than this word, and may have been quicker.
+        let here = shared.store.holdings().whole;
+        let mine = transfers.iter().filter(|t| t.to == self.me && !here.contains(&(t.rank, epoch)));
+        let missing = mine.map(|transfer| (transfer.rank, transfer.from)).collect();
+        self.stage = Stage::Recovering { epoch, missing };
+        self.restore_when_whole(shared, mem);
+    }
+
+    fn send_copy(&self, Transfer { rank, to, .. }: Transfer, epoch: Epoch, shared: &mut Shared) {
+        let Some(image) = shared.store.image(rank) else { return };
+        let (count, bytes) = (image.pages.len(), image.bytes());
+        let mut messages = Vec::new();
+        let mut pages = image.pages.iter().map(|(page, bytes)| (*page, bytes.clone())).peekable();
+        while pages.peek().is_some() {
+            let pages = pages.by_ref().take(checkpoint::PAGES_PER_MESSAGE).collect();
+            messages.push(Message::Copy(CopyMessage::Pages { rank, epoch, pages }));
+        }
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        messages.push(Message::Copy(CopyMessage::Done { rank, epoch, count }));
+        for message in messages {
+            self.send(to, &message, shared);
+        }
+        shared.event(Event::CopySent { rank, epoch, to, pages: count, bytes });
+    }
+
+    fn on_copy(
+        &mut self,
+        from: NodeId,
+        copy: CopyMessage,
+        shared: &mut Shared,
+        mem: &mut dyn PageMem,
+    ) {
+        match copy {
+            CopyMessage::Pages { rank, epoch, pages } => {
+                for (page, bytes) in pages {
+                    shared.store.receive(rank, epoch, page, &bytes);
+                }
+            }
+            CopyMessage::Done { rank, epoch, count } => {
+                if let Some(pages) = shared.store.receive_done(rank, epoch, count) {
+                    let bytes = pages * u64::try_from(PAGE_SIZE).unwrap_or(u64::MAX);
+                    shared.event(Event::CopyReceived { rank, epoch, from, pages, bytes });
+                    if let Stage::Recovering { missing, .. } = &mut self.stage {
+                        missing.remove(&(rank, from));
+                    }
+                    self.restore_when_whole(shared, mem);
+                }
+            }
+        }
+    }
+
+    fn restore_when_whole(&mut self, shared: &mut Shared, mem: &mut dyn PageMem) {
+        let Stage::Recovering { epoch, missing } = &self.stage else { return };
+        if !missing.is_empty() {
+            return;
+        }
+        let epoch = *epoch;
+        if let Some(rank) = self.rank
+            && let Err(error) = self.restore(rank, epoch, shared, mem)
+        {
+            self.fatal = Some(format!("cannot restore {rank} at {epoch}: {error}"));
+            return;
+        }
+        self.binding.open();
+        self.stage = Stage::Opening { epoch };
+    }
+
+    fn restore(
+        &mut self,
+        rank: Rank,
+        epoch: Epoch,
+        shared: &mut Shared,
+        mem: &mut dyn PageMem,
+    ) -> Result<(), Malformed> {
+        mem.reset_shared();
+        mem.reset_private();
+        if epoch == Epoch(0) {
+            return Ok(());
+        }
+        let missing = Malformed { what: "image: there is none", at: 0 };
+        let image = shared.store.image(rank).ok_or(missing)?;
+        for (page, bytes) in image.pages.range(..PageNo(checkpoint::META_BASE)) {
+            mem.write(*page, bytes);
+        }
+        let meta = image.meta();
+        let records = &mut Reader::new(&meta);
+        mem.set_context(records.u64("context")?);
+        if let Some(sdsm) = &mut self.sdsm {
+            sdsm.restore(records, mem)?;
+        }
+        let before = &shared.hosts;
+        let taken_over = before.0 == self.job && before.1.get(rank.index()) != Some(&self.me);
+        shared.event(Event::RolledBack { rank, epoch, taken_over });
+        Ok(())
+    }
+
+    fn resume(&mut self, epoch: Epoch, shared: &mut Shared) {
+        if self.stage != Stage::Recovered {
+            return;
+        }
+        self.stage = Stage::Running;
+        shared.hosts = (self.job, self.view.ranks.clone());
+        let (members, replicas) = (&shared.config.members, shared.config.replicas);
+        let keep = |rank| {
+            self.rank == Some(rank)
+                || checkpoint::partners(&self.view, rank, members, replicas).contains(&self.me)
+        };
+        shared.store.retain(keep);
+        shared.event(Event::Resumed { view: self.view.id, job: self.job, epoch });
+        if let Some(rank) = self.rank {
+            shared.rank_runs = true;
+            let restored = (epoch > Epoch(0)).then_some(epoch.0);
+            let ranks = self.view.rank_count();
+            shared.out.push_back(Output::StartRank { rank, ranks, restored });
+        }
+    }
+
+    // --- the rank runs -----------------------------------------------------------------------
+
+    pub(super) fn on_call(&mut self, call: Call, shared: &mut Shared, mem: &mut dyn PageMem) {
+        if self.stage != Stage::Running {
+            return;
+        }
+        let Some(sdsm) = &mut self.sdsm else { return };
+        match (call, self.rank) {
+            (Call::Exit, Some(rank)) => {
+                shared.event(Event::RankExited { rank });
+                self.tell_coordinator(&Message::Exited, shared);
+            }
+            _ => sdsm.call(call, mem),
+        }
+    }
+
+    pub(super) fn on_fault(&mut self, page: PageNo, access: Access, mem: &mut dyn PageMem) {
+        if self.stage == Stage::Running
+            && let Some(sdsm) = &mut self.sdsm
+        {
+            sdsm.fault(page, access, mem);
+        }
+    }
+
+    pub(super) fn on_binding(
+        &mut self,
+        from: NodeId,
+        proto: Proto,
+        payload: &[u8],
+    ) -> Result<(), Malformed> {
+        self.binding.handle(from, proto, payload)
+    }
+
+    fn finish(&mut self, shared: &mut Shared) {
+        if self.stage == Stage::Over {
+            return;
+        }
+        self.stage = Stage::Over;
+        shared.stop_rank();
+        if !shared.done {
+            shared.done = true;
+            shared.store.clear();
+            let counters = self.sdsm.as_ref().map(|sdsm| *sdsm.counters()).unwrap_or_default();
+            shared.event(Event::JobDone { job: self.job, counters });
+        }
+    }
+
+    /// Carries between the parts until nothing moves; true if something did.
+    pub(super) fn pump(&mut self, shared: &mut Shared, mem: &mut dyn PageMem) -> bool {
+        let mut moved = false;
+        while let Some(action) = self.sdsm.as_mut().and_then(Sdsm::poll) {
+            moved = true;
+            self.on_sdsm(action, shared, mem);
+        }
+        while let Some(action) = self.binding.poll() {
+            moved = true;
+            match action {
+                BindingAction::Transmit { to, proto, payload } => {
+                    let mut w = Writer::with_capacity(payload.len() + 12);
+                    self.tag().emit(&mut w);
+                    w.bytes(&payload);
+                    shared.frames.push_back((to, proto, w.into_vec()));
+                }
+                BindingAction::Deliver { from, side, bytes } => {
+                    if let Err(error) = self.deliver(from, side, &bytes, shared, mem) {
+                        self.fatal = Some(format!("{from} broke the protocol: {error}"));
+                    }
+                }
+            }
+        }
+        if let Stage::Opening { .. } = self.stage
+            && self.binding.is_open()
+        {
+            moved = true;
+            self.stage = Stage::Recovered;
+            self.tell_coordinator(&Message::Recovered, shared);
+        }
+        moved
+    }
+
+    fn on_sdsm(&mut self, action: sdsm::Action, shared: &mut Shared, mem: &mut dyn PageMem) {
+        match action {
+            sdsm::Action::Send { to, side, bytes } => {
+                let host = self.view.ranks.get(to.index()).copied().unwrap_or_default();
+                self.binding.send(host, side, &bytes);
+            }
+            sdsm::Action::Wake => shared.out.push_back(Output::Wake),
+            sdsm::Action::Complete(outcome) => shared.out.push_back(Output::Complete(outcome)),
+            sdsm::Action::Snapshot => self.save(shared, mem),
+            sdsm::Action::BadAccess(page) => {
+                let me = self.rank.map(|rank| rank.to_string()).unwrap_or_default();
+                let hint = "no allocation covers it";
+                self.fatal = Some(format!("{me} touched shared {page}, but {hint}"));
+            }
+        }
+    }
+
+    fn deliver(
+        &mut self,
+        from: NodeId,
+        side: Side,
+        bytes: &[u8],
+        shared: &mut Shared,
+        mem: &mut dyn PageMem,
+    ) -> Result<(), Malformed> {
+        if bytes.first().is_some_and(|kind| *kind >= checkpoint::FIRST_KIND) {
+            let message = checkpoint::Message::parse(&mut Reader::new(bytes))?;
+            self.on_checkpoint(from, message, shared);
+            return Ok(());
+        }
+        match (&mut self.sdsm, self.view.rank_of(from)) {
+            (Some(sdsm), Some(rank)) => sdsm.handle(rank, side, bytes, mem),
+            _ => Err(Malformed { what: "addressee: no rank lives here or there", at: 0 }),
+        }
+    }
+
+    // --- checkpoints -------------------------------------------------------------------------
+
+    /// All ranks stand at a checkpoint: copies what changed, here and to the partners.
+    fn save(&mut self, shared: &mut Shared, mem: &mut dyn PageMem) {
+        let (Some(rank), Some(sdsm)) = (self.rank, &mut self.sdsm) else { return };
+        let epoch = shared.store.committed().next();
+        shared.event(Event::CheckpointBegun { epoch });
+        let mut changed: Vec<(PageNo, Box<PageBytes>)> = Vec::new();
+        let shared_pages = sdsm.take_dirty(mem);
+        let page_bytes = |page: PageNo, mem: &dyn PageMem| {
+            let mut bytes: Box<PageBytes> = Box::new([0; PAGE_SIZE]);
+            mem.read(page, &mut bytes);
+            (page, bytes)
+        };
+        changed.extend(shared_pages.iter().map(|page| page_bytes(*page, mem)));
+        let count_shared = changed.len();
+        let before = shared.store.image(rank);
+        let differs = |page: PageNo, bytes: &PageBytes| match before.and_then(|i| i.pages.get(&page)) {
+            Some(old) => **old != *bytes,
+            None => *bytes != [0; PAGE_SIZE],
+        };
+        let private = mem.private_in_use().into_iter().flatten().map(PageNo);
+        let private = private.map(|page| page_bytes(page, mem));
+        changed.extend(private.filter(|(page, bytes)| differs(*page, bytes)));
+        let count_private = changed.len() - count_shared;
+        let mut meta = Writer::new();
+        meta.u64(mem.context()).bytes(&sdsm.records());
+        let mut records = checkpoint::Image::default();
+        records.set_meta(&meta.into_vec());
+        changed.extend(records.pages.into_iter().filter(|(page, bytes)| differs(*page, bytes)));
+        self.stage_pages(rank, epoch, changed, (count_shared, count_private), shared);
+    }
+
+    fn stage_pages(
+        &mut self,
+        rank: Rank,
+        epoch: Epoch,
+        changed: Vec<(PageNo, Box<PageBytes>)>,
+        (count_shared, count_private): (usize, usize),
+        shared: &mut Shared,
+    ) {
+        let count = u64::try_from(changed.len()).unwrap_or(u64::MAX);
+        for (page, bytes) in &changed {
+            shared.store.stage(rank, epoch, *page, bytes);
+        }
+        shared.store.stage_done(rank, epoch, count);
+        let partners = checkpoint::partners(
+            &self.view,
+            rank,
+            &shared.config.members,
+            shared.config.replicas,
+        );
+        let mut sent = 0;
+        let mut pages = changed.into_iter().peekable();
+        while pages.peek().is_some() {
+            let pages = pages.by_ref().take(checkpoint::PAGES_PER_MESSAGE).collect();
+            sent += self.send_stage(&partners, CopyMessage::Pages { rank, epoch, pages });
+        }
+        sent += self.send_stage(&partners, CopyMessage::Done { rank, epoch, count });
+        let as_u64 = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        shared.event(Event::CheckpointStaged {
+            epoch,
+            shared_pages: as_u64(count_shared),
+            private_pages: as_u64(count_private),
+            dirty_bytes: as_u64((count_shared + count_private) * PAGE_SIZE),
+            sent_bytes: sent,
+        });
+        self.saving = Some(Saving { epoch, partners: partners.into_iter().collect() });
+        self.check_replicated(shared);
+    }
+
+    fn send_stage(&mut self, partners: &[NodeId], copy: CopyMessage) -> u64 {
+        let mut w = Writer::new();
+        checkpoint::Message::Stage(copy).emit(&mut w);
+        let bytes = w.into_vec();
+        for partner in partners {
+            self.binding.send(*partner, Side::Receive, &bytes);
+        }
+        u64::try_from(bytes.len() * partners.len()).unwrap_or(u64::MAX)
+    }
+
+    fn on_checkpoint(&mut self, from: NodeId, message: checkpoint::Message, shared: &mut Shared) {
+        match message {
+            checkpoint::Message::Stage(CopyMessage::Pages { rank, epoch, pages }) => {
+                for (page, bytes) in pages {
+                    shared.store.stage(rank, epoch, page, &bytes);
+                }
+            }
+            checkpoint::Message::Stage(CopyMessage::Done { rank, epoch, count }) => {
+                // If pages are missing there is no answer, and no commit: the older epoch stays.
+                if shared.store.stage_done(rank, epoch, count) {
+                    let mut w = Writer::new();
+                    checkpoint::Message::Staged { rank, epoch }.emit(&mut w);
+                    self.binding.send(from, Side::Compute, &w.into_vec());
+                }
+            }
+            checkpoint::Message::Staged { rank, epoch } => {
+                if let Some(saving) = &mut self.saving
+                    && saving.epoch == epoch
+                    && self.rank == Some(rank)
+                {
+                    saving.partners.remove(&from);
+                    self.check_replicated(shared);
+                }
+            }
+        }
+    }
+
+    fn check_replicated(&mut self, shared: &mut Shared) {
+        if let Some(Saving { epoch, partners }) = &self.saving
+            && partners.is_empty()
+        {
+            let epoch = *epoch;
+            shared.event(Event::CheckpointReplicated { epoch });
+            self.tell_coordinator(&Message::Prepared { epoch }, shared);
+        }
+    }
+
+    fn commit(&mut self, epoch: Epoch, shared: &mut Shared) {
+        shared.store.commit(epoch);
+        if let Some(saving) = self.saving.take_if(|saving| saving.epoch == epoch)
+            && let Some(sdsm) = &mut self.sdsm
+        {
+            let blocked_us = (shared.now - shared.called_at).as_micros();
+            shared.event(Event::CheckpointCommitted { epoch: saving.epoch, blocked_us });
+            sdsm.checkpointed(epoch.0);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Memory and context of one node of a simulated cluster: many of them live in one process, and all
+//! run on one thread.
+
+use crate::context::{Answer, Context, ContextError, Program, Request};
+use crate::layout::{Layout, LayoutError, Sizes};
+use crate::memory::{LinuxMem, MemError};
+use core::marker::PhantomData;
+use runtime_core::id::Rank;
+
+/// Why a simulated node cannot run its rank.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// Sizes or rank out of range.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// Its memory.
+    #[error(transparent)]
+    Memory(#[from] MemError),
+    /// Its rank.
+    #[error(transparent)]
+    Context(#[from] ContextError),
+}
+
+/// One simulated node. Two of them may host the same rank, when one does not know yet that it was
+/// replaced: they take turns at the rank's addresses.
+#[derive(Debug)]
+pub struct Host {
+    memory: LinuxMem,
+    context: Context,
+    /// Hosts of one rank must stay on one thread.
+    thread: PhantomData<*mut ()>,
+}
+
+impl Host {
+    /// A node without a rank. Its memory takes part in the shared segment already.
+    ///
+    /// # Errors
+    /// When a size is out of range, or the memory cannot be had.
+    pub fn new(sizes: Sizes) -> Result<Self, HostError> {
+        let memory = LinuxMem::new(Layout::node(sizes)?)?;
+        let context = Context::of(&memory);
+        Ok(Self { memory, context, thread: PhantomData })
+    }
+
+    /// Its memory, for the node.
+    pub const fn memory(&mut self) -> &mut LinuxMem {
+        &mut self.memory
+    }
+
+    /// Goes to the addresses of a rank, which it is to run from now on.
+    ///
+    /// # Errors
+    /// When the rank is out of range, or its addresses are taken.
+    pub fn adopt(&mut self, rank: Rank) -> Result<(), HostError> {
+        self.memory.relocate(rank.0)?;
+        self.memory.attach(true)?;
+        self.context = Context::of(&self.memory);
+        Ok(())
+    }
+
+    /// Puts a rank at its beginning; the first `resume` runs it. The private state must be zero.
+    ///
+    /// # Errors
+    /// When the arguments do not fit, or as [`Host::adopt`].
+    pub fn start(&mut self, program: &Program, rank: Rank, ranks: u16) -> Result<(), HostError> {
+        self.adopt(rank)?;
+        Ok(self.context.start(program, rank, ranks)?)
+    }
+
+    /// Runs the rank until it switches out. A restored rank is adopted first; the answer is the value
+    /// of its call.
+    ///
+    /// # Errors
+    /// When there is no rank to run, or the kernel refused to protect pages.
+    pub fn resume(&mut self, answer: Answer) -> Result<Request, HostError> {
+        self.memory.attach(true)?;
+        let request = self.context.resume(answer)?;
+        self.memory.check()?;
+        Ok(request)
+    }
+
+    /// Forgets the rank.
+    pub fn stop(&mut self) {
+        self.context.forget();
+    }
+}

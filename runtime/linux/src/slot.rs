@@ -1,0 +1,116 @@
+//! Who uses the slots of [`crate::layout`] in this process: the table that the fault handler and the
+//! allocator look addresses up in. Static, because neither has anything but an address to go by.
+
+use crate::layout::{FIRST_SLOT, HEAP_OFFSET, Layout, SHARED_OFFSET, SLOT_BYTES};
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use runtime_core::limits::MAX_RANKS;
+
+/// Two saved stack pointers, at offsets that the assembly knows.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Registers {
+    /// Offset 0: of the host, while the rank runs.
+    pub(crate) host: AtomicUsize,
+    /// Offset 8: of the rank, while it stands still.
+    pub(crate) rank: AtomicUsize,
+}
+
+/// One slot.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Slot {
+    /// First, so that a pointer to the slot is one to them.
+    pub(crate) registers: Registers,
+    /// Which memory is mapped here; 0 for none.
+    pub(crate) owner: AtomicU64,
+    /// End of the stack; 0 when nothing is mapped.
+    pub(crate) stack_top: AtomicUsize,
+    /// End of the heap.
+    pub(crate) heap_end: AtomicUsize,
+    /// End of the shared segment.
+    pub(crate) shared_end: AtomicUsize,
+    /// Is the rank to be stopped? A stop signal that comes late finds it cleared.
+    pub(crate) stopping: AtomicBool,
+    /// Address of the touch that the rank did not survive.
+    pub(crate) crash_address: AtomicUsize,
+    /// Instruction that did it; 0 for no crash.
+    pub(crate) crash_instruction: AtomicUsize,
+}
+
+static SLOTS: [Slot; MAX_RANKS] = [const {
+    Slot {
+        registers: Registers { host: AtomicUsize::new(0), rank: AtomicUsize::new(0) },
+        owner: AtomicU64::new(0),
+        stack_top: AtomicUsize::new(0),
+        heap_end: AtomicUsize::new(0),
+        shared_end: AtomicUsize::new(0),
+        stopping: AtomicBool::new(false),
+        crash_address: AtomicUsize::new(0),
+        crash_instruction: AtomicUsize::new(0),
+    }
+}; MAX_RANKS];
+
+/// The slot with this number.
+pub(crate) fn get(index: usize) -> &'static Slot {
+    &SLOTS[index]
+}
+
+/// The slot in whose reach the address lies, mapped or not.
+#[inline]
+fn reach(address: usize) -> Option<(&'static Slot, usize)> {
+    let from_first = address.checked_sub(FIRST_SLOT)?;
+    let slot = SLOTS.get(from_first / SLOT_BYTES)?;
+    Some((slot, from_first % SLOT_BYTES))
+}
+
+/// The slot on whose stack (or its guard) the address lies.
+#[inline]
+pub(crate) fn of_stack(address: usize) -> Option<&'static Slot> {
+    let (slot, offset) = reach(address)?;
+    (offset < HEAP_OFFSET && address < slot.stack_top.load(Relaxed)).then_some(slot)
+}
+
+/// The slot in whose heap the address lies.
+#[inline]
+pub(crate) fn of_heap(address: usize) -> Option<&'static Slot> {
+    let (slot, offset) = reach(address)?;
+    (offset >= HEAP_OFFSET && address < slot.heap_end.load(Relaxed)).then_some(slot)
+}
+
+/// The slot that the code which calls this runs on, if it is a rank's.
+#[inline]
+pub(crate) fn current() -> Option<&'static Slot> {
+    let rsp: usize;
+    // SAFETY: reads a register.
+    unsafe { core::arch::asm!("mov {}, rsp", out(reg) rsp, options(nomem, nostack, preserves_flags)) };
+    of_stack(rsp)
+}
+
+impl Slot {
+    /// Address of the slot.
+    pub(crate) fn base(&'static self) -> usize {
+        let index = (core::ptr::from_ref(self).addr() - SLOTS.as_ptr().addr()) / size_of::<Self>();
+        FIRST_SLOT + index * SLOT_BYTES
+    }
+
+    /// Offset in the shared segment, when the address lies there.
+    pub(crate) fn shared_offset(&'static self, address: usize) -> Option<usize> {
+        let base = self.base() + SHARED_OFFSET;
+        (address >= base && address < self.shared_end.load(Relaxed)).then(|| address - base)
+    }
+
+    /// Makes the slot known as mapped.
+    pub(crate) fn publish(&self, layout: &Layout) {
+        self.stack_top.store(layout.stack_top(), SeqCst);
+        self.heap_end.store(layout.heap_base + layout.heap_bytes, SeqCst);
+        self.shared_end.store(layout.shared_base + layout.shared_bytes(), SeqCst);
+    }
+
+    /// Makes the slot known as empty.
+    pub(crate) fn retract(&self) {
+        for end in [&self.stack_top, &self.heap_end, &self.shared_end] {
+            end.store(0, SeqCst);
+        }
+    }
+}

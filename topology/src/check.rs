@@ -1,0 +1,194 @@
+//! What follows from the whole: can what the file breaks be survived the way it expects?
+
+use crate::error::Reader;
+use crate::model::{Action, Expectation, Fault, Node, Runtime, Trigger};
+use crate::read::{At, Marks};
+use runtime_core::id::NodeId;
+use runtime_core::node::{Quorum, Role};
+
+/// Checks faults against nodes, and expectations against faults.
+pub(crate) fn consequences(
+    r: &mut Reader<'_>,
+    nodes: &[Node],
+    runtime: &Runtime,
+    faults: &[(Fault, Marks)],
+    expectations: &[At<Expectation>],
+) {
+    killed_once(r, nodes, faults);
+    triggers(r, nodes, faults);
+    takeovers(r, nodes, faults, expectations);
+    stillness(r, nodes, faults, expectations);
+    let survives = expectations
+        .iter()
+        .any(|e| matches!(e.value, Expectation::ResultIsReference | Expectation::Takeover { .. }));
+    if survives && !faults.is_empty() {
+        survivors(r, nodes, runtime, faults);
+    }
+}
+
+fn victim(fault: &Fault) -> NodeId {
+    match fault.action {
+        Action::Kill(node) => node,
+    }
+}
+
+fn killed_once(r: &mut Reader<'_>, nodes: &[Node], faults: &[(Fault, Marks)]) {
+    for (i, (fault, marks)) in faults.iter().enumerate() {
+        if let Some((first, _)) = faults[..i].iter().find(|(f, _)| victim(f) == victim(fault)) {
+            let name = &nodes[victim(fault).index()].name;
+            let help =
+                format!("it does not come back after the kill on line {}: remove one", first.line);
+            r.error(marks.node, format!("node \"{name}\" is killed twice"), help);
+        }
+    }
+}
+
+/// A standby reports no checkpoints until it hosts a rank.
+fn triggers(r: &mut Reader<'_>, nodes: &[Node], faults: &[(Fault, Marks)]) {
+    for (fault, marks) in faults {
+        let Trigger::Checkpoint { on, .. } = fault.trigger else { continue };
+        if nodes[on.index()].role == Role::Standby && !marks.on_given {
+            let name = &nodes[on.index()].name;
+            let other = nodes.iter().find(|n| n.role == Role::Compute).map_or("?", |n| &n.name);
+            let message = format!("standby \"{name}\" takes no checkpoints before it has a rank");
+            let help = format!(
+                "watch another node: add `on: {other}` to the trigger (or `on: {name}` if it has a rank by then)"
+            );
+            r.error(marks.trigger, message, help);
+        }
+    }
+}
+
+fn takeovers(
+    r: &mut Reader<'_>,
+    nodes: &[Node],
+    faults: &[(Fault, Marks)],
+    expectations: &[At<Expectation>],
+) {
+    let standby = nodes.iter().any(|n| n.role == Role::Standby);
+    for expected in expectations {
+        let Expectation::Takeover { of, by, .. } = expected.value else { continue };
+        let name = &nodes[of.index()].name;
+        if !standby {
+            let help = "add one, for example `spare: { role: standby }`";
+            r.error(
+                expected.span,
+                format!("a takeover of \"{name}\" is expected, but there is no standby"),
+                help,
+            );
+        }
+        if !faults.iter().any(|(f, _)| victim(f) == of) {
+            let help = format!("add `- {{ at: {{ checkpoint: 2 }}, kill: {name} }}` to the faults");
+            r.error(
+                expected.span,
+                format!("a takeover of \"{name}\" is expected, but no fault kills it"),
+                help,
+            );
+        }
+        let Some(by) = by else { continue };
+        let heir = &nodes[by.index()];
+        if by == of {
+            let help = "name the standby in `by`, or leave it out";
+            r.error(expected.span, format!("node \"{name}\" cannot take over from itself"), help);
+        } else if heir.role == Role::Compute {
+            let help = "name a standby in `by`, or leave it out";
+            let message = format!(
+                "compute node \"{}\" cannot take over: it has a rank of its own",
+                heir.name
+            );
+            r.error(expected.span, message, help);
+        }
+    }
+}
+
+/// `no-takeover` does not go with a takeover, nor with a result after the death of a rank's host.
+fn stillness(
+    r: &mut Reader<'_>,
+    nodes: &[Node],
+    faults: &[(Fault, Marks)],
+    expectations: &[At<Expectation>],
+) {
+    let find = |wanted: fn(&Expectation) -> bool| expectations.iter().find(|e| wanted(&e.value));
+    let Some(none) = find(|e| *e == Expectation::NoTakeover) else { return };
+    if let Some(other) = find(|e| matches!(e, Expectation::Takeover { .. })) {
+        let line = r.line(other.span);
+        let help = format!("remove this, or the takeover on line {line}");
+        r.error(none.span, "a takeover and no takeover are expected at once", help);
+    }
+    let dies =
+        faults.iter().map(|(f, _)| victim(f)).find(|v| nodes[v.index()].role == Role::Compute);
+    if let (Some(dead), Some(_)) = (dies, find(|e| *e == Expectation::ResultIsReference)) {
+        let name = &nodes[dead.index()].name;
+        let message =
+            format!("no takeover is expected, but a result is after \"{name}\" was killed");
+        r.error(none.span, message, "expect a takeover, or kill only standbys");
+    }
+}
+
+/// Walks through the kills: are there hosts for all ranks, copies of the dead, and a majority?
+fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(Fault, Marks)]) {
+    let ranks = nodes.iter().filter(|n| n.role == Role::Compute).count();
+    let mut done = vec![false; faults.len()];
+    let mut members = nodes.len();
+    for first in 0..faults.len() {
+        if done[first] {
+            continue;
+        }
+        // Kills with one trigger strike together: one view must survive them all.
+        let mut together = 0;
+        for (i, (fault, _)) in faults.iter().enumerate().skip(first) {
+            if !done[i] && same_moment(&fault.trigger, &faults[first].0.trigger) {
+                done[i] = true;
+                together += 1;
+            }
+        }
+        let left = members.saturating_sub(together);
+        let (fault, marks) = &faults[first];
+        let name = &nodes[victim(fault).index()].name;
+        if left < ranks {
+            let message = format!(
+                "killing \"{name}\" leaves {left} nodes for {ranks} ranks, but a result is expected"
+            );
+            r.error(
+                marks.node,
+                message,
+                "add a standby, for example `spare: { role: standby }`, or remove a kill",
+            );
+            return;
+        }
+        if runtime.quorum == Quorum::Majority && 2 * left <= members {
+            let message = format!(
+                "killing \"{name}\" leaves {left} of {members} nodes, which is no majority"
+            );
+            r.error(
+                marks.node,
+                message,
+                "add nodes, spread the kills, or set `quorum: fail-stop` in runtime",
+            );
+            return;
+        }
+        if runtime.replicas == 0 && nodes[victim(fault).index()].role == Role::Compute {
+            let message =
+                format!("the rank of \"{name}\" has no copy anywhere, but a result is expected");
+            r.error(marks.node, message, "write `replicas: 1` under runtime, checkpoint");
+            return;
+        }
+        members = left;
+    }
+}
+
+/// Do two triggers strike at one moment, whichever node they watch?
+fn same_moment(a: &Trigger, b: &Trigger) -> bool {
+    match (a, b) {
+        (Trigger::Start, Trigger::Start) => true,
+        (Trigger::After(a), Trigger::After(b)) => a == b,
+        (
+            Trigger::Checkpoint { epoch: a, phase: p, .. },
+            Trigger::Checkpoint { epoch: b, phase: q, .. },
+        ) => a == b && p == q,
+        (Trigger::Event { kind: a, nth: n, .. }, Trigger::Event { kind: b, nth: m, .. }) => {
+            a == b && n == m
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,116 @@
+//! The topology in words.
+
+use crate::model::{Action, Expectation, Fault, Node, Topology, Trigger};
+use crate::units::{show_duration, show_size};
+use runtime_core::node::{Binding, Quorum};
+
+impl Topology {
+    /// A few lines for people: what is there, what runs, what it survives, what will happen.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let mut lines = vec![self.nodes_line()];
+        if let Some(run) = &self.run {
+            let args: Vec<String> = run.args.iter().map(|(k, v)| format!("{k} {v}")).collect();
+            let args =
+                if args.is_empty() { String::new() } else { format!(" ({})", args.join(", ")) };
+            lines.push(format!("runs {}{args} on {}", run.workload, self.runtime_words()));
+        }
+        lines.push(self.survival());
+        for fault in &self.faults {
+            lines.push(format!("fault: {}", self.fault_words(fault)));
+        }
+        for expectation in &self.expectations {
+            lines.push(format!("expects: {}", self.expectation_words(expectation)));
+        }
+        lines.join("\n")
+    }
+
+    fn nodes_line(&self) -> String {
+        let names = |nodes: Vec<&Node>| {
+            nodes.iter().map(|n| n.name.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        let (compute, standby) =
+            (names(self.compute().collect()), names(self.standbys().collect()));
+        let standbys = match self.standbys().count() {
+            0 => "no standby".into(),
+            n => format!("{n} standby ({standby})"),
+        };
+        format!("{}: {} compute ({compute}), {standbys}", self.name, self.ranks())
+    }
+
+    fn runtime_words(&self) -> String {
+        let binding = match self.runtime.binding {
+            Binding::Mcapi => "MCAPI over TCP",
+            Binding::Sockets => "plain TCP sockets",
+        };
+        let when = match self.runtime.checkpoint_every {
+            0 => "checkpoints when the program asks".into(),
+            n => format!("a checkpoint every {n} barriers"),
+        };
+        format!("{binding}, {} shared, {when}", show_size(self.runtime.shared_bytes))
+    }
+
+    /// How many nodes may die at once, and how many one after another.
+    #[must_use]
+    pub fn tolerates(&self) -> (usize, usize) {
+        let nodes = self.nodes.len();
+        let spare = nodes - self.ranks();
+        let majority = self.runtime.quorum == Quorum::Majority;
+        // At once: 2 × left > nodes. In a row: each view of 3 or more can lose one.
+        let at_once = if majority { nodes.saturating_sub(1) / 2 } else { spare };
+        let in_a_row = if majority { nodes.saturating_sub(2) } else { spare };
+        let replicas = usize::from(self.runtime.replicas);
+        let at_once = spare.min(at_once).min(replicas);
+        (at_once, if at_once == 0 { 0 } else { spare.min(in_a_row) })
+    }
+
+    fn survival(&self) -> String {
+        match self.tolerates() {
+            (0, _) => "survives no death of a node".into(),
+            (n, m) if m > n => {
+                format!("survives the death of any {n} at once, {m} one after another")
+            }
+            (n, _) => format!("survives the death of any {n}"),
+        }
+    }
+
+    /// A fault in words: `kill n1 when checkpoint 2 is committed`.
+    #[must_use]
+    pub fn fault_words(&self, fault: &Fault) -> String {
+        let Action::Kill(victim) = fault.action;
+        let whose = |on| {
+            if on == victim { String::new() } else { format!(" on {}", self.name_of(on)) }
+        };
+        let when = match &fault.trigger {
+            Trigger::Start => "at the start".into(),
+            Trigger::After(after) => format!("{} after the start", show_duration(*after)),
+            Trigger::Checkpoint { epoch, phase, on } => {
+                let phase = phase.event_kind().trim_start_matches("checkpoint-");
+                format!("when checkpoint {epoch} is {phase}{}", whose(*on))
+            }
+            Trigger::Event { kind, nth, on } => {
+                format!("at event {kind} number {nth}{}", whose(*on))
+            }
+        };
+        let held = if fault.hold { ", held there" } else { "" };
+        format!("kill {} {when}{held}", self.name_of(victim))
+    }
+
+    /// An expectation in words: `n3 takes over from n1 within 5s`.
+    #[must_use]
+    pub fn expectation_words(&self, expectation: &Expectation) -> String {
+        match expectation {
+            Expectation::ResultIsReference => {
+                "the result of the sequential program, bit for bit".into()
+            }
+            Expectation::NoTakeover => "no takeover".into(),
+            Expectation::Epochs(n) => format!("at least {n} checkpoints"),
+            Expectation::Takeover { of, by, within } => {
+                let by = by.map_or("a standby", |by| self.name_of(by));
+                let within =
+                    within.map_or(String::new(), |w| format!(" within {}", show_duration(w)));
+                format!("{by} takes over from {}{within}", self.name_of(*of))
+            }
+        }
+    }
+}

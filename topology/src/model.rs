@@ -1,0 +1,307 @@
+//! The checked topology. Every name is resolved to an index, every quantity is in base units, and
+//! what the file leaves out is filled in.
+
+use runtime_core::id::NodeId;
+use runtime_core::node::{Binding, Quorum, Role};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+/// A cluster, what runs on it, what breaks, and what must hold. Made by [`crate::load`] only.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq)]
+pub struct Topology {
+    /// Its name: letters, digits, `-` and `_`.
+    pub name: String,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Names of the fault domains.
+    pub boards: Vec<String>,
+    /// The nodes, in the order of the file: `nodes[i].id` is `NodeId(i)`.
+    pub nodes: Vec<Node>,
+    /// Names of the switches.
+    pub switches: Vec<String>,
+    /// The links, one per node, in the order of the nodes: `links[i].node` is `i`.
+    pub links: Vec<Link>,
+    /// The one network that all nodes are in.
+    pub subnet: Subnet,
+    /// Settings that all nodes share.
+    pub runtime: Runtime,
+    /// The program, if the file names one.
+    pub run: Option<Run>,
+    /// What breaks, in the order of the file.
+    pub faults: Vec<Fault>,
+    /// What must hold in the end.
+    pub expectations: Vec<Expectation>,
+}
+
+/// One node.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Its number.
+    pub id: NodeId,
+    /// Its name: letters, digits, `-` and `_`.
+    pub name: String,
+    /// What it does in the first view.
+    pub role: Role,
+    /// Index in [`Topology::boards`].
+    pub board: u16,
+    /// Memory of the machine.
+    pub memory_bytes: u64,
+    /// Processors of the machine.
+    pub cpus: u16,
+    /// What it boots.
+    pub image: Image,
+    /// Its processor.
+    pub arch: Arch,
+    /// Hardware address of its NIC.
+    pub mac: [u8; 6],
+    /// Its address in [`Topology::subnet`].
+    pub address: Ipv4Addr,
+}
+
+/// What a node boots.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Image {
+    /// A Linux guest.
+    Linux,
+}
+
+/// Processor of a node.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arch {
+    /// 64-bit x86.
+    X86_64,
+}
+
+/// An IPv4 network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subnet {
+    /// Its first address.
+    pub network: Ipv4Addr,
+    /// Bits of the prefix.
+    pub prefix: u8,
+}
+
+/// A cable from a node to a switch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Link {
+    /// Index in [`Topology::nodes`].
+    pub node: usize,
+    /// Index in [`Topology::switches`].
+    pub switch: usize,
+    /// From the node to the switch.
+    pub up: LinkProfile,
+    /// From the switch to the node.
+    pub down: LinkProfile,
+}
+
+/// What one direction of a link does to frames. The default is a perfect link.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LinkProfile {
+    /// How long a frame travels.
+    pub delay_ns: u64,
+    /// How far the delay varies, either way.
+    pub jitter_ns: u64,
+    /// Part of the frames that is lost, 0 to 1.
+    pub loss: f64,
+    /// Part of the frames that arrives twice, 0 to 1.
+    pub duplicate: f64,
+    /// Part of the frames that is overtaken by later ones, 0 to 1.
+    pub reorder: f64,
+    /// Part of the frames that is damaged, 0 to 1.
+    pub corrupt: f64,
+    /// Bits per second; `None`: no limit.
+    pub rate_bits_per_s: Option<u64>,
+    /// Largest packet in bytes; the same in both directions of a link.
+    pub mtu: u16,
+}
+
+impl Default for LinkProfile {
+    fn default() -> Self {
+        Self {
+            delay_ns: 0,
+            jitter_ns: 0,
+            loss: 0.0,
+            duplicate: 0.0,
+            reorder: 0.0,
+            corrupt: 0.0,
+            rate_bits_per_s: None,
+            mtu: 1500,
+        }
+    }
+}
+
+/// What carries frames between nodes.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP connections.
+    Tcp,
+}
+
+/// Settings of the runtime that all nodes share.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runtime {
+    /// What the shared memory speaks.
+    pub binding: Binding,
+    /// What carries frames.
+    pub transport: Transport,
+    /// How often a sign of life is sent.
+    pub heartbeat: Duration,
+    /// So many silent heartbeats make a peer suspect.
+    pub suspect_after: u32,
+    /// How long the first contact may take.
+    pub join_timeout: Duration,
+    /// Who decides on views.
+    pub quorum: Quorum,
+    /// Bytes of shared memory, whole pages.
+    pub shared_bytes: u64,
+    /// Bytes of heap of a rank, whole pages.
+    pub heap_bytes: u64,
+    /// Bytes of stack of a rank, whole pages.
+    pub stack_bytes: u64,
+    /// Checkpoint by itself at every so many barriers; 0: only when the program asks.
+    pub checkpoint_every: u32,
+    /// Copies of each epoch on other nodes.
+    pub replicas: u8,
+}
+
+/// The program to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Its name.
+    pub workload: String,
+    /// Its arguments, as they stand in the file.
+    pub args: BTreeMap<String, String>,
+}
+
+/// Something that breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// When.
+    pub trigger: Trigger,
+    /// What.
+    pub action: Action,
+    /// The node stands still at the trigger, so that the fault hits that very point. Only with a
+    /// trigger that watches the node itself.
+    pub hold: bool,
+    /// Line in the file, from 1.
+    pub line: usize,
+}
+
+/// What a fault does.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The machine is gone, at once.
+    Kill(NodeId),
+}
+
+/// When a fault strikes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// When the run starts.
+    Start,
+    /// So long after the run started.
+    After(Duration),
+    /// When a node reports a phase of a checkpoint.
+    Checkpoint {
+        /// Number of the checkpoint, from 1.
+        epoch: u64,
+        /// Which phase.
+        phase: Phase,
+        /// Whose report.
+        on: NodeId,
+    },
+    /// When a node reports its `nth` event of a kind.
+    Event {
+        /// `kind` of the runtime's event, for example `recovering`.
+        kind: String,
+        /// Which one, from 1.
+        nth: u32,
+        /// Whose report.
+        on: NodeId,
+    },
+}
+
+/// Phase of a checkpoint on one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The rank arrived at it.
+    Begun,
+    /// The copy is taken and on its way.
+    Staged,
+    /// All partners hold it.
+    Replicated,
+    /// It is committed.
+    Committed,
+}
+
+impl Phase {
+    /// `kind` of the runtime's event that reports the phase.
+    #[must_use]
+    pub const fn event_kind(self) -> &'static str {
+        match self {
+            Self::Begun => "checkpoint-begun",
+            Self::Staged => "checkpoint-staged",
+            Self::Replicated => "checkpoint-replicated",
+            Self::Committed => "checkpoint-committed",
+        }
+    }
+}
+
+/// Something that must hold in the end.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expectation {
+    /// The result is that of the sequential program, bit for bit.
+    ResultIsReference,
+    /// A node took over the rank of another.
+    Takeover {
+        /// Whose rank.
+        of: NodeId,
+        /// Who; `None`: whoever.
+        by: Option<NodeId>,
+        /// At most so long after the fault.
+        within: Option<Duration>,
+    },
+    /// No rank changed its node.
+    NoTakeover,
+    /// So many checkpoints were committed, or more.
+    Epochs(u64),
+}
+
+impl Topology {
+    /// How many ranks the program has: one per compute node.
+    #[must_use]
+    pub fn ranks(&self) -> usize {
+        self.compute().count()
+    }
+
+    /// The compute nodes. Rank `r` starts on the `r`-th.
+    pub fn compute(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(|n| n.role == Role::Compute)
+    }
+
+    /// The standbys.
+    pub fn standbys(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(|n| n.role == Role::Standby)
+    }
+
+    /// The node of this name.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.iter().find(|n| n.name == name)
+    }
+
+    /// The name of a node.
+    #[must_use]
+    pub fn name_of(&self, node: NodeId) -> &str {
+        self.nodes.get(node.index()).map_or("?", |n| &n.name)
+    }
+}

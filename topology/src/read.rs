@@ -1,0 +1,76 @@
+//! From the tree to the model: each section in a file of its own, all on the helpers of [`fields`].
+
+mod faults;
+mod fields;
+mod links;
+mod nodes;
+mod settings;
+
+use crate::check;
+use crate::error::{Reader, Span};
+use crate::model::{Expectation, Fault, Topology};
+use crate::raw::{Shape, Yaml};
+use crate::units;
+use fields::{Fields, plausible_name};
+
+pub(crate) use faults::Marks;
+
+const SECTIONS: &[&str] = &[
+    "name", "seed", "defaults", "boards", "nodes", "switches", "links", "runtime", "run", "faults",
+    "expect",
+];
+
+/// A value and where it stands.
+#[derive(Debug)]
+pub(crate) struct At<T> {
+    pub(crate) value: T,
+    pub(crate) span: Span,
+}
+
+/// Reads the whole file. `None` or errors in the reader: it cannot be used.
+pub(crate) fn topology(r: &mut Reader<'_>, yaml: &Yaml) -> Option<Topology> {
+    if matches!(yaml.shape, Shape::Nothing) {
+        r.error(Span::default(), "the file is empty", "start from one of topology/examples");
+        return None;
+    }
+    let top = Fields::read(r, yaml, yaml.span, "the topology", SECTIONS, &[])?;
+    let name = top.required(r, "name", "add for example `name: my-cluster` at the top");
+    let name =
+        name.and_then(|y| r.text(y, "name")).filter(|(span, text)| plausible_name(r, *span, text));
+    let seed = top.get("seed").and_then(|y| r.parse(y, "seed", units::integer));
+    let defaults = nodes::defaults(r, top.get("defaults"));
+    let boards = nodes::boards(r, top.get("boards"));
+    let before = r.count();
+    let cluster = nodes::nodes(r, &top, &defaults, boards);
+    // Errors of a node's role or address would make others follow that are none.
+    let sound = r.count() == before;
+    let (switches, links) = links::links(r, &top, &cluster);
+    let runtime = settings::runtime(r, top.get("runtime"), cluster.nodes.len());
+    let run = settings::run(r, top.get("run"));
+    let faults = faults::faults(r, top.get("faults"), &cluster.nodes);
+    let expectations = faults::expectations(r, top.get("expect"), &cluster.nodes);
+    if run.is_none() && top.get("run").is_none() {
+        for section in ["faults", "expect"] {
+            if let Some((key, _)) = top.entry(section) {
+                let help = "add for example `run: { workload: laplace }`";
+                r.error(key, format!("\"{section}\" is given, but nothing to run"), help);
+            }
+        }
+    }
+    if sound {
+        check::consequences(r, &cluster.nodes, &runtime, &faults, &expectations);
+    }
+    Some(Topology {
+        name: name.map(|(_, text)| text.to_string())?,
+        seed: seed.unwrap_or(0),
+        boards: cluster.boards,
+        nodes: cluster.nodes,
+        switches,
+        links,
+        subnet: cluster.subnet,
+        runtime,
+        run,
+        faults: faults.into_iter().map(|(fault, _): (Fault, Marks)| fault).collect(),
+        expectations: expectations.into_iter().map(|e: At<Expectation>| e.value).collect(),
+    })
+}

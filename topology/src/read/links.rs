@@ -1,0 +1,273 @@
+//! Switches and links.
+
+use super::fields::{Fields, plausible_name, suggestion};
+use super::nodes::Cluster;
+use crate::error::{Reader, Span};
+use crate::model::{Link, LinkProfile};
+use crate::raw::{Shape, Yaml};
+use crate::units::{self, Parsed, show_duration};
+use runtime_core::limits::MIN_MTU;
+use std::time::Duration;
+
+const LINK: &[&str] =
+    &["between", "delay", "jitter", "loss", "duplicate", "reorder", "corrupt", "rate", "mtu"];
+const MAX_DELAY: Duration = Duration::from_secs(60);
+const MAX_MTU: u64 = 65_535;
+const EXAMPLE: &str = "write for example `links: [{ between: [n0, sw0], delay: 50us }]`";
+
+/// One end of a link.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Node(usize),
+    Switch(usize),
+}
+
+/// Switches by name, and one link per node, in the order of the nodes.
+pub(crate) fn links(
+    r: &mut Reader<'_>,
+    top: &Fields<'_>,
+    cluster: &Cluster,
+) -> (Vec<String>, Vec<Link>) {
+    let (switches, spans) = switches(r, top.get("switches"), cluster);
+    let perfect =
+        |node| Link { node, switch: 0, up: LinkProfile::default(), down: LinkProfile::default() };
+    let items = top.get("links").map_or(&[][..], |y| r.items(y, "links", EXAMPLE));
+    if items.is_empty() {
+        if let [_, second, ..] = spans.as_slice() {
+            let help = "add `links:` that say which node is on which switch, or keep one switch";
+            r.error(*second, "several switches, but no links", help);
+        }
+        let switches = if switches.is_empty() { vec!["sw0".into()] } else { switches };
+        return (switches, (0..cluster.nodes.len()).map(perfect).collect());
+    }
+    let before = r.count();
+    let mut found: Vec<Option<(Link, Span)>> = vec![None; cluster.nodes.len()];
+    for item in items {
+        let Some((link, span)) = link(r, item, cluster, &switches) else { continue };
+        let slot = &mut found[link.node];
+        if let Some((_, first)) = slot {
+            let message = format!("node \"{}\" has a second link", cluster.nodes[link.node].name);
+            let line = r.line(*first);
+            let help =
+                format!("a node has one NIC in this version: keep this or the one on line {line}");
+            r.error(span, message, help);
+        } else {
+            *slot = Some((link, span));
+        }
+    }
+    // A link that could not be read would leave its node without one.
+    if r.count() == before {
+        connected(r, &found, cluster, &switches);
+    }
+    let links = found.iter().enumerate();
+    (switches, links.map(|(node, l)| l.map_or_else(|| perfect(node), |(link, _)| link)).collect())
+}
+
+fn switches(
+    r: &mut Reader<'_>,
+    yaml: Option<&Yaml>,
+    cluster: &Cluster,
+) -> (Vec<String>, Vec<Span>) {
+    let Some(yaml) = yaml else { return Default::default() };
+    let entries = r.entries(yaml, "switches", "write for example `switches: { sw0: {} }`");
+    let mut names = Vec::new();
+    let mut spans = Vec::new();
+    for (name, span, value) in entries.unwrap_or_default() {
+        plausible_name(r, span, name);
+        Fields::read(r, value, span, &format!("switch \"{name}\""), &[], &[]);
+        if let Some(node) = cluster.nodes.iter().position(|n| n.name == name) {
+            let line = r.line(cluster.spans[node]);
+            let help = format!("the node is on line {line}: rename one of them");
+            r.error(span, format!("\"{name}\" is the name of a node and of a switch"), help);
+        }
+        names.push(name.to_string());
+        spans.push(span);
+    }
+    (names, spans)
+}
+
+/// Every node has a link, and all are on one switch.
+fn connected(
+    r: &mut Reader<'_>,
+    found: &[Option<(Link, Span)>],
+    cluster: &Cluster,
+    switches: &[String],
+) {
+    let first = found.iter().flatten().next().map(|(link, _)| link.switch);
+    let name = |switch: usize| switches.get(switch).map_or("?", String::as_str);
+    for (index, link) in found.iter().enumerate() {
+        let node = &cluster.nodes[index].name;
+        match (link, first) {
+            (Some((link, span)), Some(first)) if link.switch != first => {
+                let message = format!(
+                    "node \"{node}\" is on switch \"{}\", others are on \"{}\": they cannot reach each other",
+                    name(link.switch),
+                    name(first)
+                );
+                r.error(
+                    *span,
+                    message,
+                    "put all nodes on one switch: switches cannot be joined yet in this version",
+                );
+            }
+            (None, Some(first)) => {
+                let help = format!("add `- {{ between: [{node}, {}] }}` to the links", name(first));
+                r.error(
+                    cluster.spans[index],
+                    format!("node \"{node}\" is not connected to a switch"),
+                    help,
+                );
+            }
+            _ => {}
+        }
+    }
+}
+
+fn link(
+    r: &mut Reader<'_>,
+    yaml: &Yaml,
+    cluster: &Cluster,
+    switches: &[String],
+) -> Option<(Link, Span)> {
+    let fields = Fields::read(r, yaml, yaml.span, "a link", LINK, &[])?;
+    let (a_to_b, b_to_a) = profiles(r, &fields);
+    let between = fields.required(r, "between", "say what it connects: `between: [n0, sw0]`")?;
+    let ends: Vec<(Span, &str)> = r
+        .items(between, "between", "write for example `between: [n0, sw0]`")
+        .iter()
+        .filter_map(|y| r.text(y, "the end of a link"))
+        .collect();
+    let [a, b] = ends.as_slice() else {
+        if let Shape::List(_) = between.shape {
+            let message = format!("a link has two ends, found {}", ends.len());
+            r.error(between.span, message, "write for example `between: [n0, sw0]`");
+        }
+        return None;
+    };
+    let (a_end, b_end) = (end(r, *a, cluster, switches), end(r, *b, cluster, switches));
+    let link = |node, switch, up, down| Some((Link { node, switch, up, down }, between.span));
+    match (a_end?, b_end?) {
+        (End::Node(node), End::Switch(switch)) => link(node, switch, a_to_b, b_to_a),
+        (End::Switch(switch), End::Node(node)) => link(node, switch, b_to_a, a_to_b),
+        (End::Node(_), End::Node(_)) => {
+            let message =
+                format!("a link from node \"{}\" to node \"{}\" without a switch", a.1, b.1);
+            r.error(
+                between.span,
+                message,
+                "link both to a switch: `- { between: [node, sw0] }` for each",
+            );
+            None
+        }
+        (End::Switch(_), End::Switch(_)) => {
+            let message = format!("a link from switch \"{}\" to switch \"{}\"", a.1, b.1);
+            r.error(
+                between.span,
+                message,
+                "switches cannot be joined yet in this version: use one switch",
+            );
+            None
+        }
+    }
+}
+
+fn end(
+    r: &mut Reader<'_>,
+    (span, name): (Span, &str),
+    cluster: &Cluster,
+    switches: &[String],
+) -> Option<End> {
+    if let Some(switch) = switches.iter().position(|s| s == name) {
+        return Some(End::Switch(switch));
+    }
+    if let Some(node) = cluster.nodes.iter().position(|n| n.name == name) {
+        return Some(End::Node(node));
+    }
+    let nodes = cluster.nodes.iter().map(|n| n.name.as_str());
+    let known = nodes.chain(switches.iter().map(String::as_str));
+    let help = suggestion(name, known.clone()).unwrap_or_else(|| {
+        if switches.is_empty() {
+            return format!("if it is a switch, add `switches: {{ {name}: {{}} }}`");
+        }
+        let known: Vec<&str> = known.take(16).collect();
+        format!("use one of {}", known.join(", "))
+    });
+    r.error(span, format!("unknown node or switch \"{name}\" in a link"), help);
+    None
+}
+
+/// The profiles from the first end to the second, and back.
+fn profiles(r: &mut Reader<'_>, fields: &Fields<'_>) -> (LinkProfile, LinkProfile) {
+    let mut both = [LinkProfile::default(); 2];
+    type Delay = fn(&mut LinkProfile) -> &mut u64;
+    let delays: [(&str, Delay); 2] =
+        [("delay", |p| &mut p.delay_ns), ("jitter", |p| &mut p.jitter_ns)];
+    for (key, slot) in delays {
+        each(r, fields, key, &mut both, duration_of_link, |p, v| *slot(p) = v);
+    }
+    type Part = fn(&mut LinkProfile) -> &mut f64;
+    let parts: [(&str, Part); 4] = [
+        ("loss", |p| &mut p.loss),
+        ("duplicate", |p| &mut p.duplicate),
+        ("reorder", |p| &mut p.reorder),
+        ("corrupt", |p| &mut p.corrupt),
+    ];
+    for (key, slot) in parts {
+        each(r, fields, key, &mut both, units::fraction, |p, v| *slot(p) = v);
+    }
+    each(r, fields, "rate", &mut both, rate_of_link, |p, v| p.rate_bits_per_s = Some(v));
+    let least = u64::try_from(MIN_MTU).unwrap_or(u64::MAX);
+    if let Some(y) = fields.get("mtu")
+        && let Some(mtu) = r.within(y, "mtu", (least, MAX_MTU), units::integer, |v| v.to_string())
+    {
+        // The NIC has one MTU, so a link has one.
+        for profile in &mut both {
+            profile.mtu = u16::try_from(mtu).unwrap_or(u16::MAX);
+        }
+    }
+    let [a_to_b, b_to_a] = both;
+    (a_to_b, b_to_a)
+}
+
+fn duration_of_link(text: &str) -> Parsed<u64> {
+    let value = units::duration(text)?;
+    if value > MAX_DELAY {
+        return units::bad(
+            format!("{text} is too large"),
+            format!("write at most {}", show_duration(MAX_DELAY)),
+        );
+    }
+    units::nanoseconds(text)
+}
+
+fn rate_of_link(text: &str) -> Parsed<u64> {
+    match units::rate(text)? {
+        0 => units::bad(format!("{text} carries nothing"), "leave the rate out for no limit"),
+        rate => Ok(rate),
+    }
+}
+
+/// One value for both directions, or `{ a-to-b: …, b-to-a: … }`.
+fn each<T: Copy>(
+    r: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    key: &str,
+    both: &mut [LinkProfile; 2],
+    parser: fn(&str) -> Parsed<T>,
+    set: impl Fn(&mut LinkProfile, T),
+) {
+    let Some(yaml) = fields.get(key) else { return };
+    if !matches!(yaml.shape, Shape::Map(_)) {
+        if let Some(value) = r.parse(yaml, key, parser) {
+            both.iter_mut().for_each(|p| set(p, value));
+        }
+        return;
+    }
+    let directions = ["a-to-b", "b-to-a"];
+    let Some(split) = Fields::read(r, yaml, yaml.span, key, &directions, &[]) else { return };
+    for (direction, profile) in directions.into_iter().zip(both) {
+        if let Some(value) = split.get(direction).and_then(|y| r.parse(y, key, parser)) {
+            set(profile, value);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Boards and nodes.
+
+use super::fields::{Fields, plausible_name, suggestion};
+use crate::address::{self, Claims};
+use crate::error::{Reader, Span};
+use crate::model::{Arch, Image, Node, Subnet};
+use crate::raw::Yaml;
+use crate::units::{self, show_size};
+use runtime_core::id::NodeId;
+use runtime_core::limits::MAX_NODES;
+use runtime_core::node::Role;
+use std::net::Ipv4Addr;
+
+const MACHINE: &[&str] = &["image", "arch", "memory", "cpus"];
+const NODE: &[&str] = &["board", "role", "image", "arch", "memory", "cpus", "address", "mac"];
+
+/// Least memory in which the Linux guest boots.
+const LEAST_MEMORY: u64 = 64 << 20;
+const MOST_MEMORY: u64 = 64 << 30;
+const MOST_CPUS: u64 = 16;
+/// So many nodes get a name to refer to, even when they are too many.
+const NAMED: usize = 16 * MAX_NODES;
+
+/// What a node's machine is, as far as said.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Machine {
+    image: Image,
+    arch: Arch,
+    memory_bytes: u64,
+    cpus: u16,
+}
+
+/// All nodes, with the places of their names.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    pub(crate) boards: Vec<String>,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) spans: Vec<Span>,
+    pub(crate) subnet: Subnet,
+}
+
+/// What holds for every node that does not say otherwise.
+pub(crate) fn defaults(r: &mut Reader<'_>, yaml: Option<&Yaml>) -> Machine {
+    let base = Machine { image: Image::Linux, arch: Arch::X86_64, memory_bytes: 96 << 20, cpus: 1 };
+    match yaml.and_then(|y| Fields::read(r, y, y.span, "defaults", MACHINE, &[])) {
+        Some(fields) => machine(r, &fields, base),
+        None => base,
+    }
+}
+
+fn machine(r: &mut Reader<'_>, fields: &Fields<'_>, base: Machine) -> Machine {
+    let images = [("linux", Some(Image::Linux)), ("bare-metal", None)];
+    let archs = [("x86_64", Some(Arch::X86_64)), ("aarch64", None)];
+    let memory = (LEAST_MEMORY, MOST_MEMORY);
+    Machine {
+        image: fields
+            .get("image")
+            .and_then(|y| r.choice(y, "image", &images))
+            .unwrap_or(base.image),
+        arch: fields.get("arch").and_then(|y| r.choice(y, "arch", &archs)).unwrap_or(base.arch),
+        memory_bytes: fields
+            .get("memory")
+            .and_then(|y| r.within(y, "memory", memory, units::size, show_size))
+            .unwrap_or(base.memory_bytes),
+        cpus: fields
+            .get("cpus")
+            .and_then(|y| r.within(y, "cpus", (1, MOST_CPUS), units::integer, |v| v.to_string()))
+            .and_then(|v| u16::try_from(v).ok())
+            .unwrap_or(base.cpus),
+    }
+}
+
+/// The names of the boards.
+pub(crate) fn boards(r: &mut Reader<'_>, yaml: Option<&Yaml>) -> Vec<String> {
+    let Some(yaml) = yaml else { return Vec::new() };
+    let entries = r.entries(yaml, "boards", "write for example `boards: { a: {}, b: {} }`");
+    let mut names = Vec::new();
+    for (name, span, value) in entries.unwrap_or_default() {
+        plausible_name(r, span, name);
+        Fields::read(r, value, span, &format!("board \"{name}\""), &[], &["shared-memory"]);
+        names.push(name.to_string());
+    }
+    names
+}
+
+/// The nodes, with addresses for those that have none.
+pub(crate) fn nodes(
+    r: &mut Reader<'_>,
+    top: &Fields<'_>,
+    defaults: &Machine,
+    boards: Vec<String>,
+) -> Cluster {
+    let example = "add for example `nodes: { n0: { role: compute }, n1: { role: standby } }`";
+    let section = top.required(r, "nodes", example);
+    let readable = section.and_then(|y| r.entries(y, "nodes", example));
+    let is_map = readable.is_some();
+    let entries = readable.unwrap_or_default();
+    if let (Some((key, _)), true) = (top.entry("nodes"), entries.len() > MAX_NODES) {
+        let message = format!("{} nodes are too many", entries.len());
+        r.error(key, message, format!("at most {MAX_NODES} nodes form a cluster: remove some"));
+    }
+    let mut cluster =
+        Cluster { boards, nodes: Vec::new(), spans: Vec::new(), subnet: address::default_subnet() };
+    let mut claims = Claims::default();
+    for (name, span, value) in entries.into_iter().take(NAMED) {
+        plausible_name(r, span, name);
+        node(r, (name, span, value), defaults, &mut cluster, &mut claims);
+    }
+    let compute = cluster.nodes.iter().any(|n| n.role == Role::Compute);
+    if let (false, true, Some((key, _))) = (compute, is_map, top.entry("nodes")) {
+        r.error(key, "no node computes", "give at least one node `role: compute`");
+    }
+    cluster.subnet = claims.settle(r, &mut cluster.nodes);
+    cluster
+}
+
+fn node(
+    r: &mut Reader<'_>,
+    (name, span, value): (&str, Span, &Yaml),
+    defaults: &Machine,
+    cluster: &mut Cluster,
+    claims: &mut Claims,
+) {
+    let place = format!("node \"{name}\"");
+    let fields = Fields::read(r, value, span, &place, NODE, &[]);
+    let index = cluster.nodes.len();
+    let roles = [("compute", Some(Role::Compute)), ("standby", Some(Role::Standby))];
+    let mut role = None;
+    let mut machine_of = *defaults;
+    let mut board = None;
+    if let Some(fields) = &fields {
+        role = fields
+            .required(r, "role", "add `role: compute` or `role: standby`")
+            .and_then(|y| r.choice(y, "role", &roles));
+        machine_of = machine(r, fields, *defaults);
+        board = fields.get("board").map(|y| board_index(r, y, &cluster.boards));
+        if let Some(y) = fields.get("mac")
+            && let Some(mac) = r.parse(y, "mac", address::mac)
+        {
+            claims.mac(r, index, name, y.span, mac);
+        }
+        if let Some(y) = fields.get("address")
+            && let Some(ip) = r.parse(y, "address", address::ipv4)
+        {
+            claims.address(r, index, name, y.span, ip);
+        }
+    }
+    let board = board.unwrap_or_else(|| own_board(name, &mut cluster.boards));
+    let id = NodeId(u16::try_from(index).unwrap_or(u16::MAX));
+    cluster.spans.push(span);
+    cluster.nodes.push(Node {
+        id,
+        name: name.to_string(),
+        role: role.unwrap_or(Role::Compute),
+        board: u16::try_from(board).unwrap_or(u16::MAX),
+        memory_bytes: machine_of.memory_bytes,
+        cpus: machine_of.cpus,
+        image: machine_of.image,
+        arch: machine_of.arch,
+        mac: [0; 6],
+        address: Ipv4Addr::UNSPECIFIED,
+    });
+}
+
+fn board_index(r: &mut Reader<'_>, yaml: &Yaml, boards: &[String]) -> usize {
+    let Some((span, name)) = r.text(yaml, "board") else { return 0 };
+    boards.iter().position(|b| b == name).unwrap_or_else(|| {
+        let help = suggestion(name, boards.iter().map(String::as_str)).unwrap_or_else(|| {
+            format!("add `boards: {{ {name}: {{}} }}`, or use one that is there")
+        });
+        r.error(span, format!("unknown board \"{name}\""), help);
+        0
+    })
+}
+
+/// A node that names no board is alone on one that bears its name, or a longer one if that is taken.
+fn own_board(node: &str, boards: &mut Vec<String>) -> usize {
+    let mut name = node.to_string();
+    while boards.contains(&name) {
+        name.push_str("-own");
+    }
+    boards.push(name);
+    boards.len() - 1
+}

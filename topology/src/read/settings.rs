@@ -1,0 +1,191 @@
+//! Settings of the runtime, and the program.
+
+use super::fields::{Fields, plausible_name};
+use crate::error::Reader;
+use crate::model::{Run, Runtime, Transport};
+use crate::raw::{Shape, Yaml};
+use crate::units::{self, Parsed, bad, show_duration, show_size};
+use runtime_core::limits::{MAX_PRIVATE_PAGES, MAX_REPLICAS, MAX_SHARED_PAGES, PAGE_SIZE};
+use runtime_core::node::{Binding, Quorum};
+use std::time::Duration;
+
+const RUNTIME: &[&str] = &[
+    "binding",
+    "transport",
+    "heartbeat",
+    "suspect-after",
+    "join-timeout",
+    "quorum",
+    "shared-memory",
+    "heap",
+    "stack",
+    "checkpoint",
+];
+const HEARTBEAT: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(60));
+const JOIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3600));
+const SUSPECT: (u64, u64) = (2, 10_000);
+const PAGE: u64 = PAGE_SIZE as u64;
+const MOST_SHARED: u64 = MAX_SHARED_PAGES as u64 * PAGE;
+const MOST_PRIVATE: u64 = MAX_PRIVATE_PAGES as u64 * PAGE;
+/// Least stack and heap: below it not even the runtime's own frames fit.
+const LEAST_PRIVATE: u64 = 16 * PAGE;
+const MIB: u64 = 1 << 20;
+
+fn base(nodes: usize) -> Runtime {
+    Runtime {
+        binding: Binding::Mcapi,
+        transport: Transport::Tcp,
+        heartbeat: Duration::from_millis(100),
+        suspect_after: 10,
+        join_timeout: Duration::from_secs(60),
+        quorum: Quorum::Majority,
+        shared_bytes: 64 * MIB,
+        heap_bytes: 16 * MIB,
+        stack_bytes: MIB,
+        checkpoint_every: 0,
+        replicas: u8::from(nodes > 1),
+    }
+}
+
+/// The settings, with what the file leaves out filled in.
+pub(crate) fn runtime(r: &mut Reader<'_>, yaml: Option<&Yaml>, nodes: usize) -> Runtime {
+    let mut runtime = base(nodes);
+    let Some(yaml) = yaml else { return runtime };
+    let Some(fields) = Fields::read(r, yaml, yaml.span, "runtime", RUNTIME, &[]) else {
+        return runtime;
+    };
+    let bindings = [("mcapi", Some(Binding::Mcapi)), ("sockets", Some(Binding::Sockets))];
+    set(
+        &mut runtime.binding,
+        fields.get("binding").and_then(|y| r.choice(y, "binding", &bindings)),
+    );
+    let transports = [("tcp", Some(Transport::Tcp)), ("ethernet", None), ("shm", None)];
+    set(
+        &mut runtime.transport,
+        fields.get("transport").and_then(|y| r.choice(y, "transport", &transports)),
+    );
+    let quorums = [("majority", Some(Quorum::Majority)), ("fail-stop", Some(Quorum::FailStop))];
+    set(&mut runtime.quorum, fields.get("quorum").and_then(|y| r.choice(y, "quorum", &quorums)));
+    for (key, range, slot) in [
+        ("heartbeat", HEARTBEAT, &mut runtime.heartbeat),
+        ("join-timeout", JOIN, &mut runtime.join_timeout),
+    ] {
+        let yaml = fields.get(key);
+        set(slot, yaml.and_then(|y| r.within(y, key, range, units::duration, show_duration)));
+    }
+    let suspect = fields
+        .get("suspect-after")
+        .and_then(|y| r.within(y, "suspect-after", SUSPECT, units::integer, |v| v.to_string()));
+    set(&mut runtime.suspect_after, suspect.and_then(|v| u32::try_from(v).ok()));
+    for (key, range, slot) in [
+        ("shared-memory", (PAGE, MOST_SHARED), &mut runtime.shared_bytes),
+        ("heap", (LEAST_PRIVATE, MOST_PRIVATE), &mut runtime.heap_bytes),
+        ("stack", (LEAST_PRIVATE, MOST_PRIVATE), &mut runtime.stack_bytes),
+    ] {
+        let yaml = fields.get(key);
+        set(slot, yaml.and_then(|y| r.within(y, key, range, whole_pages, show_size)));
+    }
+    if runtime.heap_bytes + runtime.stack_bytes > MOST_PRIVATE {
+        let key = fields.entry("heap").or(fields.entry("stack"));
+        let message = format!(
+            "heap and stack are {} together",
+            show_size(runtime.heap_bytes + runtime.stack_bytes)
+        );
+        let help = format!("both together may have {}: make one smaller", show_size(MOST_PRIVATE));
+        r.error(key.map_or(yaml.span, |(span, _)| span), message, help);
+    }
+    if let Some(yaml) = fields.get("checkpoint") {
+        checkpoint(r, yaml, &mut runtime, nodes);
+    }
+    runtime
+}
+
+fn set<T>(slot: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *slot = value;
+    }
+}
+
+fn whole_pages(text: &str) -> Parsed<u64> {
+    let bytes = units::size(text)?;
+    if bytes.is_multiple_of(PAGE) {
+        return Ok(bytes);
+    }
+    let up = show_size(bytes.next_multiple_of(PAGE));
+    bad(
+        format!("{text} is not a whole number of pages"),
+        format!("a page has {PAGE} bytes: write `{up}`"),
+    )
+}
+
+fn checkpoint(r: &mut Reader<'_>, yaml: &Yaml, runtime: &mut Runtime, nodes: usize) {
+    let Some(fields) = Fields::read(r, yaml, yaml.span, "checkpoint", &["every", "replicas"], &[])
+    else {
+        return;
+    };
+    set(
+        &mut runtime.checkpoint_every,
+        fields.get("every").and_then(|y| r.parse(y, "every", barriers)),
+    );
+    let Some(yaml) = fields.get("replicas") else { return };
+    let Some(wanted) = r.parse(yaml, "replicas", units::integer) else { return };
+    let others = nodes.saturating_sub(1);
+    let most = MAX_REPLICAS.min(others);
+    match usize::try_from(wanted).ok().filter(|w| *w <= most).and_then(|w| u8::try_from(w).ok()) {
+        Some(replicas) => runtime.replicas = replicas,
+        None if most == others => {
+            let others =
+                if others == 1 { "1 other node".into() } else { format!("{others} other nodes") };
+            let message = format!("replicas: {wanted} copies of each epoch do not fit on {others}");
+            r.error(yaml.span, message, format!("write at most `replicas: {most}`, or add nodes"));
+        }
+        None => {
+            let message = format!("replicas: {wanted} copies of each epoch are too many");
+            r.error(yaml.span, message, format!("write at most `replicas: {most}`"));
+        }
+    }
+}
+
+/// `50 barriers`.
+fn barriers(text: &str) -> Parsed<u32> {
+    let example =
+        "write for example `every: 50 barriers`, or leave it out when the program asks itself";
+    let mut words = text.split_whitespace();
+    let number = words.next().unwrap_or_default();
+    let unit = words.next();
+    let count = units::integer(number).ok().and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
+    match (count, unit, words.next()) {
+        (Some(count), Some("barriers" | "barrier"), None) => Ok(count),
+        (Some(count), None, None) => {
+            bad(format!("\"{text}\" has no unit"), format!("write `every: {count} barriers`"))
+        }
+        _ if units::duration(text).is_ok() => bad(
+            format!("\"{text}\": checkpoints by time are not available yet in this version"),
+            example,
+        ),
+        _ => bad(format!("\"{text}\" is not a number of barriers"), example),
+    }
+}
+
+/// The program. Its arguments are its own business: they are passed on as they are written.
+pub(crate) fn run(r: &mut Reader<'_>, yaml: Option<&Yaml>) -> Option<Run> {
+    let yaml = yaml?;
+    let fields = Fields::read(r, yaml, yaml.span, "run", &["workload", "args"], &[])?;
+    let workload = fields.required(r, "workload", "name a program: `run: { workload: laplace }`");
+    let workload = workload.and_then(|y| r.text(y, "the name of a program"));
+    let workload = workload.filter(|(span, name)| plausible_name(r, *span, name));
+    let args = fields
+        .get("args")
+        .and_then(|y| r.entries(y, "args", "write for example `args: { size: 512 }`"));
+    let mut run = Run { workload: workload?.1.to_string(), args: Default::default() };
+    for (key, _, value) in args.unwrap_or_default() {
+        if let Shape::Text(text) = &value.shape {
+            run.args.insert(key.to_string(), text.clone());
+        } else {
+            let message =
+                format!("argument \"{key}\" must be a single value, found {}", value.shape.name());
+            r.error(value.span, message, "write a number or a word");
+        }
+    }
+    Some(run)
+}
