@@ -119,8 +119,7 @@ fn stillness(
         faults.iter().map(|(f, _)| victim(f)).find(|v| nodes[v.index()].role == Role::Compute);
     if let (Some(dead), Some(_)) = (dies, find(|e| *e == Expectation::ResultIsReference)) {
         let name = &nodes[dead.index()].name;
-        let message =
-            format!("no takeover is expected, but a result is after \"{name}\" was killed");
+        let message = format!("without a takeover there is no result once \"{name}\" is killed");
         r.error(none.span, message, "expect a takeover, or kill only standbys");
     }
 }
@@ -147,7 +146,7 @@ fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(F
         let name = &nodes[victim(fault).index()].name;
         if left < ranks {
             let message = format!(
-                "killing \"{name}\" leaves {left} nodes for {ranks} ranks, but a result is expected"
+                "killing \"{name}\" leaves fewer nodes than ranks ({left} and {ranks}), but a result is expected"
             );
             r.error(
                 marks.node,

@@ -68,9 +68,11 @@ fn syntax(text: &str, error: &serde_yaml::Error) -> Found {
         serde_yaml::Error::MultipleDocuments { .. } => {
             ("a second YAML document begins here", "keep one document in a file: remove the `---`")
         }
-        serde_yaml::Error::Budget { .. } => {
-            (message, "the file is larger or deeper than any topology: simplify it")
-        }
+        // An alias wraps the error of what it stands for: only the text says what it was.
+        _ if full.contains("budget breached") => (
+            "nested too deep, or too many values, for a topology",
+            "simplify the file: is this the right one?",
+        ),
         _ => (
             message,
             "the YAML is not well-formed here: check indentation, colons, brackets, quotes, tags and anchors",

@@ -80,7 +80,7 @@ faults:
   - { at: 2s, kill: n3 }
   - { at: start, kill: n4 }
 expect:
-  - { takeover: { of: n1, within: 1s } }
+  - { epochs: 3 }
 ",
     );
     let run = t.run.as_ref().unwrap();
@@ -93,8 +93,26 @@ expect:
     assert_eq!(t.faults[1].trigger, event);
     assert_eq!(t.faults[2].trigger, Trigger::After(Duration::from_secs(2)));
     assert_eq!(t.faults[3].trigger, Trigger::Start);
-    let within = Some(Duration::from_secs(1));
-    assert_eq!(t.expectations, [Expectation::Takeover { of: n1, by: None, within }]);
+    assert_eq!(t.expectations, [Expectation::Epochs(3)]);
+}
+
+#[test]
+fn expectations_name_nodes_and_times() {
+    let t = read(
+        "name: expectations
+nodes: { n0: { role: compute }, n1: { role: compute }, n2: { role: standby } }
+run: { workload: laplace }
+faults: [{ at: { checkpoint: 1 }, kill: n1 }]
+expect: [{ takeover: { of: n1, by: n2, within: 1s } }, { takeover: { of: n1 } }, { result: reference }]
+",
+    );
+    let (of, by, within) = (NodeId(1), Some(NodeId(2)), Some(Duration::from_secs(1)));
+    let expected = [
+        Expectation::Takeover { of, by, within },
+        Expectation::Takeover { of, by: None, within: None },
+        Expectation::ResultIsReference,
+    ];
+    assert_eq!(t.expectations, expected);
 }
 
 #[test]

@@ -172,7 +172,7 @@ pub(crate) fn run(r: &mut Reader<'_>, yaml: Option<&Yaml>) -> Option<Run> {
     let yaml = yaml?;
     let fields = Fields::read(r, yaml, yaml.span, "run", &["workload", "args"], &[])?;
     let workload = fields.required(r, "workload", "name a program: `run: { workload: laplace }`");
-    let workload = workload.and_then(|y| r.text(y, "the name of a program"));
+    let workload = workload.and_then(|y| r.text(y, "workload"));
     let workload = workload.filter(|(span, name)| plausible_name(r, *span, name));
     let args = fields
         .get("args")

@@ -1,0 +1,282 @@
+//! The verbs.
+
+use crate::backend::console;
+use crate::client::{Connection, Failure};
+use crate::daemon::{self, Setup};
+use crate::paths::Places;
+use crate::plan::Backend;
+use crate::proto::{EXIT_OK, EXIT_TESTBED, EXIT_USAGE, EXIT_VERDICT, Request, Response, Status};
+use crate::sim::{self, SimArgs};
+use crate::table;
+use clap::{Parser, Subcommand};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// The virtual testbed: boots a cluster from one file, breaks it, and says whether the answer is
+/// still right.
+///
+/// Exit codes: 0 the verdict holds, 1 it does not, 2 the file or the call is wrong, 3 the testbed
+/// failed.
+#[derive(Debug, Parser)]
+#[command(name = "understudy", version)]
+struct Cli {
+    /// Where logs, results and caches go.
+    #[arg(long, global = true, value_name = "DIR", env = "UNDERSTUDY_TARGET_DIR")]
+    target_dir: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Boot a cluster; it stays up.
+    Up {
+        /// The topology.
+        #[arg(default_value = "topology/examples/failover.yaml")]
+        file: PathBuf,
+        /// What the nodes are made of.
+        #[arg(long, value_enum, default_value_t = Backend::Qemu)]
+        backend: Backend,
+    },
+    /// Run the workload with its faults on the cluster that is up, and judge.
+    Run(Which),
+    /// Up, run, down, for each file.
+    Test {
+        /// The topologies.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// What the nodes are made of.
+        #[arg(long, value_enum, default_value_t = Backend::Qemu)]
+        backend: Backend,
+    },
+    /// How the cluster is.
+    Status(Which),
+    /// Follow the console of a node, until Ctrl-C or the cluster's end.
+    Console {
+        /// The node.
+        node: String,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Kill a node as hard as possible.
+    Kill {
+        /// The node.
+        node: String,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Take the cluster down; without a name, every one that is up.
+    Down(Which),
+    /// Check topology files.
+    Validate {
+        /// The topologies.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Explore the core on a virtual clock: many seeded runs.
+    Sim(SimArgs),
+    #[command(hide = true)]
+    Daemon {
+        file: PathBuf,
+        #[arg(long, value_enum)]
+        backend: Backend,
+        #[arg(long)]
+        run_dir: PathBuf,
+        #[arg(long)]
+        detach: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Which {
+    /// Name of the cluster; not needed when only one is up.
+    #[arg(long)]
+    cluster: Option<String>,
+}
+
+/// Does what the command line says; the exit code is that of the verb.
+#[must_use]
+pub fn main() -> ExitCode {
+    // Wrong calls end here, with clap's message and its exit code, which is EXIT_USAGE.
+    let cli = Cli::parse();
+    let exit = verb(cli).unwrap_or_else(|failure| {
+        eprintln!("error: {}", failure.reason);
+        failure.exit
+    });
+    ExitCode::from(exit)
+}
+
+fn verb(cli: Cli) -> Result<u8, Failure> {
+    let places = Places::find(cli.target_dir.as_deref())?;
+    match cli.verb {
+        Verb::Up { file, backend } => {
+            let mut connection = Connection::start(&places, &file, backend, true)?;
+            let status = expect_status(connection.answer()?)?;
+            print!("{}", table::status(&status));
+            Ok(EXIT_OK)
+        }
+        Verb::Run(which) => run(&mut attach(&places, &which)?),
+        Verb::Test { files, backend } => test(&places, &files, backend),
+        Verb::Status(which) => {
+            let answer = attach(&places, &which)?.ask(&Request::Status)?;
+            print!("{}", table::status(&expect_status(answer)?));
+            Ok(EXIT_OK)
+        }
+        Verb::Console { node, which } => follow_console(attach(&places, &which)?, &node),
+        Verb::Kill { node, which } => {
+            let answer = attach(&places, &which)?.ask(&Request::Kill { node })?;
+            done(answer)
+        }
+        Verb::Down(which) => down(&places, &which),
+        Verb::Validate { files } => validate(&files),
+        Verb::Sim(args) => sim::main(&args),
+        Verb::Daemon { file, backend, run_dir, detach } => {
+            tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+            daemon::main(&Setup { places, file, backend, run_dir, detach })?;
+            Ok(EXIT_OK)
+        }
+    }
+}
+
+fn attach(places: &Places, which: &Which) -> Result<Connection, Failure> {
+    let name = match &which.cluster {
+        Some(name) => name.clone(),
+        None => match places.clusters()?.as_slice() {
+            [one] => one.clone(),
+            [] => return Err(Failure::usage("no cluster is up: `understudy up FILE` starts one")),
+            several => {
+                let names = several.join(", ");
+                return Err(Failure::usage(format!(
+                    "several clusters are up ({names}): choose one with --cluster"
+                )));
+            }
+        },
+    };
+    Connection::attach(places, &name)
+}
+
+fn run(connection: &mut Connection) -> Result<u8, Failure> {
+    match connection.ask(&Request::Run)? {
+        Response::Verdict { result } => {
+            print!("{}", table::result(&result));
+            Ok(if result.pass { EXIT_OK } else { EXIT_VERDICT })
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// The worst of all files counts; each is tried.
+fn test(places: &Places, files: &[PathBuf], backend: Backend) -> Result<u8, Failure> {
+    let mut worst = EXIT_OK;
+    for file in files {
+        println!("{} on {}", file.display(), backend.name());
+        let exit = test_one(places, file, backend).unwrap_or_else(|failure| {
+            eprintln!("error: {}", failure.reason);
+            failure.exit
+        });
+        worst = worst.max(exit);
+    }
+    Ok(worst)
+}
+
+/// In all endings the cluster is down: its daemon ends when the connection closes.
+fn test_one(places: &Places, file: &Path, backend: Backend) -> Result<u8, Failure> {
+    let mut connection = Connection::start(places, file, backend, false)?;
+    let status = expect_status(connection.answer()?)?;
+    let exit = run(&mut connection);
+    let down = connection.ask(&Request::Down);
+    connection.wait_for_end();
+    println!("logs in {}", status.run_dir);
+    let exit = exit?;
+    down.map(|_| exit)
+}
+
+fn down(places: &Places, which: &Which) -> Result<u8, Failure> {
+    let names = match &which.cluster {
+        Some(name) => vec![name.clone()],
+        None => places.clusters()?,
+    };
+    if names.is_empty() {
+        println!("no cluster is up");
+    }
+    for name in names {
+        match Connection::attach(places, &name) {
+            Ok(mut connection) => {
+                done(connection.ask(&Request::Down)?)?;
+                connection.wait_for_end();
+            }
+            Err(_) => println!("cluster {name} is not up"),
+        }
+    }
+    Ok(EXIT_OK)
+}
+
+fn validate(files: &[PathBuf]) -> Result<u8, Failure> {
+    let mut exit = EXIT_OK;
+    for file in files {
+        match topology::load(file) {
+            Ok(topology) => println!("{}", topology.describe()),
+            Err(errors) => {
+                eprintln!("{errors}");
+                exit = EXIT_USAGE;
+            }
+        }
+    }
+    Ok(exit)
+}
+
+/// Prints the console and what is added to it, until the cluster ends.
+fn follow_console(mut connection: Connection, node: &str) -> Result<u8, Failure> {
+    let status = expect_status(connection.ask(&Request::Status)?)?;
+    if !status.nodes.iter().any(|n| n.name == node) {
+        let names: Vec<_> = status.nodes.iter().map(|n| n.name.as_str()).collect();
+        return Err(Failure::usage(format!("no node {node}: there are {}", names.join(", "))));
+    }
+    let path = console(Path::new(&status.run_dir), node);
+    let cannot = |e: &dyn std::fmt::Display| Failure {
+        exit: EXIT_TESTBED,
+        reason: format!("cannot follow {}: {e}", path.display()),
+    };
+    let watch = Inotify::init(InitFlags::IN_CLOEXEC).map_err(|e| cannot(&e))?;
+    watch.add_watch(&path, AddWatchFlags::IN_MODIFY).map_err(|e| cannot(&e))?;
+    let mut file = std::fs::File::open(&path).map_err(|e| cannot(&e))?;
+    // The connection ends with the cluster, and this verb with it.
+    std::thread::spawn(move || {
+        connection.wait_for_end();
+        std::process::exit(EXIT_OK.into());
+    });
+    let mut bytes = vec![0; 1 << 16];
+    loop {
+        let read = file.read(&mut bytes)?;
+        if read == 0 {
+            watch.read_events().map_err(|e| cannot(&e))?;
+        } else if std::io::stdout().write_all(&bytes[..read]).is_err() {
+            return Ok(EXIT_OK);
+        } else {
+            std::io::stdout().flush()?;
+        }
+    }
+}
+
+fn expect_status(answer: Response) -> Result<Status, Failure> {
+    match answer {
+        Response::Up { status } | Response::Status { status } => Ok(status),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn done(answer: Response) -> Result<u8, Failure> {
+    match answer {
+        Response::Done { text } => {
+            println!("{text}");
+            Ok(EXIT_OK)
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn unexpected(answer: &Response) -> Failure {
+    Failure { exit: EXIT_TESTBED, reason: format!("the daemon answers something else: {answer:?}") }
+}

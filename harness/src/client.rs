@@ -1,0 +1,149 @@
+//! The verbs' side of the control socket.
+
+use crate::paths::Places;
+use crate::plan::{self, Backend};
+use crate::progress::Progress;
+use crate::proto::{EXIT_TESTBED, EXIT_USAGE, Request, Response};
+use crate::backend::{log, tail};
+use images_control::{MAX_LINE, from_line, to_line};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Why a verb did not do what it should, and its exit code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: u8,
+    pub(crate) reason: String,
+}
+
+impl Failure {
+    /// The file or the call is wrong.
+    pub(crate) fn usage(reason: impl Into<String>) -> Self {
+        Self { exit: EXIT_USAGE, reason: reason.into() }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(e: anyhow::Error) -> Self {
+        Self { exit: EXIT_TESTBED, reason: format!("{e:#}") }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(e: std::io::Error) -> Self {
+        Self { exit: EXIT_TESTBED, reason: e.to_string() }
+    }
+}
+
+/// A connection to a daemon.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    reader: BufReader<UnixStream>,
+    /// Where the daemon writes what nobody asked for, if this is its owner.
+    daemon_log: Option<PathBuf>,
+}
+
+impl Connection {
+    /// To the daemon of a cluster that is up.
+    pub(crate) fn attach(places: &Places, cluster: &str) -> Result<Self, Failure> {
+        let stream = UnixStream::connect(places.socket(cluster)?).map_err(|_| {
+            Failure::usage(format!("cluster {cluster} is not up: `understudy up FILE` starts one"))
+        })?;
+        Ok(Self { reader: BufReader::new(stream), daemon_log: None })
+    }
+
+    /// Starts a daemon for a topology file, and is its owner: when this closes before the cluster
+    /// is up, or ever unless `detach`, the daemon takes everything down.
+    pub(crate) fn start(
+        places: &Places,
+        file: &Path,
+        backend: Backend,
+        detach: bool,
+    ) -> Result<Self, Failure> {
+        let topology = topology::load(file).map_err(|e| Failure::usage(e.to_string()))?;
+        let unsupported = plan::unsupported(&topology);
+        if !unsupported.is_empty() {
+            let what = unsupported.join("; ");
+            return Err(Failure::usage(format!("{}: cannot do: {what}", file.display())));
+        }
+        // Here only for a message without traces; the daemon decides.
+        drop(places.take_name(&topology.name).map_err(|e| Failure::usage(e.to_string()))?);
+        let run_dir = places.new_run(&topology.name)?;
+        let daemon_log = run_dir.join("daemon.log");
+        let output = log(&daemon_log)?;
+        let (ours, theirs) = UnixStream::pair()?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .arg("--target-dir")
+            .arg(places.target())
+            .args(["daemon", "--backend", backend.name(), "--run-dir"])
+            .arg(&run_dir)
+            .args(detach.then_some("--detach"))
+            .arg(file)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::from(output.try_clone()?))
+            .stderr(Stdio::from(output))
+            // Ctrl-C is for the verb; the daemon hears of it by its closed connection.
+            .process_group(0);
+        command.spawn()?;
+        // `command` holds the daemon's end until it is dropped; the daemon's death must be seen.
+        drop(command);
+        Ok(Self { reader: BufReader::new(ours), daemon_log: Some(daemon_log) })
+    }
+
+    /// Asks, shows progress, and returns the answer.
+    pub(crate) fn ask(&mut self, request: &Request) -> Result<Response, Failure> {
+        // A daemon that is gone is noticed by its missing answer.
+        let _ = self.reader.get_mut().write_all(to_line(request).as_bytes());
+        self.answer()
+    }
+
+    /// Shows progress until the answer comes.
+    pub(crate) fn answer(&mut self) -> Result<Response, Failure> {
+        let progress = Progress::new();
+        loop {
+            match self.next()? {
+                Response::Progress { done, of, text } => progress.step(done, of, &text),
+                Response::Note { text } => progress.line(&text),
+                Response::Failed { exit, mut reason, node, console } => {
+                    if let Some(node) = node {
+                        reason += &format!("\nlast lines of the console of {node}:");
+                        for line in console {
+                            reason += &format!("\n  {line}");
+                        }
+                    }
+                    return Err(Failure { exit, reason });
+                }
+                answer => return Ok(answer),
+            }
+        }
+    }
+
+    fn next(&mut self) -> Result<Response, Failure> {
+        let mut line = String::new();
+        // Results of a long run are larger than what nodes may say at once.
+        let read = (&mut self.reader).take(64 * MAX_LINE as u64).read_line(&mut line)?;
+        if read > 0 {
+            return from_line(&line)
+                .map_err(|e| Failure { exit: EXIT_TESTBED, reason: e.to_string() });
+        }
+        let mut reason = "the daemon is gone without a word".to_owned();
+        if let Some(log) = &self.daemon_log {
+            reason += &format!(" (its log: {})", log.display());
+            for line in tail(log, 5) {
+                reason += &format!("\n  {line}");
+            }
+        }
+        Err(Failure { exit: EXIT_TESTBED, reason })
+    }
+
+    /// Waits until the daemon has closed the connection: everything of it is gone then.
+    pub(crate) fn wait_for_end(mut self) {
+        // Whatever comes, or fails to come: the end is what matters.
+        let _ = std::io::copy(&mut self.reader, &mut std::io::sink());
+    }
+}

@@ -1,0 +1,379 @@
+//! The daemon: owns everything of one cluster and does what the dispatcher decides.
+//!
+//! Everything that runs hangs on it: processes die with its spawner thread, whatever ends it, and
+//! its name is free again as soon as it is gone.
+
+mod clients;
+mod nodes;
+mod record;
+
+use crate::backend::loopback::Loopback;
+use crate::backend::qemu::Machine;
+use crate::backend::spawn::{Process, Spawner};
+use crate::backend::{Site, console};
+use crate::dispatcher::{Action, Dispatcher, Event, OWNER};
+use crate::paths::Places;
+use crate::plan::{Backend, Plan, Setting};
+use crate::proto::{EXIT_TESTBED, EXIT_USAGE, Response};
+use crate::switch::Fabric;
+use crate::switch::wire::Wire;
+use anyhow::{Context as _, Result};
+use clients::Clients;
+use nodes::Node;
+use record::Record;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::UnixListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// What the daemon is told when it is started.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) places: Places,
+    pub(crate) file: PathBuf,
+    pub(crate) backend: Backend,
+    pub(crate) run_dir: PathBuf,
+    /// The cluster outlives the verb that started it.
+    pub(crate) detach: bool,
+}
+
+/// An event and when it came. `sim`: from which simulated world.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    at: Duration,
+    event: Event,
+    sim: Option<u32>,
+}
+
+/// Where all events come together.
+#[derive(Clone, Debug)]
+pub(crate) struct Inbox {
+    start: Instant,
+    sender: mpsc::UnboundedSender<Arrival>,
+}
+
+impl Inbox {
+    /// Stamps an event with the time. Nobody listens only when the daemon is ending.
+    pub(crate) fn put(&self, event: Event) {
+        let at = self.start.elapsed();
+        let _ = self.sender.send(Arrival { at, event, sim: None });
+    }
+
+    fn put_sim(&self, at: Duration, event: Event, sim: u32) {
+        let _ = self.sender.send(Arrival { at, event, sim: Some(sim) });
+    }
+}
+
+/// Runs the daemon to the end of its cluster. Its owner is on standard input.
+pub(crate) fn main(setup: &Setup) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the daemon's threads")?;
+    let result = runtime.block_on(serve(setup));
+    // A verb that does not read, or a kernel that is still being fetched, must not hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+async fn serve(setup: &Setup) -> Result<()> {
+    let (sender, mut events) = mpsc::unbounded_channel();
+    let inbox = Inbox { start: Instant::now(), sender };
+    let mut signals = Signals::new()?;
+    let mut clients = Clients::new(inbox.clone())?;
+    let (mut executor, dispatcher) = tokio::select! {
+        prepared = prepare(setup, &inbox, &clients) => match prepared {
+            Ok(prepared) => prepared,
+            Err((exit, error)) => {
+                clients.send(OWNER, Response::failed(exit, format!("{error:#}")));
+                clients.close().await;
+                return Err(error);
+            }
+        },
+        // The owner left, or somebody wants the daemon gone: nothing runs yet.
+        () = gone(&mut events) => return Ok(()),
+        () = signals.next() => return Ok(()),
+    };
+    let listener = executor.listener.take();
+    let accept = async {
+        match &listener {
+            Some(listener) => clients.accept(listener).await,
+            None => std::future::pending().await,
+        }
+    };
+    let work = executor.work(dispatcher, &mut events, &mut signals, &clients);
+    tokio::select! {
+        () = accept => {}
+        () = work => {}
+    }
+    drop(fs::remove_file(&executor.socket));
+    executor.end().await;
+    // The name is free before any verb hears that the cluster is gone.
+    drop(executor);
+    clients.close().await;
+    Ok(())
+}
+
+/// Ends when the owner's connection closes.
+async fn gone(events: &mut mpsc::UnboundedReceiver<Arrival>) {
+    while let Some(arrival) = events.recv().await {
+        if matches!(arrival.event, Event::ClientGone { client: OWNER }) {
+            return;
+        }
+    }
+}
+
+type Prepared = (Executor, Dispatcher);
+
+/// Everything that can fail before the first node is started.
+async fn prepare(
+    setup: &Setup,
+    inbox: &Inbox,
+    clients: &Clients,
+) -> Result<Prepared, (u8, anyhow::Error)> {
+    let usage = |e: anyhow::Error| (EXIT_USAGE, e);
+    let broken = |e: anyhow::Error| (EXIT_TESTBED, e);
+    let file = topology::load(&setup.file).map_err(|e| usage(e.into()))?;
+    let name = setup.places.take_name(&file.name).map_err(usage)?;
+    let socket = setup.places.socket(&file.name).map_err(broken)?;
+    // Nobody else has the name: what is there belongs to a dead daemon.
+    drop(fs::remove_file(&socket));
+    let listener = UnixListener::bind(&socket)
+        .with_context(|| format!("cannot listen on {}", socket.display()))
+        .map_err(broken)?;
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o600))
+        .map_err(|e| broken(e.into()))?;
+
+    let node_program = setup.places.node_program().map_err(broken)?;
+    let spawner = Spawner::new().map_err(broken)?;
+    let (mut machine, mut loopback) = (None, None);
+    let words = match setup.backend {
+        Backend::Qemu => {
+            let text = "the guests' image is built, and the accelerator probed".to_owned();
+            clients.send(OWNER, Response::Progress { done: 0, of: 0, text });
+            let (places, program) = (setup.places.clone(), node_program.clone());
+            let task = tokio::task::spawn_blocking(move || Machine::prepare(&places, &program));
+            let prepared = task.await.map_err(|e| broken(e.into()))?.map_err(broken)?;
+            let words = prepared.words.clone();
+            machine = Some(prepared);
+            words
+        }
+        Backend::Process => {
+            loopback = Some(Loopback::claim().map_err(broken)?);
+            "each node is a process of this machine; times as in the file".to_owned()
+        }
+        Backend::Sim => "the nodes are simulated; all times are virtual".to_owned(),
+    };
+    let factor = machine.as_ref().map_or(1, |m| m.factor);
+    let setting = Setting { backend: setup.backend, factor, loopback: loopback.as_ref() };
+    let plan = Plan::new(&file, &setting);
+    drop(fs::copy(&setup.file, setup.run_dir.join("topology.yaml")));
+    let wire = match setup.backend {
+        Backend::Qemu => Some(Wire::new(Fabric::new(&plan)).map_err(broken)?),
+        Backend::Process | Backend::Sim => None,
+    };
+    let executor = Executor {
+        site: Arc::new(Site {
+            backend: setup.backend,
+            spawner,
+            run_dir: setup.run_dir.clone(),
+            node_program,
+            machine,
+        }),
+        nodes: plan.nodes.iter().map(|_| None).collect(),
+        record: Record::new(&setup.run_dir).map_err(broken)?,
+        inbox: inbox.clone(),
+        wire,
+        sim: None,
+        sims: 0,
+        socket,
+        listener: Some(listener),
+        plan: plan.clone(),
+        _name: name,
+        _loopback: loopback,
+    };
+    inbox.put(Event::Begin { detach: setup.detach });
+    Ok((executor, Dispatcher::new(plan, words)))
+}
+
+/// Signals that end the daemon; a closed terminal does not.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    _hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        let on = |kind| signal(kind).context("cannot watch for signals");
+        Ok(Self {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            _hangup: on(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Does what the dispatcher decides.
+struct Executor {
+    site: Arc<Site>,
+    nodes: Vec<Option<Node>>,
+    record: Record,
+    inbox: Inbox,
+    wire: Option<Wire>,
+    sim: Option<Process>,
+    /// Number of the newest simulated world; lines of older ones do not count.
+    sims: u32,
+    socket: PathBuf,
+    listener: Option<UnixListener>,
+    plan: Plan,
+    /// Held for as long as the cluster lives.
+    _name: fs::File,
+    _loopback: Option<Loopback>,
+}
+
+impl Executor {
+    /// Works until the dispatcher says stop.
+    async fn work(
+        &mut self,
+        mut dispatcher: Dispatcher,
+        events: &mut mpsc::UnboundedReceiver<Arrival>,
+        signals: &mut Signals,
+        clients: &Clients,
+    ) {
+        loop {
+            let deadline = dispatcher.deadline().map(|d| self.inbox.start + d);
+            let timer = async {
+                match deadline {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let arrival = tokio::select! {
+                Some(arrival) = events.recv() => arrival,
+                () = timer => self.now(Event::Tick),
+                () = signals.next() => self.now(Event::Signal),
+            };
+            if arrival.sim.is_some_and(|s| s != self.sims || self.sim.is_none()) {
+                continue;
+            }
+            self.record.event(arrival.at, &arrival.event, &self.plan);
+            for action in dispatcher.handle(arrival.at, arrival.event) {
+                if action == Action::Stop {
+                    return;
+                }
+                self.perform(action, clients).await;
+            }
+        }
+    }
+
+    fn now(&self, event: Event) -> Arrival {
+        Arrival { at: self.inbox.start.elapsed(), event, sim: None }
+    }
+
+    async fn perform(&mut self, action: Action, clients: &Clients) {
+        match action {
+            Action::Spawn { node } => match self.start_node(node).await {
+                Ok(pid) => self.inbox.put(Event::Spawned { node, pid }),
+                Err(e) => {
+                    let reason = format!("cannot be started: {e:#}");
+                    self.inbox.put(Event::NotSpawned { node, reason });
+                }
+            },
+            Action::Send { node, message } => {
+                if let Some(node) = &self.nodes[node] {
+                    node.send(&message);
+                }
+            }
+            Action::Kill { node } => {
+                if let Some(killed) = &self.nodes[node] {
+                    killed.process.kill();
+                }
+                self.record.killed(self.inbox.start.elapsed(), &self.plan.nodes[node].name);
+            }
+            Action::Reference(workload) => {
+                let (site, inbox) = (self.site.clone(), self.inbox.clone());
+                tokio::spawn(async move {
+                    inbox.put(Event::Reference(site.reference(&workload).await));
+                });
+            }
+            Action::Sim(plan) => {
+                self.sims += 1;
+                let (inbox, sim) = (self.inbox.clone(), self.sims);
+                let tell = move |at, event| inbox.put_sim(at, event, sim);
+                match self.site.simulate(&plan, tell).await {
+                    Ok(process) => self.sim = Some(process),
+                    Err(e) => self.inbox.put(Event::SimEnded(Err(format!("{e:#}")))),
+                }
+            }
+            Action::Reply { client, response } => {
+                let response = self.complete(response).await;
+                clients.send(client, response);
+            }
+            Action::Keep(result) => {
+                self.record.result(&result);
+                if let Some(sim) = self.sim.take() {
+                    sim.kill();
+                }
+            }
+            Action::Stop => {}
+        }
+    }
+
+    async fn start_node(&mut self, node: usize) -> Result<u32> {
+        let plan = &self.plan.nodes[node];
+        let (ended, end) = tokio::sync::oneshot::channel();
+        let on_exit = Box::new(move |status| drop(ended.send(status)));
+        let mut started = self.site.start(plan, on_exit).await?;
+        if let (Some(wire), Some(net)) = (&self.wire, started.net.take()) {
+            wire.plug(node, net);
+        }
+        let pid = started.process.pid;
+        self.nodes[node] = Some(Node::new(node, started, end, self.inbox.clone())?);
+        Ok(pid)
+    }
+
+    /// Adds what the dispatcher does not know.
+    async fn complete(&self, mut response: Response) -> Response {
+        match &mut response {
+            Response::Up { status } | Response::Status { status } => {
+                status.run_dir = self.site.run_dir.display().to_string();
+                if let Some(wire) = &self.wire {
+                    status.ports = wire.status().await;
+                }
+            }
+            Response::Failed { node: Some(node), console: lines, .. } => {
+                *lines = self.site.last_words(node);
+                lines.push(format!("(all of it: {})", console(&self.site.run_dir, node).display()));
+            }
+            _ => {}
+        }
+        response
+    }
+
+    /// Kills everything, and waits until it is gone.
+    async fn end(&mut self) {
+        if let Some(sim) = self.sim.take() {
+            sim.kill();
+        }
+        let nodes: Vec<Node> = self.nodes.iter_mut().filter_map(Option::take).collect();
+        for node in &nodes {
+            node.process.kill();
+        }
+        for node in nodes {
+            node.ended().await;
+        }
+    }
+}

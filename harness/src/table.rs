@@ -1,0 +1,130 @@
+//! Tables for people.
+
+use crate::proto::Status;
+use crate::result::RunResult;
+use comfy_table::{Table, presets};
+use std::fmt::Write as _;
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+#[cfg(test)]
+mod tests;
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_BORDERS_ONLY).set_header(header);
+    table
+}
+
+/// How a cluster is.
+pub(crate) fn status(status: &Status) -> String {
+    let Status { cluster, backend, phase, run_dir, nodes, ports } = status;
+    let mut text = format!("cluster {cluster} ({backend}): {phase}\nlogs in {run_dir}\n");
+    let mut rows = table(&["node", "role", "state", "rank", "boot", "process"]);
+    for node in nodes {
+        let ranks: Vec<String> = node.ranks.iter().map(ToString::to_string).collect();
+        let pid = node.pid.map_or_else(|| "–".to_owned(), |p| p.to_string());
+        let ranks = if ranks.is_empty() { "–".to_owned() } else { ranks.join(", ") };
+        rows.add_row([&node.name, &node.role, &node.state, &ranks, &time(node.boot_us), &pid]);
+    }
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{rows}");
+    if !ports.is_empty() {
+        let mut rows = table(&["port", "switch", "link", "in", "out", "dropped"]);
+        for port in ports {
+            let drops: Vec<String> = port.drops.iter().map(|(r, n)| format!("{n} {r}")).collect();
+            rows.add_row([
+                port.node.clone(),
+                port.switch.clone(),
+                if port.open { "up" } else { "down" }.to_owned(),
+                format!("{} frames, {}", port.in_frames, bytes(port.in_bytes)),
+                format!("{} frames, {}", port.out_frames, bytes(port.out_bytes)),
+                if drops.is_empty() { "0".to_owned() } else { drops.join(", ") },
+            ]);
+        }
+        let _ = writeln!(text, "{rows}");
+    }
+    text
+}
+
+/// What came out of a run.
+pub(crate) fn result(result: &RunResult) -> String {
+    let mut text = String::new();
+    let mut rows = table(&["node", "role", "boot", "in the end"]);
+    for node in &result.nodes {
+        rows.add_row([&node.name, &node.role, &time(node.boot_us), &node.end]);
+    }
+    let _ = writeln!(text, "{rows}");
+
+    let (dirty, sent) = result.bytes();
+    let blocked = result.checkpoints.iter().map(|c| c.blocked_us).max();
+    let mut rows = table(&["checkpoints", "changed", "sent", "sent / changed", "longest stop"]);
+    rows.add_row([
+        result.checkpoints.len().to_string(),
+        bytes(dirty),
+        bytes(sent),
+        ratio(sent, dirty),
+        time(blocked),
+    ]);
+    let _ = writeln!(text, "{rows}");
+
+    if !result.deaths.is_empty() {
+        let header = ["death", "after", "detected", "taken over", "by", "from epoch", "resumed"];
+        let mut rows = table(&header);
+        for death in &result.deaths {
+            rows.add_row([
+                death.node.clone(),
+                time(Some(death.at_us)),
+                time(death.detected_us),
+                time(death.takeover_us),
+                death.by.clone().unwrap_or_else(|| "–".to_owned()),
+                death.epoch.map_or_else(|| "–".to_owned(), |e| e.to_string()),
+                time(death.resumed_us),
+            ]);
+        }
+        let _ = writeln!(text, "{rows}");
+    }
+
+    let mut rows = table(&["", "expected", "seen"]);
+    for check in &result.checks {
+        rows.add_row([if check.holds { "ok" } else { "NO" }, &check.expected, &check.seen]);
+    }
+    let _ = writeln!(text, "{rows}");
+    let RunResult { workload, backend, .. } = result;
+    let _ = writeln!(text, "{workload} on {backend}: {} of run time", time(Some(result.run_us)));
+    let verdict = if result.pass { "PASS" } else { "FAIL" };
+    let _ = writeln!(text, "verdict: {}", coloured(verdict, result.pass));
+    text
+}
+
+fn coloured(word: &str, good: bool) -> String {
+    if std::io::stdout().is_terminal() {
+        format!("\x1b[1;{}m{word}\x1b[0m", if good { 32 } else { 31 })
+    } else {
+        word.to_owned()
+    }
+}
+
+fn time(us: Option<u64>) -> String {
+    us.map_or_else(
+        || "–".to_owned(),
+        |us| {
+            let seconds = Duration::from_micros(us).as_secs_f64();
+            if us < 1_000_000 { format!("{:.1} ms", seconds * 1e3) } else { format!("{seconds:.2} s") }
+        },
+    )
+}
+
+fn bytes(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{}.{} KiB", bytes / 1024, bytes % 1024 * 10 / 1024),
+        _ => format!("{}.{} MiB", bytes >> 20, bytes % (1 << 20) * 10 / (1 << 20)),
+    }
+}
+
+/// In hundredths, without leaving whole numbers.
+fn ratio(sent: u64, dirty: u64) -> String {
+    let hundredths = sent.saturating_mul(100).checked_div(dirty);
+    hundredths.map_or_else(|| "–".to_owned(), |h| format!("{}.{:02}", h / 100, h % 100))
+}

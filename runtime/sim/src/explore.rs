@@ -1,0 +1,276 @@
+//! Runs of random programs while nodes crash, and what must come of them.
+
+#[cfg(test)]
+mod tests;
+
+use crate::rng::Rng;
+use crate::script::{Script, ScriptMachine};
+use crate::world::{End, Told, World, WorldConfig};
+use netem::{Loss, Profile};
+use runtime_core::event::Event;
+use runtime_core::id::{Generation, NodeId};
+use runtime_core::node::{Binding, Config, Medium, Member, Quorum, Role};
+use runtime_core::time::Duration;
+use std::fmt;
+use std::rc::Rc;
+use std::str::FromStr;
+
+/// When a node crashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum When {
+    /// Before this step of the run.
+    Step(u64),
+    /// So many steps after ranks resumed from the crash before: the promise holds anew.
+    AfterRecovery(u64),
+}
+
+/// A run that can be repeated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scenario {
+    /// Of program, delays and order.
+    pub seed: u64,
+    /// Compute nodes.
+    pub compute: u16,
+    /// Standbys.
+    pub standby: u16,
+    /// What the shared memory speaks.
+    pub binding: Binding,
+    /// Over a stream, or over frames that are lost, repeated, reordered and damaged.
+    pub medium: Medium,
+    /// Others see a dead node's connections close.
+    pub death_is_seen: bool,
+    /// Which nodes crash, and when, in this order.
+    pub crashes: Vec<(NodeId, When)>,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// How it ended.
+    pub end: End,
+    /// Steps that it took.
+    pub steps: u64,
+    /// Fingerprint of all that happened.
+    pub trace: u64,
+    /// Takeovers and epochs that were committed, as nodes told.
+    pub takeovers: u64,
+    /// The highest epoch that was committed.
+    pub epochs: u64,
+    /// Nodes that really crashed: the run may have been over before.
+    pub crashed: Vec<NodeId>,
+}
+
+impl Scenario {
+    /// No crashes, the mcapi binding, a stream.
+    #[must_use]
+    pub const fn new(seed: u64, compute: u16, standby: u16) -> Self {
+        Self {
+            seed,
+            compute,
+            standby,
+            binding: Binding::Mcapi,
+            medium: Medium::Stream,
+            death_is_seen: true,
+            crashes: Vec::new(),
+        }
+    }
+
+    fn config(&self, shared_pages: u32) -> WorldConfig {
+        let member = |role| Member { role, board: 0 };
+        let compute = (0..self.compute).map(|_| member(Role::Compute));
+        let standby = (0..self.standby).map(|_| member(Role::Standby));
+        let lossy = self.medium == Medium::Datagram;
+        let percent = |p: f64| if lossy { p / 100.0 } else { 0.0 };
+        WorldConfig {
+            node: Config {
+                me: NodeId(0),
+                generation: Generation(1),
+                image: [7; 32],
+                members: compute.chain(standby).collect(),
+                medium: self.medium,
+                mtu: 1500,
+                binding: self.binding,
+                quorum: Quorum::Majority,
+                heartbeat: Duration::from_millis(10),
+                suspect_after: 10,
+                join_timeout: Duration::from_millis(500),
+                replicas: 1,
+                checkpoint_every: 0,
+                shared_pages,
+            },
+            profile: Profile {
+                delay_ns: 30_000,
+                jitter_ns: 60_000,
+                loss: if lossy { Loss::Random(0.02) } else { Loss::None },
+                duplicate: percent(1.0),
+                reorder: percent(2.0),
+                corrupt: percent(1.0),
+                ..Profile::default()
+            },
+            seed: self.seed,
+            death_is_seen: self.death_is_seen,
+            limit: Duration::from_millis(60_000),
+        }
+    }
+
+    /// Runs it.
+    #[must_use]
+    pub fn run(&self) -> Verdict {
+        let script = Rc::new(Script::random(self.seed, self.compute, 3));
+        let config = self.config(script.shared_pages);
+        let mut world = World::new(config, |_| ScriptMachine::new(Rc::clone(&script)));
+        let mut crashes = self.crashes.iter().peekable();
+        let mut verdict = Verdict {
+            end: End::Stalled,
+            steps: 0,
+            trace: 0,
+            takeovers: 0,
+            epochs: 0,
+            crashed: Vec::new(),
+        };
+        // Steps at which ranks last resumed after a crash.
+        let mut resumed: Option<u64> = None;
+        loop {
+            let due = crashes.peek().is_some_and(|(_, when)| match when {
+                When::Step(step) => world.steps() >= *step,
+                When::AfterRecovery(steps) => resumed.is_some_and(|r| world.steps() >= r + steps),
+            });
+            if due && let Some((node, _)) = crashes.next() {
+                world.kill(*node);
+                verdict.crashed.push(*node);
+                resumed = None;
+                continue;
+            }
+            let end = world.step();
+            for (_, _, told) in world.take_told() {
+                match told {
+                    Told::Event(Event::Resumed { .. }) if !verdict.crashed.is_empty() => {
+                        resumed.get_or_insert(world.steps());
+                    }
+                    Told::Event(Event::RolledBack { taken_over: true, .. }) => verdict.takeovers += 1,
+                    Told::Event(Event::CheckpointCommitted { epoch, .. }) => {
+                        verdict.epochs = verdict.epochs.max(epoch.0);
+                    }
+                    _ => {}
+                }
+            }
+            if let Some(end) = end {
+                verdict.end = end;
+                verdict.steps = world.steps();
+                verdict.trace = world.trace();
+                return verdict;
+            }
+        }
+    }
+
+    /// Nodes may die one after the other while standbys and a majority are left; then the answer
+    /// must be right. What is promised of this scenario, given who really crashed.
+    #[must_use]
+    pub fn must_be_done(&self, crashed: &[NodeId]) -> bool {
+        let one_at_a_time =
+            self.crashes.iter().skip(1).all(|(_, when)| matches!(when, When::AfterRecovery(_)));
+        let mut members = usize::from(self.compute + self.standby);
+        let mut ranks_left = self.standby + self.compute;
+        for _ in crashed {
+            // Each death must leave a majority of the view before.
+            if (members - 1) * 2 <= members {
+                return false;
+            }
+            members -= 1;
+            ranks_left -= 1;
+        }
+        one_at_a_time && ranks_left >= self.compute
+    }
+
+    /// Runs it and holds the outcome against the promise.
+    ///
+    /// # Errors
+    /// When it is broken; the message holds the command that replays it.
+    pub fn check(&self) -> Result<Verdict, Broken> {
+        let verdict = self.run();
+        let kept = match &verdict.end {
+            End::Done => true,
+            End::Lost(_) | End::NoMajority => !self.must_be_done(&verdict.crashed),
+            End::Wrong(_) | End::Stalled => false,
+        };
+        if kept { Ok(verdict) } else { Err(Broken { scenario: self.clone(), verdict }) }
+    }
+
+    /// Draws a scenario with crashes at random steps: none, one, or two in a row.
+    #[must_use]
+    pub fn random(seed: u64, compute: u16, standby: u16) -> Self {
+        let mut rng = Rng::new(seed ^ 0x6372_6173_6800);
+        let mut scenario = Self::new(seed, compute, standby);
+        scenario.binding = if rng.chance(50) { Binding::Mcapi } else { Binding::Sockets };
+        scenario.medium = if rng.chance(30) { Medium::Datagram } else { Medium::Stream };
+        scenario.death_is_seen = scenario.medium == Medium::Stream && rng.chance(70);
+        let nodes = compute + standby;
+        let crashes = rng.below(3);
+        for i in 0..crashes {
+            let node = NodeId(rng.small(nodes));
+            let when = if i > 0 && rng.chance(70) {
+                When::AfterRecovery(rng.below(2_000))
+            } else {
+                When::Step(rng.below(6_000))
+            };
+            scenario.crashes.push((node, when));
+        }
+        scenario
+    }
+}
+
+/// A promise that was not kept.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    /// The run.
+    pub scenario: Scenario,
+    /// What came of it.
+    pub verdict: Verdict,
+}
+
+impl std::error::Error for Broken {}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {}: {:?} after {} steps", self.scenario.seed, self.verdict.end, self.verdict.steps)?;
+        write!(f, "replay: {}", self.scenario)
+    }
+}
+
+impl fmt::Display for Scenario {
+    /// The command that runs it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, compute, standby, .. } = self;
+        write!(f, "understudy sim --seed {seed} --nodes {compute}+{standby}")?;
+        write!(f, " --binding {}", if self.binding == Binding::Mcapi { "mcapi" } else { "sockets" })?;
+        write!(f, " --medium {}", if self.medium == Medium::Stream { "stream" } else { "datagram" })?;
+        if !self.death_is_seen {
+            write!(f, " --silent")?;
+        }
+        for (node, when) in &self.crashes {
+            match when {
+                When::Step(step) => write!(f, " --crash {node}@{step}")?,
+                When::AfterRecovery(steps) => write!(f, " --crash {node}@+{steps}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `n1@500`: before step 500; `n1@+500`: so many steps after the recovery before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crash(pub NodeId, pub When);
+
+impl FromStr for Crash {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no crash: write n1@500 (at step 500) or n1@+500 (after a recovery)");
+        let (node, at) = text.split_once('@').ok_or_else(wrong)?;
+        let node = node.strip_prefix('n').and_then(|n| n.parse().ok()).ok_or_else(wrong)?;
+        let when = match at.strip_prefix('+') {
+            Some(steps) => When::AfterRecovery(steps.parse().map_err(|_| wrong())?),
+            None => When::Step(at.parse().map_err(|_| wrong())?),
+        };
+        Ok(Self(NodeId(node), when))
+    }
+}

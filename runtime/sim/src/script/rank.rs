@@ -1,0 +1,297 @@
+//! A rank that runs a script, and its memory: plain pages, with the access rules of a real node.
+
+use super::{KEPT_PAGES, Op, Script};
+use crate::machine::{Answer, Machine, Request};
+use runtime_core::id::{PageNo, Rank};
+use runtime_core::limits::PAGE_SIZE;
+use runtime_core::mem::{Access, PRIVATE_BASE, PageBytes, PageMem};
+use runtime_core::node::Call;
+use std::ops::Range;
+use std::rc::Rc;
+
+const PAGE: u64 = PAGE_SIZE as u64;
+
+#[derive(Clone, Debug)]
+struct Memory {
+    shared: Vec<(PageBytes, Access)>,
+    private: Vec<PageBytes>,
+}
+
+impl Memory {
+    fn slot(&mut self, page: PageNo) -> &mut PageBytes {
+        let number = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+        if page.is_private() {
+            &mut self.private[number(page.0 - PRIVATE_BASE)]
+        } else {
+            &mut self.shared[number(page.0)].0
+        }
+    }
+}
+
+/// Where the rank is, kept in its first private page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Place {
+    op: u64,
+    /// Steps of an increment that are done.
+    stage: u64,
+    counter: u64,
+}
+
+/// Memory and rank of one simulated node.
+#[derive(Clone, Debug)]
+pub struct ScriptMachine {
+    script: Rc<Script>,
+    memory: Memory,
+    rank: Option<Rank>,
+}
+
+impl ScriptMachine {
+    /// A node without a rank.
+    #[must_use]
+    pub fn new(script: Rc<Script>) -> Self {
+        let shared = usize::try_from(script.shared_pages).unwrap_or_default();
+        let private = usize::try_from(1 + KEPT_PAGES).unwrap_or_default();
+        let memory = Memory {
+            shared: vec![([0; PAGE_SIZE], Access::None); shared],
+            private: vec![[0; PAGE_SIZE]; private],
+        };
+        Self { script, memory, rank: None }
+    }
+
+    fn place(&self) -> Place {
+        let word = |i: usize| {
+            let bytes = self.memory.private[0][i * 8..].first_chunk();
+            u64::from_le_bytes(bytes.copied().unwrap_or_default())
+        };
+        Place { op: word(0), stage: word(1), counter: word(2) }
+    }
+
+    fn set_place(&mut self, place: Place) {
+        for (i, word) in [place.op, place.stage, place.counter].into_iter().enumerate() {
+            self.memory.private[0][i * 8..i * 8 + 8].copy_from_slice(&word.to_le_bytes());
+        }
+    }
+
+    /// The pieces of `at..at+len` in each page.
+    fn pieces(at: u64, len: u64) -> impl Iterator<Item = (PageNo, Range<usize>)> {
+        let pages = at / PAGE..(at + len).div_ceil(PAGE);
+        pages.map(move |page| {
+            let start = at.max(page * PAGE) - page * PAGE;
+            let end = (at + len).min((page + 1) * PAGE) - page * PAGE;
+            let offset = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+            (PageNo(u32::try_from(page).unwrap_or(u32::MAX)), offset(start)..offset(end))
+        })
+    }
+
+    /// The first page that must be asked for before `at..at+len` can be used so.
+    fn missing(&self, at: u64, len: u64, access: Access) -> Option<Request> {
+        let index = |page: PageNo| usize::try_from(page.0).unwrap_or(usize::MAX);
+        let mut pages = Self::pieces(at, len).map(|(page, _)| page);
+        let page = pages.find(|page| self.memory.shared[index(*page)].1 < access)?;
+        Some(Request::Fault(page, access))
+    }
+
+    fn fill(&mut self, at: u64, len: u64, value: u8) {
+        for (page, range) in Self::pieces(at, len) {
+            self.memory.slot(page)[range].fill(value);
+        }
+    }
+
+    fn find_other(&mut self, at: u64, len: u64, value: u8) -> Option<String> {
+        for (page, range) in Self::pieces(at, len) {
+            let bytes = self.memory.slot(page);
+            if let Some(i) = range.clone().find(|i| bytes[*i] != value) {
+                let found = bytes[i];
+                return Some(format!("byte {i} of {page} is {found}, should be {value}"));
+            }
+        }
+        None
+    }
+
+    /// Does what it can of the current operation: `Some` when it must wait.
+    fn advance(&mut self, op: Op, place: &mut Place) -> Option<Request> {
+        match op {
+            Op::Collective(call, _) => {
+                if place.stage == 0 {
+                    place.stage = 1;
+                    return Some(Request::Call(call));
+                }
+            }
+            Op::Write { at, len, value } => {
+                if let Some(fault) = self.missing(at, len, Access::Write) {
+                    return Some(fault);
+                }
+                self.fill(at, len, value);
+            }
+            Op::Check { at, len, value } => {
+                if let Some(fault) = self.missing(at, len, Access::Read) {
+                    return Some(fault);
+                }
+                if let Some(wrong) = self.find_other(at, len, value) {
+                    return Some(Request::Fail(wrong));
+                }
+            }
+            Op::Increment { lock, at } => return self.increment(Call::Lock(lock), Call::Unlock(lock), at, place),
+            Op::CheckCounter { at, value } => {
+                if let Some(fault) = self.missing(at, 8, Access::Read) {
+                    return Some(fault);
+                }
+                let found = self.read_counter(at);
+                if found != value {
+                    let wrong = format!("the counter at {at} is {found}, should be {value}");
+                    return Some(Request::Fail(wrong));
+                }
+            }
+            Op::Keep { page, value } => *self.kept(page) = [value; PAGE_SIZE],
+            Op::CheckKept { page, value } => {
+                if *self.kept(page) != [value; PAGE_SIZE] {
+                    return Some(Request::Fail(format!("private page {page} is not {value}")));
+                }
+            }
+        }
+        *place = Place { op: place.op + 1, ..Place::default() };
+        None
+    }
+
+    fn kept(&mut self, page: u32) -> &mut PageBytes {
+        self.memory.slot(PageNo(PRIVATE_BASE + 1 + page))
+    }
+
+    fn read_counter(&mut self, at: u64) -> u64 {
+        let mut bytes = [0; 8];
+        for (i, (page, range)) in Self::pieces(at, 8).enumerate() {
+            debug_assert_eq!(i, 0, "counters are aligned");
+            bytes.copy_from_slice(&self.memory.slot(page)[range]);
+        }
+        u64::from_le_bytes(bytes)
+    }
+
+    fn increment(&mut self, lock: Call, unlock: Call, at: u64, place: &mut Place) -> Option<Request> {
+        match place.stage {
+            0 => {
+                place.stage = 1;
+                return Some(Request::Call(lock));
+            }
+            1 => {
+                if let Some(fault) = self.missing(at, 8, Access::Read) {
+                    return Some(fault);
+                }
+                place.counter = self.read_counter(at) + 1;
+                place.stage = 2;
+            }
+            2 => {
+                if let Some(fault) = self.missing(at, 8, Access::Write) {
+                    return Some(fault);
+                }
+                for (page, range) in Self::pieces(at, 8) {
+                    self.memory.slot(page)[range].copy_from_slice(&place.counter.to_le_bytes());
+                }
+                place.stage = 3;
+            }
+            3 => {
+                place.stage = 4;
+                return Some(Request::Call(unlock));
+            }
+            _ => *place = Place { op: place.op + 1, ..Place::default() },
+        }
+        None
+    }
+
+    fn expected_offset(&self, place: Place) -> Option<u64> {
+        let ops = self.script.ops.get(self.rank?.index())?;
+        match ops.get(usize::try_from(place.op).ok()?)? {
+            Op::Collective(_, offset) if place.stage == 1 => *offset,
+            _ => None,
+        }
+    }
+}
+
+impl Machine for ScriptMachine {
+    fn mem(&mut self) -> &mut dyn PageMem {
+        &mut self.memory
+    }
+
+    fn start(&mut self, rank: Rank, _ranks: u16, _restored: bool) {
+        self.rank = Some(rank);
+    }
+
+    fn resume(&mut self, answer: Answer) -> Request {
+        let Some(rank) = self.rank else { return Request::Fail("no rank runs here".into()) };
+        let script = Rc::clone(&self.script);
+        let ops = &script.ops[rank.index()];
+        let mut place = self.place();
+        match answer {
+            Answer::Complete(Err(error)) => return Request::Fail(error.to_string()),
+            Answer::Complete(Ok(offset)) if self.expected_offset(place).is_some_and(|e| e != offset) => {
+                return Request::Fail(format!("an allocation is at {offset}"));
+            }
+            _ => {}
+        }
+        loop {
+            let op = usize::try_from(place.op).ok().and_then(|op| ops.get(op));
+            let Some(op) = op else { return Request::Call(Call::Exit) };
+            let request = self.advance(*op, &mut place);
+            self.set_place(place);
+            if let Some(request) = request {
+                return request;
+            }
+        }
+    }
+
+    fn stop(&mut self) {
+        self.rank = None;
+    }
+}
+
+impl PageMem for Memory {
+    fn read(&self, page: PageNo, into: &mut PageBytes) {
+        *into = *self.clone_slot(page);
+    }
+
+    fn write(&mut self, page: PageNo, from: &PageBytes) {
+        *self.slot(page) = *from;
+    }
+
+    fn patch(&mut self, page: PageNo, offset: usize, bytes: &[u8]) {
+        self.slot(page)[offset..offset + bytes.len()].copy_from_slice(bytes);
+    }
+
+    fn protect(&mut self, pages: Range<u32>, access: Access) {
+        for page in pages {
+            if let Some(slot) = usize::try_from(page).ok().and_then(|p| self.shared.get_mut(p)) {
+                slot.1 = access;
+            }
+        }
+    }
+
+    fn reset_shared(&mut self) {
+        self.shared.fill(([0; PAGE_SIZE], Access::None));
+    }
+
+    fn reset_private(&mut self) {
+        self.private.fill([0; PAGE_SIZE]);
+    }
+
+    fn private_in_use(&self) -> Vec<Range<u32>> {
+        vec![PRIVATE_BASE..PRIVATE_BASE + u32::try_from(self.private.len()).unwrap_or_default()]
+    }
+
+    fn context(&self) -> u64 {
+        0x7363_7269_7074
+    }
+
+    fn set_context(&mut self, context: u64) {
+        debug_assert_eq!(context, self.context(), "the context word comes back as it was");
+    }
+}
+
+impl Memory {
+    fn clone_slot(&self, page: PageNo) -> &PageBytes {
+        let number = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+        if page.is_private() {
+            &self.private[number(page.0 - PRIVATE_BASE)]
+        } else {
+            &self.shared[number(page.0)].0
+        }
+    }
+}

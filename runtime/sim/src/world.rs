@@ -1,0 +1,376 @@
+//! Nodes, the frames between them, and a clock that jumps to the next thing that happens.
+
+use crate::machine::{Answer, Machine, Request};
+use crate::rng::Rng;
+use netem::{Direction, Profile};
+use runtime_core::event::Event;
+use runtime_core::id::{Generation, Job, NodeId};
+use runtime_core::node::{Config, Input, Medium, Node, Output};
+use runtime_core::time::{Duration, Instant};
+use std::collections::BTreeMap;
+
+/// A rank computes for up to this long between two requests.
+const COMPUTE_NS: u64 = 20_000;
+/// A closed connection is noticed within this.
+const NOTICE_NS: u64 = 200_000;
+
+/// What a world is made of.
+#[derive(Clone, Debug)]
+pub struct WorldConfig {
+    /// Of all nodes, but for who they are.
+    pub node: Config,
+    /// Of each way of each link.
+    pub profile: Profile,
+    /// Of everything that is left to chance.
+    pub seed: u64,
+    /// The others see the connections of a dead node close; otherwise it is just silent.
+    pub death_is_seen: bool,
+    /// Virtual time that a run may take before it counts as stalled.
+    pub limit: Duration,
+}
+
+#[derive(Debug)]
+enum Happening {
+    TransportUp { node: NodeId, peer: NodeId },
+    TransportDown { node: NodeId, peer: NodeId },
+    Frame { from: NodeId, to: NodeId, bytes: Vec<u8> },
+    Run { node: NodeId, life: u64, answer: Answer },
+    Stopped { node: NodeId },
+    Start { node: NodeId, job: Job },
+    Tick { node: NodeId },
+}
+
+impl Happening {
+    /// The node that it happens to.
+    const fn node(&self) -> NodeId {
+        match self {
+            Self::TransportUp { node, .. }
+            | Self::TransportDown { node, .. }
+            | Self::Frame { to: node, .. }
+            | Self::Run { node, .. }
+            | Self::Stopped { node }
+            | Self::Start { node, .. }
+            | Self::Tick { node } => *node,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Place<M> {
+    node: Node,
+    machine: M,
+    alive: bool,
+    /// Which rank life: what a stopped rank had under way is void.
+    life: u64,
+    tick_at: Option<u64>,
+    done: bool,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Every living node said that the job is done.
+    Done,
+    /// The job was lost, with the reason that the nodes gave.
+    Lost(String),
+    /// Too few nodes are left to go on, and they said so.
+    NoMajority,
+    /// A program found something wrong, or a node halted that should not have.
+    Wrong(String),
+    /// Nothing ends it.
+    Stalled,
+}
+
+/// A running world.
+#[derive(Debug)]
+pub struct World<M> {
+    places: Vec<Place<M>>,
+    config: WorldConfig,
+    wires: BTreeMap<(NodeId, NodeId), Direction>,
+    agenda: BTreeMap<(u64, u64), Happening>,
+    now: u64,
+    sequence: u64,
+    steps: u64,
+    rng: Rng,
+    trace: u64,
+    end: Option<End>,
+    no_majority: bool,
+    /// Everything that the nodes told, with time and node, and the lines and reports of ranks.
+    told: Vec<(u64, NodeId, Told)>,
+}
+
+/// Something that left a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// An event.
+    Event(Event),
+    /// A line of its rank.
+    Print(String),
+    /// A result of its rank.
+    Report(Vec<u8>, String),
+}
+
+impl<M: Machine> World<M> {
+    /// A world in which all transports come up and then a job starts on all nodes.
+    pub fn new(config: WorldConfig, machine: impl Fn(NodeId) -> M) -> Self {
+        let count = u16::try_from(config.node.members.len()).unwrap_or(u16::MAX);
+        let nodes: Vec<NodeId> = (0..count).map(NodeId).collect();
+        let place = |me: &NodeId| {
+            let node = Config { me: *me, generation: Generation(1), ..config.node.clone() };
+            let node = Node::new(node, Instant(0));
+            let machine = machine(*me);
+            Place { node, machine, alive: true, life: 0, tick_at: None, done: false }
+        };
+        let mut world = Self {
+            places: nodes.iter().map(place).collect(),
+            wires: BTreeMap::new(),
+            agenda: BTreeMap::new(),
+            now: 0,
+            sequence: 0,
+            steps: 0,
+            rng: Rng::new(config.seed ^ 0x776f_726c_6400),
+            trace: 0xcbf2_9ce4_8422_2325,
+            end: None,
+            no_majority: false,
+            told: Vec::new(),
+            config,
+        };
+        for (a, b) in nodes.iter().flat_map(|a| nodes.iter().map(move |b| (*a, *b))) {
+            if a != b {
+                let seed = world.rng.next_u64();
+                world.wires.insert((a, b), Direction::new(world.config.profile, seed));
+                let at = world.rng.below(100_000);
+                world.plan(at, Happening::TransportUp { node: a, peer: b });
+            }
+        }
+        for node in nodes {
+            let at = 500_000 + world.rng.below(500_000);
+            world.plan(at, Happening::Start { node, job: Job(1) });
+        }
+        world
+    }
+
+    /// Replaces what one way of a link does to frames.
+    pub fn set_profile(&mut self, from: NodeId, to: NodeId, profile: Profile) {
+        if let Some(wire) = self.wires.get_mut(&(from, to)) {
+            wire.set_profile(profile);
+        }
+    }
+
+    /// Steps taken: inputs handled by nodes.
+    pub const fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Virtual time in nanoseconds.
+    pub const fn now_ns(&self) -> u64 {
+        self.now
+    }
+
+    /// A number that two runs share if and only if (but for a collision) they were the same.
+    pub const fn trace(&self) -> u64 {
+        self.trace
+    }
+
+    /// What was told since this was last asked.
+    pub fn take_told(&mut self) -> Vec<(u64, NodeId, Told)> {
+        core::mem::take(&mut self.told)
+    }
+
+    /// Is this node still there?
+    pub fn is_alive(&self, node: NodeId) -> bool {
+        self.places.get(node.index()).is_some_and(|place| place.alive)
+    }
+
+    /// The machine dies, with everything in it.
+    pub fn kill(&mut self, dead: NodeId) {
+        let Some(place) = self.places.get_mut(dead.index()) else { return };
+        if !core::mem::take(&mut place.alive) {
+            return;
+        }
+        for i in 0..self.places.len() {
+            let node = NodeId(u16::try_from(i).unwrap_or_default());
+            if self.config.death_is_seen && self.places[i].alive {
+                let at = self.now + self.rng.below(NOTICE_NS);
+                self.plan(at, Happening::TransportDown { node, peer: dead });
+            }
+        }
+    }
+
+    /// One step. `Some` when the run is over.
+    pub fn step(&mut self) -> Option<End> {
+        if self.end.is_some() {
+            return self.end.clone();
+        }
+        let Some(((at, _), happening)) = self.agenda.pop_first() else {
+            return Some(self.stalled());
+        };
+        self.now = at;
+        if at > self.config.limit.0 {
+            return Some(self.stalled());
+        }
+        self.happen(happening);
+        if self.places.iter().filter(|place| place.alive).all(|place| place.done) {
+            self.end = Some(End::Done);
+        }
+        self.end.clone()
+    }
+
+    /// All steps that are left.
+    pub fn run(&mut self) -> End {
+        loop {
+            if let Some(end) = self.step() {
+                return end;
+            }
+        }
+    }
+
+    fn stalled(&self) -> End {
+        if self.no_majority { End::NoMajority } else { End::Stalled }
+    }
+
+    fn plan(&mut self, at: u64, happening: Happening) {
+        self.sequence += 1;
+        self.agenda.insert((at, self.sequence), happening);
+    }
+
+    fn note(&mut self, words: [u64; 3]) {
+        for word in words {
+            self.trace = (self.trace ^ word).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        let node = happening.node();
+        let index = node.index();
+        if !self.places.get(index).is_some_and(|place| place.alive) {
+            return;
+        }
+        self.steps += 1;
+        match happening {
+            Happening::TransportUp { peer, .. } => self.handle(node, &Input::TransportUp(peer)),
+            Happening::TransportDown { peer, .. } => self.handle(node, &Input::TransportDown(peer)),
+            Happening::Frame { from, bytes, .. } => {
+                self.handle(node, &Input::Frame { from, bytes: &bytes });
+            }
+            Happening::Stopped { .. } => self.handle(node, &Input::RankStopped),
+            Happening::Start { job, .. } => self.handle(node, &Input::Start(job)),
+            Happening::Tick { .. } => {
+                self.places[index].tick_at = None;
+                self.handle(node, &Input::Tick);
+            }
+            Happening::Run { life, answer, .. } => {
+                if self.places[index].life == life {
+                    self.run_rank(node, answer);
+                }
+            }
+        }
+    }
+
+    fn run_rank(&mut self, node: NodeId, mut answer: Answer) {
+        loop {
+            match self.places[node.index()].machine.resume(answer) {
+                Request::Call(call) => return self.handle(node, &Input::Call(call)),
+                Request::Fault(page, access) => {
+                    return self.handle(node, &Input::Fault { page, access });
+                }
+                Request::Print(line) => self.told.push((self.now, node, Told::Print(line))),
+                Request::Report(bytes, line) => {
+                    self.told.push((self.now, node, Told::Report(bytes, line)));
+                }
+                Request::Fail(why) => {
+                    self.end = Some(End::Wrong(format!("{node}: {why}")));
+                    return;
+                }
+            }
+            answer = Answer::Taken;
+        }
+    }
+
+    fn handle(&mut self, id: NodeId, input: &Input<'_>) {
+        let place = &mut self.places[id.index()];
+        let now = Instant(self.now);
+        let input = match input {
+            Input::TransportUp(n) => Input::TransportUp(*n),
+            Input::TransportDown(n) => Input::TransportDown(*n),
+            Input::Frame { from, bytes } => Input::Frame { from: *from, bytes },
+            Input::Fault { page, access } => Input::Fault { page: *page, access: *access },
+            Input::Call(call) => Input::Call(*call),
+            Input::RankStopped => Input::RankStopped,
+            Input::Start(job) => Input::Start(*job),
+            Input::Tick => Input::Tick,
+        };
+        place.node.handle(now, input, place.machine.mem());
+        let mut size = 0;
+        while let Some(output) = self.places[id.index()].node.poll() {
+            size += 1;
+            self.carry_out(id, output);
+        }
+        self.note([self.now, u64::from(id.0), size]);
+        self.plan_tick(id);
+    }
+
+    fn plan_tick(&mut self, id: NodeId) {
+        let place = &mut self.places[id.index()];
+        let Some((at, _)) = place.node.deadline() else { return };
+        if place.tick_at.is_none_or(|planned| at.0 < planned) {
+            place.tick_at = Some(at.0);
+            self.plan(at.0.max(self.now), Happening::Tick { node: id });
+        }
+    }
+
+    fn carry_out(&mut self, id: NodeId, output: Output) {
+        match output {
+            Output::Transmit { to, bytes } => self.transmit(id, to, &bytes),
+            Output::Disconnect(_) => {}
+            Output::Wake => self.let_run(id, Answer::Wake),
+            Output::Complete(outcome) => self.let_run(id, Answer::Complete(outcome)),
+            Output::StartRank { rank, ranks, restored } => {
+                self.places[id.index()].machine.start(rank, ranks, restored.is_some());
+                self.let_run(id, restored.map_or(Answer::Begin, Answer::Restored));
+            }
+            Output::StopRank => {
+                self.places[id.index()].life += 1;
+                self.places[id.index()].machine.stop();
+                let at = self.now + self.rng.below(COMPUTE_NS);
+                self.plan(at, Happening::Stopped { node: id });
+            }
+            Output::Event(event) => self.on_event(id, event),
+            Output::Halt { reason } => {
+                self.end = Some(End::Wrong(format!("{id} halted: {reason}")));
+            }
+        }
+    }
+
+    fn let_run(&mut self, node: NodeId, answer: Answer) {
+        let at = self.now + self.rng.below(COMPUTE_NS);
+        let life = self.places[node.index()].life;
+        self.plan(at, Happening::Run { node, life, answer });
+    }
+
+    fn on_event(&mut self, id: NodeId, event: Event) {
+        match &event {
+            Event::JobDone { .. } => self.places[id.index()].done = true,
+            Event::JobLost { reason, .. } => self.end = Some(End::Lost(reason.clone())),
+            Event::NoMajority { .. } => self.no_majority = true,
+            _ => {}
+        }
+        self.told.push((self.now, id, Told::Event(event)));
+    }
+
+    fn transmit(&mut self, from: NodeId, to: NodeId, bytes: &[u8]) {
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.note([u64::from(from.0), u64::from(to.0), length]);
+        let Some(wire) = self.wires.get_mut(&(from, to)) else { return };
+        let fate = wire.send(self.now, bytes.len());
+        let stream = self.config.node.medium == Medium::Stream;
+        debug_assert!(!stream || fate.deliveries.len() == 1, "a stream loses and repeats nothing");
+        for delivery in fate.deliveries {
+            let mut bytes = bytes.to_vec();
+            if let Some(bit) = delivery.corrupt {
+                Profile::corrupt_bytes(bit, &mut bytes);
+            }
+            self.plan(delivery.at_ns, Happening::Frame { from, to, bytes });
+        }
+    }
+}
