@@ -5,7 +5,7 @@ pub(crate) mod qemu;
 pub(crate) mod sim;
 pub(crate) mod spawn;
 
-use crate::plan::{Backend, NodePlan};
+use crate::plan::NodePlan;
 use anyhow::{Context as _, Result};
 use spawn::{OnExit, Process, Program, Spawner};
 use std::fs::File;
@@ -16,7 +16,6 @@ use std::path::{Path, PathBuf};
 /// What all nodes of a cluster share.
 #[derive(Debug)]
 pub(crate) struct Site {
-    pub(crate) backend: Backend,
     pub(crate) spawner: Spawner,
     pub(crate) run_dir: PathBuf,
     /// The program that runs in the nodes.

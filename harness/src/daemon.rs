@@ -179,7 +179,6 @@ async fn prepare(
     };
     let executor = Executor {
         site: Arc::new(Site {
-            backend: setup.backend,
             spawner,
             run_dir: setup.run_dir.clone(),
             node_program,
@@ -300,6 +299,9 @@ impl Executor {
             Action::Kill { node } => {
                 if let Some(killed) = &self.nodes[node] {
                     killed.process.kill();
+                }
+                if let Some(wire) = &self.wire {
+                    wire.unplug(node);
                 }
                 self.record.killed(self.inbox.start.elapsed(), &self.plan.nodes[node].name);
             }

@@ -1,6 +1,8 @@
 //! What the harness needs to know of a topology, in the harness's own terms.
 
 mod from_topology;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use crate::backend::loopback::Loopback;
 use images_control::sim::{SimLink, Trigger};

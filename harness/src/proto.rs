@@ -1,7 +1,7 @@
 //! What the verbs and the daemon say to each other: JSON, one message a line, over a unix socket.
 //!
-//! A client sends one [`Request`] at a time and reads [`Response`]s until one that is
-//! [`final`](Response::is_final). The client that started the daemon is its *owner*: its connection
+//! A client sends one [`Request`] at a time and reads [`Response`]s until one that is neither
+//! progress nor a note. The client that started the daemon is its *owner*: its connection
 //! is the daemon's standard input, and its first request is implied: bring the cluster up.
 
 use crate::result::RunResult;
@@ -149,10 +149,5 @@ impl Response {
     /// A failure that is about no node.
     pub(crate) fn failed(exit: u8, reason: impl Into<String>) -> Self {
         Self::Failed { exit, reason: reason.into(), node: None, console: Vec::new() }
-    }
-
-    /// Does it end the answer to a request?
-    pub(crate) fn is_final(&self) -> bool {
-        !matches!(self, Self::Progress { .. } | Self::Note { .. })
     }
 }

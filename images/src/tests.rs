@@ -1,5 +1,4 @@
 use super::*;
-use std::os::unix::fs::PermissionsExt;
 
 /// A bzImage with this version and payload, good for nothing but parsing.
 pub(crate) fn bzimage(version: &str, payload: &[u8]) -> Vec<u8> {
@@ -44,7 +43,7 @@ fn options(dir: &Path) -> Options {
     fs::create_dir_all(modules.join("kernel/net")).unwrap();
     let put = |name: &str, depends: &str| {
         let path = modules.join("kernel").join(name);
-        fs::write(path, crate::modules::tests::module(depends)).unwrap();
+        fs::write(path, modules::tests::module(depends)).unwrap();
     };
     put("virtio_mmio.ko", "virtio,virtio_ring");
     put("virtio_console.ko", "virtio");

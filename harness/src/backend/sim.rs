@@ -73,7 +73,7 @@ impl Site {
     pub(crate) async fn simulate(
         &self,
         plan: &SimPlan,
-        tell: impl Fn(Duration, Event) + Send + 'static,
+        tell: impl Fn(Duration, Event) + Send + Sync + 'static,
     ) -> Result<Process> {
         let (process, mut stream, end) = self.helper(&["sim"], "sim.log").await?;
         let line = to_line(plan);

@@ -110,9 +110,9 @@ fn start(program: Program, on_exit: OnExit) -> Result<Process> {
 
 /// Waits without reaping first, so that the number stays taken while somebody may want to kill it.
 fn wait(pid: u32, child: &Mutex<Child>) -> String {
-    let id = Id::Pid(Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX)));
+    let pid = Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX));
     while let Err(nix::errno::Errno::EINTR) | Ok(WaitStatus::StillAlive) =
-        waitid(id, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)
+        waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)
     {}
     let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
     match child.wait() {

@@ -1,0 +1,307 @@
+use super::{Action, Dispatcher, Event, OWNER};
+use crate::plan::{Plan, tests::plan};
+use crate::proto::{EXIT_TESTBED, EXIT_USAGE, Request, Response};
+use crate::result::RunResult;
+use images_control::sim::Trigger;
+use images_control::{FromNode, Hold, ToNode, VERSION};
+use runtime_core::event::{Counters, Event as NodeEvent};
+use runtime_core::id::{Epoch, Job, NodeId, Rank, ViewId};
+use std::time::Duration;
+
+const CLIENT: u64 = 7;
+
+/// A cluster told as a story: every step is a millisecond later.
+struct Story {
+    dispatcher: Dispatcher,
+    now: Duration,
+}
+
+impl Story {
+    fn new(plan: Plan) -> Self {
+        Self { dispatcher: Dispatcher::new(plan, "a machine".to_owned()), now: Duration::ZERO }
+    }
+
+    fn tell(&mut self, event: Event) -> Vec<Action> {
+        self.now += Duration::from_millis(1);
+        self.dispatcher.handle(self.now, event)
+    }
+
+    fn say(&mut self, node: usize, event: NodeEvent) -> Vec<Action> {
+        self.tell(Event::Node { node, message: FromNode::Event { at_us: 0, event } })
+    }
+
+    fn hello(&mut self, node: usize, image: &str) -> Vec<Action> {
+        let message =
+            FromNode::Hello { version: VERSION, image: image.to_owned(), uptime_us: 0 };
+        self.tell(Event::Node { node, message })
+    }
+
+    fn begun(plan: Plan) -> Self {
+        let mut story = Self::new(plan);
+        let actions = story.tell(Event::Begin { detach: true });
+        let spawned = actions.iter().filter(|a| matches!(a, Action::Spawn { .. })).count();
+        assert_eq!(spawned, 4);
+        for node in 0..4 {
+            story.tell(Event::Spawned { node, pid: 100 });
+        }
+        story
+    }
+
+    fn up(plan: Plan) -> Self {
+        let mut story = Self::begun(plan);
+        for node in 0..4 {
+            let actions = story.hello(node, "same");
+            assert!(actions.iter().any(
+                |a| matches!(a, Action::Send { node: n, message: ToNode::Configure(c) }
+                    if *n == node && usize::from(c.node) == node)
+            ));
+        }
+        let mut actions = Vec::new();
+        for node in 0..4 {
+            actions = story.say(node, NodeEvent::Ready { view: ViewId(1) });
+        }
+        assert!(matches!(&replies(&actions, OWNER)[..], [.., Response::Up { .. }]));
+        story
+    }
+
+    fn running(plan: Plan) -> Self {
+        let mut story = Self::up(plan);
+        let actions = story.tell(Event::Client { client: CLIENT, request: Request::Run });
+        assert!(actions.iter().any(|a| matches!(a, Action::Reference(_))), "{actions:?}");
+        let actions = story.tell(Event::Reference(Ok("right".to_owned())));
+        let told = |a: &&Action| matches!(a, Action::Send { message: ToNode::Run(_), .. });
+        assert_eq!(actions.iter().filter(told).count(), 4);
+        story
+    }
+
+    fn checkpoint(&mut self, epoch: u64) -> Vec<Action> {
+        let epoch = Epoch(epoch);
+        for node in 0..3 {
+            let (shared_pages, private_pages) = (1, 1);
+            let (dirty_bytes, sent_bytes) = (8192, 8300);
+            self.say(node, NodeEvent::CheckpointStaged {
+                epoch, shared_pages, private_pages, dirty_bytes, sent_bytes,
+            });
+        }
+        let commit = NodeEvent::CheckpointCommitted { epoch, blocked_us: 5 };
+        let mut actions = self.say(0, commit.clone());
+        actions.extend(self.say(1, commit.clone()));
+        actions.extend(self.say(2, commit));
+        actions
+    }
+
+    fn done(&mut self, hosts: [usize; 3], hash: &str) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for (rank, node) in (0..).zip(hosts) {
+            let (job, bytes, sha256) = (1, 8, hash.to_owned());
+            let message = FromNode::Report { job, rank, bytes, sha256, text: String::new() };
+            self.tell(Event::Node { node, message });
+            let counters = Counters::default();
+            actions = self.say(node, NodeEvent::JobDone { job: Job(1), counters });
+        }
+        actions
+    }
+
+    /// The standby takes over from `n1`.
+    fn takeover(&mut self) {
+        let (peer, reason) = (NodeId(1), "silence".to_owned());
+        self.say(0, NodeEvent::Suspected { peer, reason, silent_us: 1 });
+        let members = vec![NodeId(0), NodeId(2), NodeId(3)];
+        let ranks = vec![NodeId(0), NodeId(3), NodeId(2)];
+        let view = ViewId(2);
+        self.say(0, NodeEvent::View { view, coordinator: NodeId(0), members, ranks });
+        let taken_over = vec![Rank(1)];
+        self.say(3, NodeEvent::Recovering { view, job: Job(1), epoch: Epoch(2), taken_over });
+        let (rank, epoch) = (Rank(1), Epoch(2));
+        self.say(3, NodeEvent::RolledBack { rank, epoch, taken_over: true });
+        self.say(0, NodeEvent::Resumed { view, job: Job(1), epoch });
+    }
+}
+
+fn replies(actions: &[Action], to: u64) -> Vec<Response> {
+    let to_client = |a: &Action| match a {
+        Action::Reply { client, response } if *client == to => Some(response.clone()),
+        _ => None,
+    };
+    actions.iter().filter_map(to_client).collect()
+}
+
+fn killed(actions: &[Action]) -> Vec<usize> {
+    let node = |a: &Action| if let Action::Kill { node } = a { Some(*node) } else { None };
+    actions.iter().filter_map(node).collect()
+}
+
+fn verdict(actions: &[Action]) -> RunResult {
+    match replies(actions, CLIENT).pop() {
+        Some(Response::Verdict { result }) => *result,
+        other => panic!("no verdict but {other:?}"),
+    }
+}
+
+fn failure(actions: &[Action], client: u64) -> (u8, String) {
+    match replies(actions, client).into_iter().find(|r| matches!(r, Response::Failed { .. })) {
+        Some(Response::Failed { exit, reason, .. }) => (exit, reason),
+        _ => panic!("no failure in {actions:?}"),
+    }
+}
+
+#[test]
+fn a_killed_node_is_taken_over_and_the_verdict_holds() {
+    let mut story = Story::running(plan());
+    assert_eq!(killed(&story.checkpoint(1)), []);
+    assert_eq!(killed(&story.checkpoint(2)), [1]);
+    story.takeover();
+    story.checkpoint(3);
+    let result = verdict(&story.done([0, 3, 2], "right"));
+    assert!(result.pass, "{:?}", result.checks);
+    assert_eq!(result.checkpoints.len(), 3);
+    assert_eq!(result.bytes(), (3 * 3 * 8192, 3 * 3 * 8300));
+    let death = &result.deaths[0];
+    assert_eq!((death.node.as_str(), death.rank, death.epoch), ("n1", Some(1), Some(2)));
+    assert_eq!(death.by.as_deref(), Some("n3"));
+    let times = [death.detected_us, death.takeover_us, death.resumed_us].map(Option::unwrap);
+    assert!(times.is_sorted() && times[0] > 0, "{times:?}");
+}
+
+#[test]
+fn one_wrong_bit_is_a_fail() {
+    let mut story = Story::running(plan());
+    story.checkpoint(1);
+    story.checkpoint(2);
+    story.takeover();
+    let result = verdict(&story.done([0, 3, 2], "wrong"));
+    assert!(!result.pass);
+    assert!(!result.checks[2].holds && result.checks[2].seen.contains("not right"));
+}
+
+#[test]
+fn a_fault_that_never_happened_is_a_fail() {
+    let mut story = Story::running(plan());
+    story.checkpoint(1);
+    let result = verdict(&story.done([0, 1, 2], "right"));
+    assert!(!result.pass);
+    assert!(!result.checks[1].holds, "{:?}", result.checks);
+}
+
+#[test]
+fn a_node_that_rolls_back_is_not_done_any_more() {
+    let mut story = Story::running(plan());
+    let counters = Counters::default();
+    story.say(0, NodeEvent::JobDone { job: Job(1), counters });
+    story.say(0, NodeEvent::RolledBack { rank: Rank(0), epoch: Epoch(0), taken_over: false });
+    story.say(1, NodeEvent::JobDone { job: Job(1), counters });
+    let actions = story.say(2, NodeEvent::JobDone { job: Job(1), counters });
+    assert_eq!(replies(&actions, CLIENT), []);
+    let actions = story.say(0, NodeEvent::JobDone { job: Job(1), counters });
+    assert_eq!(replies(&actions, CLIENT).len(), 1);
+}
+
+#[test]
+fn a_held_node_dies_where_it_stands() {
+    let mut plan = plan();
+    plan.faults[0].hold = Some(Hold { event: "checkpoint-committed".to_owned(), nth: 2 });
+    let mut story = Story::running(plan);
+    assert_eq!(killed(&story.checkpoint(2)), []);
+    let message = FromNode::Held { at: "checkpoint-committed".to_owned() };
+    assert_eq!(killed(&story.tell(Event::Node { node: 1, message })), [1]);
+}
+
+#[test]
+fn a_timed_fault_has_a_deadline_and_fires_at_it() {
+    let mut plan = plan();
+    plan.faults[0].at = Trigger::Time { us: 5_000 };
+    let mut story = Story::running(plan);
+    let due = story.dispatcher.deadline().unwrap();
+    assert_eq!(due, story.now + Duration::from_millis(5));
+    assert_eq!(killed(&story.tell(Event::Tick)), []);
+    story.now = due;
+    assert_eq!(killed(&story.tell(Event::Tick)), [1]);
+}
+
+#[test]
+fn a_node_with_another_image_is_refused() {
+    let mut story = Story::begun(plan());
+    story.hello(0, "one");
+    let actions = story.hello(1, "other");
+    let (exit, reason) = failure(&actions, OWNER);
+    assert_eq!(exit, EXIT_TESTBED);
+    assert!(reason.contains("n1 runs image other"), "{reason}");
+    assert_eq!(actions.last(), Some(&Action::Stop));
+}
+
+#[test]
+fn a_node_that_stays_silent_is_named() {
+    let mut story = Story::begun(plan());
+    for node in [0, 1, 3] {
+        story.hello(node, "same");
+    }
+    story.now = story.dispatcher.deadline().unwrap();
+    let actions = story.tell(Event::Tick);
+    let (exit, reason) = failure(&actions, OWNER);
+    assert_eq!(exit, EXIT_TESTBED);
+    assert!(reason.starts_with("node n2 did not boot"), "{reason}");
+    assert_eq!(actions.last(), Some(&Action::Stop));
+}
+
+#[test]
+fn a_node_that_panics_in_a_run_ends_it_all() {
+    let mut story = Story::running(plan());
+    let message = FromNode::Panic { message: "index out of bounds".to_owned() };
+    let actions = story.tell(Event::Node { node: 2, message });
+    let (exit, reason) = failure(&actions, CLIENT);
+    assert_eq!((exit, reason.as_str()), (EXIT_TESTBED, "node n2 panicked: index out of bounds"));
+    assert_eq!(actions.last(), Some(&Action::Stop));
+}
+
+#[test]
+fn the_end_of_a_killed_process_is_no_news() {
+    let mut story = Story::up(plan());
+    let request = Request::Kill { node: "n2".to_owned() };
+    assert_eq!(killed(&story.tell(Event::Client { client: CLIENT, request })), [2]);
+    let status = "signal: 9".to_owned();
+    assert_eq!(story.tell(Event::Exited { node: 2, status }), []);
+}
+
+#[test]
+fn a_run_without_a_word_is_judged_as_hanging() {
+    let mut story = Story::running(plan());
+    story.now = story.dispatcher.deadline().unwrap();
+    let result = verdict(&story.tell(Event::Tick));
+    assert!(!result.pass);
+    assert!(result.checks[0].seen.contains("no node said anything"), "{:?}", result.checks[0]);
+}
+
+#[test]
+fn a_lost_job_is_judged_at_once() {
+    let mut story = Story::running(plan());
+    let reason = "no copy of rank 1 is left".to_owned();
+    let result = verdict(&story.say(0, NodeEvent::JobLost { job: Job(1), reason }));
+    assert!(!result.pass);
+    assert!(result.checks[0].seen.contains("n0 says: no copy"), "{:?}", result.checks[0]);
+}
+
+#[test]
+fn bad_arguments_of_the_workload_leave_the_cluster_up() {
+    let mut story = Story::up(plan());
+    story.tell(Event::Client { client: CLIENT, request: Request::Run });
+    let actions = story.tell(Event::Reference(Err("unknown workload".to_owned())));
+    assert_eq!(failure(&actions, CLIENT).0, EXIT_USAGE);
+    assert!(!actions.contains(&Action::Stop));
+}
+
+#[test]
+fn an_owner_that_leaves_before_the_end_takes_the_cluster_with_it() {
+    let mut story = Story::begun(plan());
+    let actions = story.tell(Event::ClientGone { client: OWNER });
+    assert_eq!(actions.last(), Some(&Action::Stop));
+
+    let mut story = Story::up(plan());
+    assert_eq!(story.tell(Event::ClientGone { client: OWNER }), []);
+}
+
+#[test]
+fn a_second_run_while_one_runs_is_refused() {
+    let mut story = Story::running(plan());
+    let actions = story.tell(Event::Client { client: 9, request: Request::Run });
+    assert_eq!(failure(&actions, 9).0, EXIT_USAGE);
+}

@@ -1,0 +1,136 @@
+use super::Fabric;
+use super::wire::Wire;
+use crate::plan::{Plan, tests::plan};
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+/// A frame from one node to another; node 255 is everybody.
+fn frame(from: u8, to: u8, len: usize) -> Vec<u8> {
+    let mut frame = vec![0; len];
+    frame[..6].copy_from_slice(&if to == 255 { [255; 6] } else { [2, 0, 0, 0, 0, to] });
+    frame[6..12].copy_from_slice(&[2, 0, 0, 0, 0, from]);
+    frame
+}
+
+fn collect(step: impl FnOnce(&mut dyn FnMut(usize, &[u8]))) -> Vec<(usize, usize)> {
+    let mut seen = Vec::new();
+    step(&mut |port, frame| seen.push((port, frame.len())));
+    seen
+}
+
+#[test]
+fn a_perfect_link_passes_at_once_to_all_and_then_to_one() {
+    let mut fabric = Fabric::new(&plan());
+    let seen = collect(|out| fabric.enter(0, 0, &mut frame(0, 255, 60), out));
+    assert_eq!(seen, [(1, 60), (2, 60), (3, 60)]);
+    let seen = collect(|out| fabric.enter(1, 2, &mut frame(2, 0, 70), out));
+    assert_eq!(seen, [(0, 70)]);
+    assert_eq!(fabric.next_ns(), None);
+    let status = fabric.status();
+    assert_eq!((status[0].in_frames, status[0].out_bytes), (1, 70));
+}
+
+#[test]
+fn delays_of_both_links_add_up() {
+    let mut plan = plan();
+    plan.nodes[0].up.delay_ns = 300;
+    plan.nodes[1].down.delay_ns = 50;
+    let mut fabric = Fabric::new(&plan);
+    assert_eq!(collect(|out| fabric.enter(1000, 0, &mut frame(0, 255, 60), out)), []);
+    assert_eq!(fabric.next_ns(), Some(1300));
+    assert_eq!(collect(|out| fabric.advance(1299, out)), []);
+    assert_eq!(collect(|out| fabric.advance(1300, out)), [(2, 60), (3, 60)]);
+    assert_eq!(collect(|out| fabric.advance(1350, out)), [(1, 60)]);
+}
+
+#[test]
+fn lost_frames_are_counted_with_their_reason() {
+    let mut plan = plan();
+    plan.nodes[0].up.loss = netem::Loss::Random(1.0);
+    let mut fabric = Fabric::new(&plan);
+    assert_eq!(collect(|out| fabric.enter(0, 0, &mut frame(0, 255, 60), out)), []);
+    fabric.unplug(3);
+    assert_eq!(collect(|out| fabric.enter(0, 1, &mut frame(1, 255, 60), out)), [(0, 60), (2, 60)]);
+    let status = fabric.status();
+    assert_eq!(status[0].drops, [("loss".to_owned(), 1)]);
+    assert_eq!(status[3].drops, [("node gone".to_owned(), 1)]);
+}
+
+#[test]
+fn two_switches_without_a_cable_are_two_networks() {
+    let mut plan = plan();
+    plan.switches.push("sw1".to_owned());
+    plan.nodes[2].switch = 1;
+    plan.nodes[3].switch = 1;
+    let mut fabric = Fabric::new(&plan);
+    assert_eq!(collect(|out| fabric.enter(0, 2, &mut frame(2, 255, 60), out)), [(3, 60)]);
+    assert_eq!(collect(|out| fabric.enter(0, 0, &mut frame(0, 255, 60), out)), [(1, 60)]);
+}
+
+/// A wire with a guest's socket on every port. A guest that waits too long fails its test.
+fn wire(plan: &Plan) -> (Wire, Vec<UnixDatagram>) {
+    let wire = Wire::new(Fabric::new(plan)).unwrap();
+    let mut guests = Vec::new();
+    for port in 0..plan.nodes.len() {
+        let (guest, ours) = UnixDatagram::pair().unwrap();
+        guest.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        wire.plug(port, ours);
+        guests.push(guest);
+    }
+    (wire, guests)
+}
+
+fn receive(guest: &UnixDatagram) -> Vec<u8> {
+    let mut bytes = vec![0; 2048];
+    let len = guest.recv(&mut bytes).unwrap();
+    bytes.truncate(len);
+    bytes
+}
+
+#[test]
+fn guests_hear_each_other_through_sockets() {
+    let (_wire, guests) = wire(&plan());
+    guests[0].send(&frame(0, 255, 60)).unwrap();
+    for guest in &guests[1..] {
+        assert_eq!(receive(guest), frame(0, 255, 60));
+    }
+    guests[3].send(&frame(3, 0, 1514)).unwrap();
+    assert_eq!(receive(&guests[0]), frame(3, 0, 1514));
+}
+
+#[test]
+fn a_delayed_frame_arrives_without_another_to_push_it() {
+    let mut plan = plan();
+    plan.nodes[1].down.delay_ns = 2_000_000;
+    let (_wire, guests) = wire(&plan);
+    guests[0].send(&frame(0, 255, 99)).unwrap();
+    assert_eq!(receive(&guests[1]).len(), 99);
+}
+
+#[test]
+fn a_guest_that_reads_late_loses_nothing_and_the_order_stays() {
+    let (_wire, guests) = wire(&plan());
+    // More than a socket holds: the rest waits in the switch.
+    let count: u8 = 200;
+    for n in 0..count {
+        let mut frame = frame(0, 255, 60);
+        frame[20] = n;
+        guests[0].send(&frame).unwrap();
+    }
+    for n in 0..count {
+        assert_eq!(receive(&guests[1])[20], n);
+    }
+}
+
+#[test]
+fn a_dead_guest_does_not_disturb_the_others() {
+    let (wire, mut guests) = wire(&plan());
+    drop(guests.remove(1));
+    guests[0].send(&frame(0, 255, 60)).unwrap();
+    assert_eq!(receive(&guests[1]).len(), 60);
+    assert_eq!(receive(&guests[2]).len(), 60);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let status = runtime.block_on(wire.status());
+    assert!(!status[1].open && status[2].open);
+    assert_eq!(status[1].drops, [("node gone".to_owned(), 1)]);
+}

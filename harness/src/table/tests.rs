@@ -1,0 +1,54 @@
+use super::{bytes, ratio, result, time};
+use crate::result::{Check, Checkpoint, Death, NodeResult, RunResult};
+
+fn run() -> RunResult {
+    RunResult {
+        cluster: "c".to_owned(),
+        job: 1,
+        backend: "process".to_owned(),
+        machine: "m".to_owned(),
+        workload: "laplace".to_owned(),
+        nodes: vec![NodeResult {
+            name: "n0".to_owned(),
+            role: "compute".to_owned(),
+            boot_us: Some(2_345_678),
+            end: "rank 0".to_owned(),
+        }],
+        checkpoints: vec![
+            Checkpoint { epoch: 1, dirty_bytes: 1000, sent_bytes: 1010, blocked_us: 7 },
+            Checkpoint { epoch: 2, dirty_bytes: 1000, sent_bytes: 1090, blocked_us: 900 },
+        ],
+        deaths: vec![Death { node: "n1".to_owned(), at_us: 1_000_000, ..Death::default() }],
+        results: [(0, "ab".to_owned())].into(),
+        run_us: 61_000_000,
+        pass: false,
+        checks: vec![Check {
+            expected: "the job is done".to_owned(),
+            seen: "no node said anything".to_owned(),
+            holds: false,
+        }],
+    }
+}
+
+#[test]
+fn the_table_says_what_was_measured() {
+    let text = result(&run());
+    for part in ["n0", "2.35 s", "1.9 KiB", "2.0 KiB", "1.05", "0.9 ms", "61.00 s", "NO"] {
+        assert!(text.contains(part), "no {part} in\n{text}");
+    }
+    assert!(text.ends_with("verdict: FAIL\n"), "{text}");
+}
+
+#[test]
+fn a_death_without_takeover_has_gaps_not_zeros() {
+    let text = result(&run());
+    let line = text.lines().find(|l| l.contains("n1")).unwrap();
+    assert_eq!(line.matches('–').count(), 5, "{line}");
+}
+
+#[test]
+fn sizes_and_times_carry_their_unit() {
+    assert_eq!([bytes(1023), bytes(1024), bytes(3 << 19)], ["1023 B", "1.0 KiB", "1.5 MiB"]);
+    assert_eq!([time(None), time(Some(1_500)), time(Some(1_500_000))], ["–", "1.5 ms", "1.50 s"]);
+    assert_eq!([ratio(1, 0), ratio(105, 100)], ["–", "1.05"]);
+}

@@ -1,1 +1,48 @@
-fn main() {}
+//! The node program. One static image at fixed addresses, in four modes:
+//!
+//! - as PID 1 of a Linux guest;
+//! - `process`: a node of the process backend, with its control port on standard input and output;
+//! - `sim`: a whole cluster in this process, on a virtual clock;
+//! - `reference NAME key=value …`: a workload's right result, by sequential code.
+
+mod control_port;
+mod guest;
+mod node;
+mod reference;
+mod sim;
+
+use std::process::ExitCode;
+
+/// Memory that a rank allocates is its own, and goes with its checkpoints.
+#[global_allocator]
+static ALLOCATOR: runtime_linux::RankAllocator = runtime_linux::RankAllocator;
+
+fn main() -> ExitCode {
+    if std::process::id() == 1 {
+        node::guest();
+    }
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["process"] => node::process(),
+        ["sim"] => sim::run(),
+        ["reference", name, pairs @ ..] => reference::run(name, pairs),
+        ["list"] => {
+            for workload in images_workloads::ALL {
+                println!("{:<10} {}", workload.name, workload.about);
+            }
+            Ok(())
+        }
+        _ => {
+            eprintln!("usage: guest-linux process | sim | reference NAME key=value … | list");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -78,7 +78,9 @@ pub(crate) fn high_water(header: &[u8; HEADER_BYTES], layout: &Layout) -> usize 
 
 /// The global allocator of a binary that runs ranks:
 ///
-/// ```ignore
+/// ```
+/// use runtime_linux::RankAllocator;
+///
 /// #[global_allocator]
 /// static ALLOCATOR: RankAllocator = RankAllocator;
 /// ```

@@ -20,15 +20,39 @@ use std::sync::Arc;
 /// What a rank gets back.
 pub type Answer = Result<u64, CallError>;
 
-/// What a rank runs: an address in the image and text, which mean the same on every node.
+/// What a rank runs: addresses in the image and text, which mean the same on every node.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// Called on the rank's stack; when it returns, the rank has left the program.
-    pub entry: fn(&Start<'_>),
-    /// For `entry`: for example the address of a program's `main`.
-    pub data: usize,
-    /// For `entry`: arguments, copied to the rank's stack.
-    pub args: String,
+    thunk: Thunk,
+    run: usize,
+    main: usize,
+    args: String,
+}
+
+/// Knows the types of the two addresses that it gets.
+type Thunk = fn(usize, usize, &Start<'_>);
+
+impl Program {
+    /// A program that calls `run` with `main` on the rank's stack; when it returns, the rank has left
+    /// the program. `main` must be a function. The arguments are copied to the rank's stack.
+    #[must_use]
+    pub fn new<M: Copy + 'static>(run: fn(M, &Start<'_>), main: M, args: String) -> Self {
+        const { assert!(size_of::<M>() == size_of::<usize>(), "main must be a function pointer") };
+        // SAFETY: of the same size, as just checked; only turned back into what it was.
+        let address = unsafe { core::mem::transmute_copy::<M, usize>(&main) };
+        Self { thunk: call::<M>, run: run as usize, main: address, args }
+    }
+}
+
+fn call<M: Copy>(run: usize, main: usize, start: &Start<'_>) {
+    // SAFETY: `Program::new` made both from just these types.
+    let (run, main) = unsafe {
+        (
+            core::mem::transmute::<usize, fn(M, &Start<'_>)>(run),
+            core::mem::transmute_copy::<usize, M>(&main),
+        )
+    };
+    run(main, start);
 }
 
 /// What a rank finds at its beginning, on its own stack.
@@ -38,9 +62,7 @@ pub struct Start<'a> {
     pub rank: Rank,
     /// How many there are.
     pub ranks: u16,
-    /// [`Program::data`].
-    pub data: usize,
-    /// [`Program::args`].
+    /// As given to [`Program::new`].
     pub args: &'a str,
 }
 
@@ -82,10 +104,14 @@ pub enum Request {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ContextError {
     /// The arguments do not fit.
-    #[error("{0} bytes of arguments do not fit the rank's stack: pass fewer, or raise runtime.stack in the topology")]
+    #[error(
+        "{0} bytes of arguments do not fit the rank's stack: pass fewer, or raise runtime.stack in the topology"
+    )]
     Args(usize),
     /// The saved stack pointer does not lie on the stack.
-    #[error("a restored rank should continue at {0:#x}, which is not on its stack: its copy is damaged")]
+    #[error(
+        "a restored rank should continue at {0:#x}, which is not on its stack: its copy is damaged"
+    )]
     BadContext(u64),
     /// The handlers could not be installed.
     #[error("installing signal handlers: {0}")]
@@ -126,7 +152,8 @@ impl Context {
         let text = (top - program.args.len()) & !63;
         let first = (text - size_of::<First>()) & !63;
         let frame = first - FRAME_WORDS * 8;
-        let content = First { entry: program.entry, data: program.data, rank, ranks, text, bytes: program.args.len() };
+        let (thunk, run, main) = (program.thunk, program.run, program.main);
+        let content = First { thunk, run, main, rank, ranks, text, bytes: program.args.len() };
         // MXCSR and x87 control word as the ABI has them at the start of a process.
         let mut words = [0_u64; FRAME_WORDS];
         words[0] = 0x1f80 | 0x037f << 32;
@@ -157,7 +184,7 @@ impl Context {
         self.attached()?;
         let saved = self.saved.load(SeqCst);
         let room = self.layout.stack_base..=self.layout.stack_top() - FRAME_WORDS * 8;
-        if room.contains(&saved) && saved % 8 == 0 {
+        if room.contains(&saved) && saved.is_multiple_of(8) {
             Ok(())
         } else {
             Err(ContextError::BadContext(saved as u64))
@@ -212,8 +239,9 @@ impl Context {
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct First {
-    entry: fn(&Start<'_>),
-    data: usize,
+    thunk: Thunk,
+    run: usize,
+    main: usize,
     rank: Rank,
     ranks: u16,
     text: usize,
@@ -224,10 +252,14 @@ pub(crate) struct First {
 pub(crate) extern "C" fn main(first: &First) -> ! {
     // SAFETY: `Context::start` copied a string of this length there.
     let args = unsafe {
-        let bytes = core::slice::from_raw_parts(core::ptr::with_exposed_provenance(first.text), first.bytes);
+        let bytes = core::slice::from_raw_parts(
+            core::ptr::with_exposed_provenance(first.text),
+            first.bytes,
+        );
         core::str::from_utf8_unchecked(bytes)
     };
-    (first.entry)(&Start { rank: first.rank, ranks: first.ranks, data: first.data, args });
+    let start = Start { rank: first.rank, ranks: first.ranks, args };
+    (first.thunk)(first.run, first.main, &start);
     loop {
         // An exit is never answered.
         let _ = leave(&Form::Call(Call::Exit));
@@ -243,7 +275,9 @@ pub(crate) fn leave(form: &Form) -> Answer {
         panic!("only a rank of a running program may call the runtime");
     };
     // SAFETY: on a rank's stack; the form stays where it is until the answer is there.
-    let words = unsafe { switch::leave(&raw const slot.registers, core::ptr::from_ref(form).expose_provenance()) };
+    let words = unsafe {
+        switch::leave(&raw const slot.registers, core::ptr::from_ref(form).expose_provenance())
+    };
     decode(words)
 }
 

@@ -149,7 +149,9 @@ pub enum DriverError {
     #[error("{0} overflowed its stack: raise runtime.stack in the topology")]
     Overflow(Rank),
     /// The rank touched what is not its own.
-    #[error("{rank} touched address {address:#x} at instruction {instruction:#x}: a fault of the program")]
+    #[error(
+        "{rank} touched address {address:#x} at instruction {instruction:#x}: a fault of the program"
+    )]
     Crash {
         /// Which.
         rank: Rank,
@@ -272,9 +274,9 @@ impl<M: Machine> Driver<M> {
             if let Some(ending) = self.ending {
                 return Ok(ending);
             }
-            let timeout = self.machine.deadline().map(|(at, _)| Duration::from_nanos(at.since(now()).0));
-            let ready =
-                self.transport.wait(&[self.wake.as_fd(), self.compute.fd()], timeout)?;
+            let timeout =
+                self.machine.deadline().map(|(at, _)| Duration::from_nanos(at.since(now()).0));
+            let ready = self.transport.wait(&[self.wake.as_fd(), self.compute.fd()], timeout)?;
             while let Some(happening) = self.transport.next(&mut frame) {
                 let input = match happening {
                     Happening::Up(node) => Input::TransportUp(node),
@@ -294,11 +296,12 @@ impl<M: Machine> Driver<M> {
     fn take_commands(&mut self, sink: Sink<'_>) -> Result<(), DriverError> {
         let _ = self.wake.read();
         loop {
-            let command = match self.postponed.pop_front().map_or_else(|| self.commands.try_recv(), Ok) {
-                Ok(command) => command,
-                Err(TryRecvError::Empty) => return Ok(()),
-                Err(TryRecvError::Disconnected) => Command::Shutdown,
-            };
+            let command =
+                match self.postponed.pop_front().map_or_else(|| self.commands.try_recv(), Ok) {
+                    Ok(command) => command,
+                    Err(TryRecvError::Empty) => return Ok(()),
+                    Err(TryRecvError::Disconnected) => Command::Shutdown,
+                };
             match command {
                 Command::Start { job, program } => {
                     (self.job, self.program) = (job, Some(program));

@@ -11,6 +11,7 @@
 //! slot + 64 GiB       shared segment, as the rank sees it
 //! ```
 
+use runtime_core::id::Rank;
 use runtime_core::limits::{MAX_PRIVATE_PAGES, MAX_RANKS, MAX_SHARED_PAGES, PAGE_SIZE};
 
 /// Address of the first slot.
@@ -53,13 +54,19 @@ impl Default for Sizes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
     /// Too small or too large a stack.
-    #[error("stack of {0} bytes: must be from 64 KiB to 1 GiB; change runtime.stack in the topology")]
+    #[error(
+        "stack of {0} bytes: must be from 64 KiB to 1 GiB; change runtime.stack in the topology"
+    )]
     Stack(u64),
     /// No heap, or too large a one.
-    #[error("heap of {0} bytes: must be from 256 KiB up, at most 1 GiB together with the stack; change runtime.heap in the topology")]
+    #[error(
+        "heap of {0} bytes: must be from 256 KiB up, at most 1 GiB together with the stack; change runtime.heap in the topology"
+    )]
     Heap(u64),
     /// No shared memory, or too much.
-    #[error("{0} shared pages: must be from 1 to {MAX_SHARED_PAGES}; change runtime.shared-memory in the topology")]
+    #[error(
+        "{0} shared pages: must be from 1 to {MAX_SHARED_PAGES}; change runtime.shared-memory in the topology"
+    )]
     Shared(u32),
     /// No such slot.
     #[error("rank {0} has no memory slot: at most {MAX_RANKS} ranks fit one process")]
@@ -125,6 +132,13 @@ impl Layout {
     /// Which slot it lies in.
     pub(crate) const fn slot(&self) -> usize {
         (self.stack_base - FIRST_SLOT) / SLOT_BYTES
+    }
+
+    /// Whose addresses these are, as given to [`Layout::for_rank`].
+    #[must_use]
+    pub const fn rank(&self) -> Rank {
+        #[expect(clippy::cast_possible_truncation, reason = "there are MAX_RANKS slots")]
+        Rank(self.slot() as u16)
     }
 
     /// First address after the stack.

@@ -13,18 +13,18 @@
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 compile_error!("runtime-linux knows x86_64 Linux only");
 
-pub mod layout;
-mod slot;
-pub mod memory;
-mod switch;
-mod signals;
-pub mod context;
 pub mod arena;
-pub mod rank;
 pub mod compute;
-pub mod transport;
+pub mod context;
 pub mod driver;
+pub mod layout;
+pub mod memory;
+pub mod rank;
+mod signals;
 pub mod sim_host;
+mod slot;
+mod switch;
+pub mod transport;
 
 pub use arena::RankAllocator;
 

@@ -48,7 +48,9 @@ pub enum MemError {
         errno: Errno,
     },
     /// Something else lies where a rank's memory must lie.
-    #[error("address {address:#x} is taken by another mapping: the rank's memory cannot be elsewhere; build a static image that is not position-independent, and run one node per process")]
+    #[error(
+        "address {address:#x} is taken by another mapping: the rank's memory cannot be elsewhere; build a static image that is not position-independent, and run one node per process"
+    )]
     Taken {
         /// Start of the mapping that was wanted.
         address: usize,
@@ -60,7 +62,9 @@ pub enum MemError {
         slot: usize,
     },
     /// Protection by page could need more mappings than the kernel allows.
-    #[error("{needed} pages of shared memory may need as many mappings, and vm.max_map_count leaves {left}: raise it (sysctl vm.max_map_count) or lower runtime.shared-memory")]
+    #[error(
+        "{needed} pages of shared memory may need as many mappings, and vm.max_map_count leaves {left}: raise it (sysctl vm.max_map_count) or lower runtime.shared-memory"
+    )]
     Mappings {
         /// Pages.
         needed: usize,

@@ -53,17 +53,21 @@ pub fn print(text: &str) {
     let _ = leave(&Form::Print(text));
 }
 
-/// Hands in a result, which must not lie in shared memory: the host reads it past the rank's faults.
+/// Hands in a result. One in shared memory is copied first, for the host must not fault.
 pub fn report(bytes: &[u8], text: &str) {
     if let Some(slot) = slot::current()
         && !bytes.is_empty()
         && slot.shared_offset(bytes.as_ptr().addr()).is_some()
     {
-        return report(&bytes.to_vec(), text);
+        let copy = bytes.to_vec();
+        return report(&copy, text);
     }
     // SAFETY: as in `print`.
     let (bytes, text) = unsafe {
-        (core::mem::transmute::<&[u8], &'static [u8]>(bytes), core::mem::transmute::<&str, &'static str>(text))
+        (
+            core::mem::transmute::<&[u8], &'static [u8]>(bytes),
+            core::mem::transmute::<&str, &'static str>(text),
+        )
     };
     let _ = leave(&Form::Report { bytes, text });
 }

@@ -53,11 +53,8 @@ struct SignalStack(Box<[u8]>);
 impl SignalStack {
     fn install() -> Result<Self, Errno> {
         let mut memory = vec![0_u8; SIGNAL_STACK_BYTES].into_boxed_slice();
-        let stack = libc::stack_t {
-            ss_sp: memory.as_mut_ptr().cast(),
-            ss_flags: 0,
-            ss_size: memory.len(),
-        };
+        let stack =
+            libc::stack_t { ss_sp: memory.as_mut_ptr().cast(), ss_flags: 0, ss_size: memory.len() };
         // SAFETY: the memory lives until `drop` has taken the stack back.
         Errno::result(unsafe { libc::sigaltstack(&raw const stack, core::ptr::null_mut()) })?;
         Ok(Self(memory))

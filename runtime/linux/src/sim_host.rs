@@ -47,6 +47,23 @@ impl Host {
         &mut self.memory
     }
 
+    /// At whose addresses it is.
+    #[must_use]
+    pub const fn rank(&self) -> Rank {
+        self.memory.layout().rank()
+    }
+
+    /// As [`Host::adopt`], but fails when another host is there.
+    ///
+    /// # Errors
+    /// When the rank is out of range, or its addresses are taken.
+    pub fn adopt_if_free(&mut self, rank: Rank) -> Result<(), HostError> {
+        self.memory.relocate(rank.0)?;
+        self.memory.attach(false)?;
+        self.context = Context::of(&self.memory);
+        Ok(())
+    }
+
     /// Goes to the addresses of a rank, which it is to run from now on.
     ///
     /// # Errors
@@ -63,7 +80,21 @@ impl Host {
     /// # Errors
     /// When the arguments do not fit, or as [`Host::adopt`].
     pub fn start(&mut self, program: &Program, rank: Rank, ranks: u16) -> Result<(), HostError> {
-        self.adopt(rank)?;
+        self.start_at(program, rank, rank, ranks)
+    }
+
+    /// As [`Host::start`], at the addresses of another rank than it is told to be.
+    ///
+    /// # Errors
+    /// As [`Host::start`].
+    pub fn start_at(
+        &mut self,
+        program: &Program,
+        place: Rank,
+        rank: Rank,
+        ranks: u16,
+    ) -> Result<(), HostError> {
+        self.adopt(place)?;
         Ok(self.context.start(program, rank, ranks)?)
     }
 

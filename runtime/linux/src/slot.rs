@@ -83,7 +83,9 @@ pub(crate) fn of_heap(address: usize) -> Option<&'static Slot> {
 pub(crate) fn current() -> Option<&'static Slot> {
     let rsp: usize;
     // SAFETY: reads a register.
-    unsafe { core::arch::asm!("mov {}, rsp", out(reg) rsp, options(nomem, nostack, preserves_flags)) };
+    unsafe {
+        core::arch::asm!("mov {}, rsp", out(reg) rsp, options(nomem, nostack, preserves_flags))
+    };
     of_stack(rsp)
 }
 

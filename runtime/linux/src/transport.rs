@@ -138,7 +138,8 @@ impl Transport {
         let pending = !self.happened.is_empty() || self.peers.iter().any(Peer::has_something);
         let redial = self.peers.iter().filter_map(|p| p.redial_at).min();
         let redial = redial.map(|at| at.saturating_duration_since(Instant::now()));
-        let timeout = if pending { Some(Duration::ZERO) } else { timeout.into_iter().chain(redial).min() };
+        let timeout =
+            if pending { Some(Duration::ZERO) } else { timeout.into_iter().chain(redial).min() };
 
         let (tokens, ready) = {
             let mut tokens = vec![Token::Listener];

@@ -209,9 +209,9 @@ impl Scenario {
         for i in 0..crashes {
             let node = NodeId(rng.small(nodes));
             let when = if i > 0 && rng.chance(70) {
-                When::AfterRecovery(rng.below(2_000))
+                When::AfterRecovery(rng.below(1_000))
             } else {
-                When::Step(rng.below(6_000))
+                When::Step(rng.below(u64::from(nodes) * 300))
             };
             scenario.crashes.push((node, when));
         }

@@ -110,7 +110,8 @@ fn counts(_: &Start<'_>) {
 #[test]
 fn a_rank_runs_rolls_back_is_held_and_ends() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (driver, commander) = Driver::with_machine(Alone::default(), setup(0, listener, vec![])).unwrap();
+    let (driver, commander) =
+        Driver::with_machine(Alone::default(), setup(0, listener, vec![])).unwrap();
     commander.send(Command::Start { job: Job(4), program: program(counts) });
     let mut notices = Vec::new();
     let for_hold = commander.clone();
@@ -153,7 +154,8 @@ fn two_drivers_greet_each_other() {
 #[test]
 fn a_driver_that_nobody_commands_ends() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (driver, commander) = Driver::with_machine(Alone::default(), setup(0, listener, vec![])).unwrap();
+    let (driver, commander) =
+        Driver::with_machine(Alone::default(), setup(0, listener, vec![])).unwrap();
     let thread = std::thread::spawn(move || driver.run(&mut |_| ()).unwrap());
     drop(commander);
     assert_eq!(thread.join().unwrap(), Ending::Shutdown);
@@ -162,7 +164,8 @@ fn a_driver_that_nobody_commands_ends() {
 #[test]
 fn a_crash_of_the_program_ends_the_node_with_the_reason() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (driver, commander) = Driver::with_machine(Alone::default(), setup(0, listener, vec![])).unwrap();
+    let (driver, commander) =
+        Driver::with_machine(Alone::default(), setup(0, listener, vec![])).unwrap();
     let wild = |_: &Start<'_>| {
         // SAFETY: not at all; that is what the test is about.
         unsafe { core::ptr::with_exposed_provenance::<u8>(8).read_volatile() };

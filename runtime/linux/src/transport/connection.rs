@@ -125,7 +125,8 @@ impl Connection {
     fn queue(&mut self, outgoing: Outgoing) {
         self.queued += outgoing.bytes.len();
         if self.queued > MAX_QUEUED {
-            self.end("it does not read: too many bytes are queued to it");
+            tracing::warn!(peer = ?self.stream.peer_addr().ok(), "more than {MAX_QUEUED} bytes are queued to a peer that does not read: closing");
+            self.end("too much is queued");
             return;
         }
         self.output.push_back(outgoing);

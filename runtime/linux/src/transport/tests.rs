@@ -12,7 +12,11 @@ fn pair() -> (Transport, Transport, SocketAddr) {
 }
 
 /// Runs both sides until `done` says so; each happening is given to it with its frame.
-fn drive(a: &mut Transport, b: &mut Transport, mut done: impl FnMut(usize, Happening, &[u8]) -> bool) {
+fn drive(
+    a: &mut Transport,
+    b: &mut Transport,
+    mut done: impl FnMut(usize, Happening, &[u8]) -> bool,
+) {
     let mut frame = Vec::new();
     loop {
         for (side, transport) in [&mut *a, &mut *b].into_iter().enumerate() {
@@ -40,14 +44,15 @@ fn frames_of_all_sizes_arrive_in_order_both_ways() {
     a.send(NodeId(1), vec![1]); // lost: not connected
     up(&mut a, &mut b);
     let size = |i: usize| [0, 1, 13, 4096, MAX_FRAME][i % 5];
+    let byte = |i: usize| u8::try_from(i).unwrap();
     for i in 0..200 {
-        a.send(NodeId(1), vec![i as u8; size(i)]);
-        b.send(NodeId(0), vec![i as u8; size(i + 1)]);
+        a.send(NodeId(1), vec![byte(i); size(i)]);
+        b.send(NodeId(0), vec![byte(i); size(i + 1)]);
     }
     let mut got = [0, 0];
     drive(&mut a, &mut b, |side, happening, frame| {
-        assert_eq!(happening, Happening::Frame(NodeId(1 - side as u16)));
-        assert_eq!(frame, vec![got[side] as u8; size(got[side] + usize::from(side == 0))]);
+        assert_eq!(happening, Happening::Frame(NodeId(u16::from(side == 0))));
+        assert_eq!(frame, vec![byte(got[side]); size(got[side] + usize::from(side == 0))]);
         got[side] += 1;
         got == [200, 200]
     });
@@ -65,7 +70,10 @@ fn a_broken_connection_is_told_and_dialled_again() {
         seen.len() == 4
     });
     assert_eq!(seen[0], (0, Happening::Frame(NodeId(1))));
-    assert_eq!(seen.iter().filter(|(side, _)| *side == 0).nth(1).unwrap().1, Happening::Down(NodeId(1)));
+    assert_eq!(
+        seen.iter().filter(|(side, _)| *side == 0).nth(1).unwrap().1,
+        Happening::Down(NodeId(1))
+    );
     assert!(seen.contains(&(1, Happening::Up(NodeId(0)))));
 }
 
@@ -74,14 +82,18 @@ fn a_node_that_was_cut_comes_back_in_another_life_only() {
     let (mut a, mut b, address) = pair();
     up(&mut a, &mut b);
     a.disconnect(NodeId(1));
-    drive(&mut a, &mut b, |side, happening, _| (side, happening) == (1, Happening::Down(NodeId(0))));
+    drive(&mut a, &mut b, |side, happening, _| {
+        (side, happening) == (1, Happening::Down(NodeId(0)))
+    });
     for (generation, welcome) in [(1, false), (2, true)] {
         let mut stream = TcpStream::connect(address).unwrap();
         let hello = [b"USDY\x01\0\x01\0".as_slice(), &u32::to_le_bytes(generation)].concat();
         stream.write_all(&hello).unwrap();
         if welcome {
             b.disconnect(NodeId(0));
-            drive(&mut a, &mut b, |side, happening, _| (side, happening) == (0, Happening::Up(NodeId(1))));
+            drive(&mut a, &mut b, |side, happening, _| {
+                (side, happening) == (0, Happening::Up(NodeId(1)))
+            });
             assert_eq!(a.peers[0].generation, Some(Generation(2)));
         } else {
             let reader = std::thread::spawn(move || stream.read(&mut [0; 1]).unwrap_or(0));

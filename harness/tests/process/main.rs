@@ -1,0 +1,177 @@
+//! The whole harness against a node that is a shell script: the process backend, the daemon, the
+//! verbs and their exit codes.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+const FILE: &str = "
+name: smoke
+nodes:
+  n0: { role: compute }
+  n1: { role: compute }
+run: { workload: laplace }
+expect: [{ result: reference }, { epochs: 1 }]
+";
+
+struct Bench {
+    dir: TempDir,
+    fake: &'static str,
+    hash: &'static str,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("smoke.yaml"), FILE).unwrap();
+        Self { dir, fake: "", hash: "aa" }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.path().join("smoke.yaml")
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_understudy"));
+        let node = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/process/fake-node");
+        command
+            .arg("--target-dir")
+            .arg(self.dir.path())
+            .args(words)
+            .env("UNDERSTUDY_NODE", node)
+            .env("FAKE", self.fake)
+            .env("FAKE_HASH", self.hash);
+        command
+    }
+
+    fn verb(&self, words: &[&str]) -> (i32, String) {
+        let Output { status, stdout, stderr } = self.command(words).output().unwrap();
+        let text = [stdout, stderr].map(|t| String::from_utf8_lossy(&t).into_owned()).concat();
+        (status.code().unwrap(), text)
+    }
+
+    fn on_file(&self, verb: &str) -> (i32, String) {
+        self.verb(&[verb, "--backend", "process", self.file().to_str().unwrap()])
+    }
+
+    /// Processes of this bench that still run.
+    fn left_over(&self) -> Vec<String> {
+        let target = self.dir.path().to_str().unwrap().to_owned();
+        let mut left = Vec::new();
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let environ = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&environ).replace('\0', " ");
+            if line.contains(&target) {
+                left.push(line);
+            }
+        }
+        left
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        // A test that fails must not leave a cluster.
+        drop(self.command(&["down"]).output());
+    }
+}
+
+#[test]
+fn test_boots_runs_judges_and_leaves_nothing() {
+    let bench = Bench::new();
+    let (exit, text) = bench.on_file("test");
+    assert_eq!(exit, 0, "{text}");
+    assert!(text.contains("verdict: PASS"), "{text}");
+    let run = bench.dir.path().join("understudy/runs/smoke-1");
+    for file in ["events.jsonl", "result.json", "console-n0.log", "topology.yaml", "daemon.log"] {
+        assert!(run.join(file).is_file(), "no {file}");
+    }
+    let (exit, text) = bench.verb(&["status"]);
+    assert_eq!(exit, 2, "{text}");
+    // The daemon closes its connections last, but its process may still be on its way out.
+    assert!(bench.left_over().iter().all(|l| l.contains(" daemon ")), "{:?}", bench.left_over());
+}
+
+#[test]
+fn a_wrong_result_is_exit_code_1() {
+    let bench = Bench { hash: "bb", ..Bench::new() };
+    let (exit, text) = bench.on_file("test");
+    assert_eq!(exit, 1, "{text}");
+    assert!(text.contains("verdict: FAIL"), "{text}");
+}
+
+#[test]
+fn a_node_that_ends_at_once_is_exit_code_3_with_its_last_words() {
+    let bench = Bench { fake: "crash", ..Bench::new() };
+    let (exit, text) = bench.on_file("up");
+    assert_eq!(exit, 3, "{text}");
+    assert!(text.contains("ended by itself (exit status: 7)"), "{text}");
+    assert!(text.contains("the last words of a node"), "{text}");
+}
+
+#[test]
+fn a_cluster_stays_up_and_verbs_attach_to_it() {
+    let bench = Bench::new();
+    let (exit, text) = bench.on_file("up");
+    assert_eq!(exit, 0, "{text}");
+    let (exit, text) = bench.on_file("up");
+    assert_eq!(exit, 2, "{text}");
+    assert!(text.contains("cluster smoke is up already"), "{text}");
+    let (exit, text) = bench.verb(&["status"]);
+    assert_eq!(exit, 0, "{text}");
+    assert!(text.contains("n1") && text.contains("ready"), "{text}");
+    let (exit, text) = bench.verb(&["kill", "n9"]);
+    assert_eq!(exit, 2, "{text}");
+    let (exit, text) = bench.verb(&["run", "--cluster", "smoke"]);
+    assert_eq!(exit, 0, "{text}");
+    let (exit, text) = bench.verb(&["kill", "n1"]);
+    assert_eq!(exit, 0, "{text}");
+    for _ in 0..2 {
+        let (exit, text) = bench.verb(&["down"]);
+        assert_eq!(exit, 0, "{text}");
+    }
+    let (exit, text) = bench.on_file("up");
+    assert_eq!(exit, 0, "a name must be free again after down: {text}");
+}
+
+#[test]
+fn a_daemon_killed_hard_leaves_no_node_and_blocks_nothing() {
+    let bench = Bench::new();
+    assert_eq!(bench.on_file("up").0, 0);
+    let (_, text) = bench.verb(&["status"]);
+    let row = text.lines().find(|l| l.contains("n0")).unwrap().to_owned();
+    let node = row.split_whitespace().rev().find_map(|w| w.parse::<i32>().ok()).unwrap();
+    let find = |dir: std::fs::DirEntry| {
+        let line = std::fs::read(dir.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        let ours = line.contains(" daemon ") && line.contains(bench.dir.path().to_str().unwrap());
+        ours.then(|| dir.file_name().to_str().unwrap().parse::<i32>().unwrap())
+    };
+    let daemon = std::fs::read_dir("/proc").unwrap().flatten().find_map(find).unwrap();
+    let pid = nix::unistd::Pid::from_raw;
+    nix::sys::signal::kill(pid(daemon), nix::sys::signal::Signal::SIGKILL).unwrap();
+    // Its node is killed by the kernel; whoever inherits it reaps it, or leaves a zombie.
+    let gone = || {
+        let stat = std::fs::read_to_string(format!("/proc/{node}/stat")).unwrap_or_default();
+        stat.is_empty() || stat.contains(") Z ")
+    };
+    while !gone() {
+        std::thread::yield_now();
+    }
+    let (exit, text) = bench.on_file("up");
+    assert_eq!(exit, 0, "{text}");
+}
+
+#[test]
+fn wrong_files_and_calls_are_exit_code_2() {
+    let bench = Bench::new();
+    std::fs::write(bench.file(), "name: smoke\nnodes: 7\n").unwrap();
+    for verb in ["up", "test"] {
+        let (exit, text) = bench.on_file(verb);
+        assert_eq!(exit, 2, "{text}");
+    }
+    assert_eq!(bench.verb(&["validate", bench.file().to_str().unwrap()]).0, 2);
+    assert_eq!(bench.verb(&["fly"]).0, 2);
+    assert_eq!(bench.verb(&["run"]).0, 2);
+    assert_eq!(bench.verb(&["down"]).0, 0);
+}

@@ -1,0 +1,280 @@
+//! A whole topology in this process: the core's own simulator, with real workloads on real stacks
+//! and real page faults, one at a time, on a virtual clock.
+
+use crate::{node, reference};
+use anyhow::{Context, Result, anyhow, bail};
+use images_control::sim::{SimLine, SimPlan, SimProfile, Trigger};
+use images_control::{FromNode, VERSION, kind_of, to_line};
+use runtime_core::event::Event;
+use runtime_core::id::{NodeId, Rank};
+use runtime_core::mem::PageMem;
+use runtime_core::node::{Medium, Role};
+use runtime_core::time::Duration;
+use runtime_linux::context::{Program, Request as Asked};
+use runtime_linux::sim_host::Host;
+use runtime_sim::world::Told;
+use runtime_sim::{Answer, End, Machine, Request, World, WorldConfig};
+use std::io::{Read, Write};
+
+/// Virtual time that a run may take.
+const LIMIT: Duration = Duration::from_millis(3_600_000);
+const MAX_PLAN: u64 = 1 << 22;
+
+struct SimNode {
+    host: Host,
+    program: Program,
+}
+
+impl Machine for SimNode {
+    fn mem(&mut self) -> &mut dyn PageMem {
+        self.host.memory()
+    }
+
+    fn start(&mut self, rank: Rank, ranks: u16, restored: bool) {
+        let outcome = if restored {
+            self.host.adopt(rank)
+        } else {
+            self.host.start(&self.program, rank, ranks)
+        };
+        if let Err(error) = outcome {
+            panic!("{rank} cannot start: {error}");
+        }
+    }
+
+    fn resume(&mut self, answer: Answer) -> Request {
+        let answer = match answer {
+            Answer::Begin | Answer::Wake | Answer::Taken => Ok(0),
+            Answer::Restored(epoch) => Ok(epoch),
+            Answer::Complete(outcome) => outcome,
+        };
+        match self.host.resume(answer) {
+            Ok(Asked::Call(call)) => Request::Call(call),
+            Ok(Asked::Fault { page, access }) => Request::Fault(page, access),
+            Ok(Asked::Print(line)) => Request::Print(line),
+            Ok(Asked::Report { bytes, text }) => Request::Report(bytes, text),
+            Ok(other) => Request::Fail(format!("the program failed: {other:x?}")),
+            Err(error) => Request::Fail(error.to_string()),
+        }
+    }
+
+    fn stop(&mut self) {
+        self.host.stop();
+    }
+}
+
+/// Reads a plan from standard input and runs it.
+pub(crate) fn run() -> Result<()> {
+    let mut text = String::new();
+    std::io::stdin().take(MAX_PLAN).read_to_string(&mut text).context("cannot read the plan")?;
+    let plan: SimPlan = serde_json::from_str(text.trim()).context("the plan on standard input")?;
+    let mut teller = Teller::new(&plan)?;
+    let mut world = world(&plan)?;
+    for node in 0..plan.nodes.len() {
+        let hello = FromNode::Hello { version: VERSION, image: String::new(), uptime_us: 0 };
+        teller.line(0, node, Some(hello))?;
+    }
+    let mut kills: Vec<(NodeId, &Trigger, u32)> =
+        plan.kills.iter().map(|kill| (NodeId(kill.node), &kill.at, 0)).collect();
+    let end = loop {
+        let end = world.step();
+        let at_us = world.now_ns() / 1_000;
+        let mut due: Vec<NodeId> = Vec::new();
+        for (at_ns, node, told) in world.take_told() {
+            for (victim, trigger, seen) in &mut kills {
+                if let (Trigger::Event { .. }, Told::Event(event)) = (*trigger, &told)
+                    && matches(trigger, node, event, seen)
+                {
+                    due.push(*victim);
+                }
+            }
+            teller.told(at_ns / 1_000, node, told)?;
+        }
+        let started = teller.started_us;
+        due.extend(kills.iter().filter_map(|(victim, trigger, _)| match trigger {
+            Trigger::Time { us } => started.is_some_and(|s| at_us >= s + us).then_some(*victim),
+            Trigger::Event { .. } => None,
+        }));
+        for victim in due {
+            kills.retain(|(node, ..)| *node != victim);
+            world.kill(victim);
+            teller.line(at_us, victim.index(), None)?;
+        }
+        if let Some(end) = end {
+            break end;
+        }
+    };
+    match end {
+        End::Done | End::Lost(_) => Ok(()),
+        End::NoMajority => bail!("too few nodes are left to go on"),
+        End::Wrong(why) => bail!("{why}"),
+        End::Stalled => bail!("nothing moves any more"),
+    }
+}
+
+/// Is this the event that a trigger waits for? Counts those that match.
+fn matches(trigger: &Trigger, from: NodeId, event: &Event, seen: &mut u32) -> bool {
+    let Trigger::Event { event: kind, node, epoch, nth } = trigger else { return false };
+    let same_node = node.is_none_or(|node| NodeId(node) == from);
+    let same_epoch = epoch.is_none_or(|epoch| epoch_of(event) == Some(epoch));
+    if !same_node || !same_epoch || kind_of(event) != *kind {
+        return false;
+    }
+    *seen += 1;
+    *seen == *nth
+}
+
+const fn epoch_of(event: &Event) -> Option<u64> {
+    match event {
+        Event::CheckpointBegun { epoch }
+        | Event::CheckpointStaged { epoch, .. }
+        | Event::CheckpointReplicated { epoch }
+        | Event::CheckpointCommitted { epoch, .. }
+        | Event::Recovering { epoch, .. }
+        | Event::RolledBack { epoch, .. }
+        | Event::Resumed { epoch, .. }
+        | Event::CopySent { epoch, .. }
+        | Event::CopyReceived { epoch, .. } => Some(epoch.0),
+        _ => None,
+    }
+}
+
+fn world(plan: &SimPlan) -> Result<World<SimNode>> {
+    let first = plan.nodes.first().context("the plan has no nodes")?;
+    let mut config = node::config(first, [0; 32])?;
+    let mut lossy = false;
+    for (i, link) in plan.links.iter().enumerate() {
+        lossy |= !is_perfect(&link.up) || !is_perfect(&link.down);
+        if i >= plan.nodes.len() {
+            bail!("the plan has more links than nodes");
+        }
+    }
+    if lossy && config.medium == Medium::Stream {
+        // A stream over a link that loses frames is TCP's work; here the datagram link does it.
+        eprintln!("links lose frames: the datagram link stands in for TCP");
+        config.medium = Medium::Datagram;
+    }
+    let sizes = node::sizes(first, &config);
+    let (workload, args) = reference::workload(&plan.run.workload, plan.run.args.clone())?;
+    let program = runtime::image(workload.program, &args);
+    let mut hosts = Vec::new();
+    for _ in &plan.nodes {
+        let host = Host::new(sizes).map_err(|e| anyhow!("memory of a simulated node: {e}"))?;
+        hosts.push(std::cell::RefCell::new(Some(SimNode { host, program: program.clone() })));
+    }
+    let world_config = WorldConfig {
+        node: config,
+        profile: netem::Profile::default(),
+        seed: plan.seed,
+        death_is_seen: false,
+        limit: LIMIT,
+    };
+    let take = |node: NodeId| hosts.get(node.index()).and_then(|host| host.take());
+    let mut world = World::new(world_config, |node| match take(node) {
+        Some(machine) => machine,
+        None => panic!("{node} is made once"),
+    });
+    for (a, up) in plan.links.iter().enumerate() {
+        for (b, down) in plan.links.iter().enumerate() {
+            let id = |n: usize| NodeId(u16::try_from(n).unwrap_or(u16::MAX));
+            world.set_profile(id(a), id(b), joined(&up.up, &down.down));
+        }
+    }
+    Ok(world)
+}
+
+const fn is_perfect(p: &SimProfile) -> bool {
+    p.loss_ppm == 0 && p.duplicate_ppm == 0 && p.reorder_ppm == 0 && p.corrupt_ppm == 0
+}
+
+/// Two links one after the other, as one.
+fn joined(first: &SimProfile, second: &SimProfile) -> netem::Profile {
+    let either = |a: u32, b: u32| {
+        let (a, b) = (f64::from(a) / 1e6, f64::from(b) / 1e6);
+        1.0 - (1.0 - a) * (1.0 - b)
+    };
+    let rates = [first.rate_bits_per_s, second.rate_bits_per_s];
+    let loss = either(first.loss_ppm, second.loss_ppm);
+    netem::Profile {
+        // A switch and two drivers take their time even where the links take none.
+        delay_ns: first.delay_ns + second.delay_ns + 20_000,
+        jitter_ns: first.jitter_ns + second.jitter_ns,
+        loss: if loss > 0.0 { netem::Loss::Random(loss) } else { netem::Loss::None },
+        duplicate: either(first.duplicate_ppm, second.duplicate_ppm),
+        reorder: either(first.reorder_ppm, second.reorder_ppm),
+        corrupt: either(first.corrupt_ppm, second.corrupt_ppm),
+        rate_bits_per_s: rates.into_iter().filter(|rate| *rate > 0).min(),
+        ..netem::Profile::default()
+    }
+}
+
+/// Writes what nodes tell as lines on standard output.
+struct Teller {
+    names: Vec<String>,
+    job: u32,
+    ranks: Vec<Option<Rank>>,
+    started_us: Option<u64>,
+    out: std::io::BufWriter<std::io::Stdout>,
+}
+
+impl Teller {
+    fn new(plan: &SimPlan) -> Result<Self> {
+        let first = plan.nodes.first().context("the plan has no nodes")?;
+        let mut teller = Self {
+            names: first.nodes.iter().map(|node| node.name.clone()).collect(),
+            job: plan.run.job,
+            ranks: vec![None; plan.nodes.len()],
+            started_us: None,
+            out: std::io::BufWriter::new(std::io::stdout()),
+        };
+        // The first view: rank r on the r-th compute node.
+        let nodes = (0u16..).map(NodeId).zip(&first.nodes);
+        let hosts: Vec<NodeId> =
+            nodes.filter(|(_, spec)| spec.role == Role::Compute).map(|(node, _)| node).collect();
+        teller.set_hosts(&hosts);
+        Ok(teller)
+    }
+
+    fn line(&mut self, at_us: u64, node: usize, message: Option<FromNode>) -> Result<()> {
+        let line = SimLine { at_us, node: self.names[node].clone(), message };
+        self.out.write_all(to_line(&line).as_bytes()).context("cannot write to the harness")?;
+        self.out.flush().context("cannot write to the harness")
+    }
+
+    fn told(&mut self, at_us: u64, node: NodeId, told: Told) -> Result<()> {
+        let rank = self.ranks[node.index()].unwrap_or_default().0;
+        let message = match told {
+            Told::Event(event) => {
+                self.follow(at_us, &event);
+                FromNode::Event { at_us, event }
+            }
+            Told::Print(text) => FromNode::Print { rank, text },
+            Told::Report(bytes, text) => FromNode::Report {
+                job: self.job,
+                rank,
+                bytes: bytes.len() as u64,
+                sha256: reference::sha256(&bytes),
+                text,
+            },
+        };
+        self.line(at_us, node.index(), Some(message))
+    }
+
+    /// Which node hosts which rank, and when ranks first ran.
+    fn follow(&mut self, at_us: u64, event: &Event) {
+        if let Event::View { ranks, .. } = event {
+            self.set_hosts(ranks);
+        }
+        if let Event::Resumed { .. } = event {
+            self.started_us.get_or_insert(at_us);
+        }
+    }
+
+    fn set_hosts(&mut self, hosts: &[NodeId]) {
+        self.ranks.fill(None);
+        for (rank, host) in (0u16..).map(Rank).zip(hosts) {
+            if let Some(slot) = self.ranks.get_mut(host.index()) {
+                *slot = Some(rank);
+            }
+        }
+    }
+}
