@@ -27,7 +27,7 @@ setpriv --pdeathsig KILL -- qemu-system-x86_64
 -kernel /images/kernel -initrd /images/initramfs.cpio
 -append console=ttyS0 quiet panic=-1 pci=off ipv6.disable=1
  mitigations=off nokaslr random.trust_cpu=on rcupdate.rcu_expedited=1
- cryptomgr.notests initcall_blacklist=init_kprobe_trace,load_system_certificate_list,crypto_kdf108_init,crypto_algapi_init
+ cryptomgr.notests initcall_blacklist=init_kprobe_trace,load_system_certificate_list,crypto_kdf108_init,crypto_algapi_init,pci_arch_init
  tsc_early_khz=2445430 tsc=reliable no_timer_check
 -chardev file,id=console,path=/runs/a,,b/n0.log -serial chardev:console
 -chardev socket,id=qmp,fd=11 -mon chardev=qmp,mode=control
