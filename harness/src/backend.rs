@@ -90,11 +90,18 @@ impl Site {
         Ok(Started { process, control, net: Some(net), _monitor: Some(monitor) })
     }
 
-    /// The last lines that a node left behind: its console, and what its QEMU said.
+    /// The last lines that a node left behind: its console, and what its QEMU said. A kernel names
+    /// the reason of its panic first and its registers after it: the reason must not be cut off.
     pub(crate) fn last_words(&self, node: &str) -> Vec<String> {
-        let mut lines = tail(&self.console(node), 12);
-        lines.extend(tail(&self.run_dir.join(format!("qemu-{node}.log")), 4));
-        lines
+        let mut lines = tail(&self.console(node), usize::MAX);
+        let shown = lines.len().saturating_sub(12);
+        let reason = lines[..shown]
+            .iter()
+            .rfind(|l| l.contains("Kernel panic") || l.contains("panicked at"))
+            .cloned();
+        let mut words: Vec<String> = reason.into_iter().chain(lines.drain(shown..)).collect();
+        words.extend(tail(&self.run_dir.join(format!("qemu-{node}.log")), 4));
+        words
     }
 }
 

@@ -1,10 +1,10 @@
 //! The verbs' side of the control socket.
 
+use crate::backend::{log, tail};
 use crate::paths::Places;
 use crate::plan::{self, Backend};
 use crate::progress::Progress;
 use crate::proto::{EXIT_TESTBED, EXIT_USAGE, Request, Response};
-use crate::backend::{log, tail};
 use images_control::{MAX_LINE, from_line, to_line};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::fd::OwnedFd;

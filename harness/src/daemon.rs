@@ -178,12 +178,7 @@ async fn prepare(
         Backend::Process | Backend::Sim => None,
     };
     let executor = Executor {
-        site: Arc::new(Site {
-            spawner,
-            run_dir: setup.run_dir.clone(),
-            node_program,
-            machine,
-        }),
+        site: Arc::new(Site { spawner, run_dir: setup.run_dir.clone(), node_program, machine }),
         nodes: plan.nodes.iter().map(|_| None).collect(),
         record: Record::new(&setup.run_dir).map_err(broken)?,
         inbox: inbox.clone(),

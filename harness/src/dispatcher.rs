@@ -323,17 +323,18 @@ impl Dispatcher {
             Phase::Running => "running",
             Phase::Stopping => "stopping",
         };
-        let nodes = self.nodes.iter().zip(&self.plan.nodes).enumerate().map(|(i, (state, plan))| {
-            let hosted = self.hosts.iter().enumerate().filter(|(_, h)| **h == i);
-            NodeStatus {
-                name: plan.name.clone(),
-                role: role_name(plan.role).to_owned(),
-                state: state.words().to_owned(),
-                boot_us: state.boot.map(micros),
-                ranks: hosted.map(|(r, _)| crate::plan::number(r)).collect(),
-                pid: state.pid,
-            }
-        });
+        let nodes =
+            self.nodes.iter().zip(&self.plan.nodes).enumerate().map(|(i, (state, plan))| {
+                let hosted = self.hosts.iter().enumerate().filter(|(_, h)| **h == i);
+                NodeStatus {
+                    name: plan.name.clone(),
+                    role: role_name(plan.role).to_owned(),
+                    state: state.words().to_owned(),
+                    boot_us: state.boot.map(micros),
+                    ranks: hosted.map(|(r, _)| crate::plan::number(r)).collect(),
+                    pid: state.pid,
+                }
+            });
         Status {
             cluster: self.plan.name.clone(),
             backend: self.plan.backend.name().to_owned(),

@@ -1,7 +1,6 @@
 //! What came out of a run: `result.json`, and the source of the table.
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// Everything seen in one run. Times are microseconds as the harness measured them, on the virtual
 /// clock in `sim`.
@@ -23,14 +22,23 @@ pub(crate) struct RunResult {
     pub(crate) checkpoints: Vec<Checkpoint>,
     /// Each death of a node.
     pub(crate) deaths: Vec<Death>,
-    /// The result of each rank that handed one in: SHA-256.
-    pub(crate) results: BTreeMap<u16, String>,
+    /// The result of each rank that handed one in.
+    pub(crate) results: Vec<RankResult>,
     /// From the command to run until the job was done.
     pub(crate) run_us: u64,
     /// Does every check hold?
     pub(crate) pass: bool,
     /// What was asked for, and what was seen.
     pub(crate) checks: Vec<Check>,
+}
+
+/// What a rank handed in, last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RankResult {
+    /// Which rank.
+    pub(crate) rank: u16,
+    /// Of the result's bytes.
+    pub(crate) sha256: String,
 }
 
 /// A node in a run.
@@ -94,8 +102,6 @@ pub(crate) struct Check {
 impl RunResult {
     /// Bytes of changed pages and bytes sent, over all checkpoints.
     pub(crate) fn bytes(&self) -> (u64, u64) {
-        self.checkpoints
-            .iter()
-            .fold((0, 0), |(d, s), c| (d + c.dirty_bytes, s + c.sent_bytes))
+        self.checkpoints.iter().fold((0, 0), |(d, s), c| (d + c.dirty_bytes, s + c.sent_bytes))
     }
 }

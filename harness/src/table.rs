@@ -8,7 +8,7 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
@@ -110,7 +110,11 @@ fn time(us: Option<u64>) -> String {
         || "–".to_owned(),
         |us| {
             let seconds = Duration::from_micros(us).as_secs_f64();
-            if us < 1_000_000 { format!("{:.1} ms", seconds * 1e3) } else { format!("{seconds:.2} s") }
+            if us < 1_000_000 {
+                format!("{:.1} ms", seconds * 1e3)
+            } else {
+                format!("{seconds:.2} s")
+            }
         },
     )
 }

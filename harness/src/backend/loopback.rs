@@ -28,7 +28,8 @@ impl Loopback {
     pub(crate) fn claim() -> Result<Self> {
         let start = std::process::id();
         for i in 0..BLOCKS - 2 {
-            let first = u32::from(Ipv4Addr::new(127, 0, 0, 0)) + BLOCK * (1 + (start + i) % (BLOCKS - 2));
+            let first =
+                u32::from(Ipv4Addr::new(127, 0, 0, 0)) + BLOCK * (1 + (start + i) % (BLOCKS - 2));
             match TcpListener::bind(SocketAddrV4::new(Ipv4Addr::from(first), CLAIM_PORT)) {
                 Ok(claim) => return Ok(Self { first, _claim: claim }),
                 Err(e) if e.kind() == ErrorKind::AddrInUse => {}

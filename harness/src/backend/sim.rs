@@ -65,7 +65,11 @@ impl Site {
         let answer = serde_json::from_str::<Answer>(text.trim());
         answer.map(|a| a.sha256).map_err(|_| {
             let words = tail(&self.run_dir.join("reference.log"), 3).join("; ");
-            format!("{} ({status}){}{words}", workload.name, if words.is_empty() { "" } else { ": " })
+            format!(
+                "{} ({status}){}{words}",
+                workload.name,
+                if words.is_empty() { "" } else { ": " }
+            )
         })
     }
 
@@ -93,10 +97,13 @@ impl Site {
                     at = Duration::from_micros(line.at_us);
                     let node = names.iter().position(|n| *n == line.node);
                     let node = node.ok_or_else(|| format!("it has no node {}", line.node))?;
-                    tell(at, match line.message {
-                        Some(message) => Event::Node { node, message },
-                        None => Event::SimKilled { node },
-                    });
+                    tell(
+                        at,
+                        match line.message {
+                            Some(message) => Event::Node { node, message },
+                            None => Event::SimKilled { node },
+                        },
+                    );
                 }
                 Ok::<_, String>(())
             };

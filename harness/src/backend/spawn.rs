@@ -93,7 +93,8 @@ fn start(program: Program, on_exit: OnExit) -> Result<Process> {
         .stdin(program.stdin.map_or_else(Stdio::null, Stdio::from))
         .stdout(stdout)
         .stderr(Stdio::from(log));
-    let fds = program.fds.into_iter().map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd });
+    let fds =
+        program.fds.into_iter().map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd });
     command.fd_mappings(fds.collect()).context("one descriptor is passed on twice")?;
     let child = command.spawn().with_context(|| {
         format!("cannot start setpriv (package util-linux) for {}", name.display())

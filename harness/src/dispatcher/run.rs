@@ -101,7 +101,14 @@ impl Run {
     }
 
     /// Notes what an event says about deaths and checkpoints. Returns a line where it is news.
-    fn note(&mut self, now: Duration, view: u64, names: &[String], node: usize, event: &NodeEvent) -> Option<String> {
+    fn note(
+        &mut self,
+        now: Duration,
+        view: u64,
+        names: &[String],
+        node: usize,
+        event: &NodeEvent,
+    ) -> Option<String> {
         let name = &names[node];
         match event {
             NodeEvent::Suspected { peer, .. } => {
@@ -193,7 +200,9 @@ impl Dispatcher {
         }
         let dead = self.plan.faults.iter().find(|f| self.nodes[f.kill].life == Life::Dead)?;
         let name = self.name(dead.kill);
-        Some(format!("{name} is dead, but a fault is to kill it: take the cluster down and up again"))
+        Some(format!(
+            "{name} is dead, but a fault is to kill it: take the cluster down and up again"
+        ))
     }
 
     pub(super) fn reference_known(&mut self, now: Duration, result: Result<String, String>) {

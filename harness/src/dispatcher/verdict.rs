@@ -4,7 +4,7 @@ use super::run::{End, Run};
 use super::{Action, Dispatcher, Life, Phase, micros};
 use crate::plan::{Expect, Fault, Wanted, role_name};
 use crate::proto::Response;
-use crate::result::{Check, Death, NodeResult, RunResult};
+use crate::result::{Check, Death, NodeResult, RankResult, RunResult};
 use std::time::Duration;
 
 impl Dispatcher {
@@ -33,7 +33,9 @@ impl Dispatcher {
             nodes: self.node_results(),
             checkpoints: run.checkpoints().cloned().collect(),
             deaths,
-            results: run.reports.clone(),
+            results: (run.reports.iter())
+                .map(|(&rank, hash)| RankResult { rank, sha256: hash.clone() })
+                .collect(),
             run_us: run.started.map_or(0, |s| micros(now.saturating_sub(s))),
             pass: checks.iter().all(|c| c.holds),
             checks,
@@ -115,7 +117,11 @@ fn job_check(end: &End) -> Check {
     Check { expected: "the job is done".to_owned(), seen: seen.to_owned(), holds }
 }
 
-fn takeover_check(of: Option<&Death>, by: Option<&str>, within: Option<Duration>) -> (String, bool) {
+fn takeover_check(
+    of: Option<&Death>,
+    by: Option<&str>,
+    within: Option<Duration>,
+) -> (String, bool) {
     let Some(death) = of else { return ("it did not die".to_owned(), false) };
     let (Some(us), Some(who)) = (death.takeover_us, death.by.as_deref()) else {
         return ("nobody took over".to_owned(), false);

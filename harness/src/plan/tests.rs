@@ -75,8 +75,8 @@ fn only_the_node_that_is_to_die_is_told_to_hold() {
 
 #[test]
 fn the_example_becomes_a_plan_with_scaled_times() {
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../topology/examples/failover.yaml");
+    let file =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../topology/examples/failover.yaml");
     let topology = topology::load(&file).unwrap();
     assert_eq!(super::unsupported(&topology), [""; 0]);
     let setting = |factor| super::Setting { backend: Backend::Qemu, factor, loopback: None };

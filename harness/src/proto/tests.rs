@@ -16,6 +16,7 @@ fn responses_come_back_as_they_were() {
         Response::Note { text: "a line\nwith a line feed".to_owned() },
         Response::Done { text: "done".to_owned() },
         Response::failed(EXIT_TESTBED, "no"),
+        Response::Verdict { result: Box::new(crate::table::tests::run()) },
     ];
     for response in responses {
         let line = to_line(&response);

@@ -162,9 +162,10 @@ impl Mover {
                 ports.push(port);
             }
         }
-        let timeout = self.fabric.next_ns().map(|at| {
-            TimeSpec::from_duration(Duration::from_nanos(at.saturating_sub(self.now())))
-        });
+        let timeout = self
+            .fabric
+            .next_ns()
+            .map(|at| TimeSpec::from_duration(Duration::from_nanos(at.saturating_sub(self.now()))));
         // Interrupted: look, find nothing, and come back.
         let _ = ppoll(&mut fds, timeout, None);
         let hit = |fd: &PollFd<'_>| fd.revents().is_some_and(|r| !r.is_empty());

@@ -1,7 +1,7 @@
 use super::{bytes, ratio, result, time};
-use crate::result::{Check, Checkpoint, Death, NodeResult, RunResult};
+use crate::result::{Check, Checkpoint, Death, NodeResult, RankResult, RunResult};
 
-fn run() -> RunResult {
+pub(crate) fn run() -> RunResult {
     RunResult {
         cluster: "c".to_owned(),
         job: 1,
@@ -19,7 +19,7 @@ fn run() -> RunResult {
             Checkpoint { epoch: 2, dirty_bytes: 1000, sent_bytes: 1090, blocked_us: 900 },
         ],
         deaths: vec![Death { node: "n1".to_owned(), at_us: 1_000_000, ..Death::default() }],
-        results: [(0, "ab".to_owned())].into(),
+        results: vec![RankResult { rank: 0, sha256: "ab".to_owned() }],
         run_us: 61_000_000,
         pass: false,
         checks: vec![Check {

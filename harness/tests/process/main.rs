@@ -27,6 +27,12 @@ impl Bench {
         Self { dir, fake: "", hash: "aa" }
     }
 
+    fn with(fake: &'static str, hash: &'static str) -> Self {
+        let mut bench = Self::new();
+        (bench.fake, bench.hash) = (fake, hash);
+        bench
+    }
+
     fn file(&self) -> PathBuf {
         self.dir.path().join("smoke.yaml")
     }
@@ -94,7 +100,7 @@ fn test_boots_runs_judges_and_leaves_nothing() {
 
 #[test]
 fn a_wrong_result_is_exit_code_1() {
-    let bench = Bench { hash: "bb", ..Bench::new() };
+    let bench = Bench::with("", "bb");
     let (exit, text) = bench.on_file("test");
     assert_eq!(exit, 1, "{text}");
     assert!(text.contains("verdict: FAIL"), "{text}");
@@ -102,7 +108,7 @@ fn a_wrong_result_is_exit_code_1() {
 
 #[test]
 fn a_node_that_ends_at_once_is_exit_code_3_with_its_last_words() {
-    let bench = Bench { fake: "crash", ..Bench::new() };
+    let bench = Bench::with("crash", "aa");
     let (exit, text) = bench.on_file("up");
     assert_eq!(exit, 3, "{text}");
     assert!(text.contains("ended by itself (exit status: 7)"), "{text}");
