@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 /// Room for every workload's largest arguments.
 const SIZES: Sizes =
-    Sizes { stack_bytes: 64 << 20, heap_bytes: 512 << 20, shared_pages: (128 << 20) / 4096 };
+    Sizes { stack_bytes: 64 << 20, heap_bytes: 512 << 20, shared_pages: (1 << 30) / 4096 };
 
 /// The workload of this name, with arguments that it accepts.
 pub(crate) fn workload(

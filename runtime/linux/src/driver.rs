@@ -232,6 +232,7 @@ impl<M: Machine> Driver<M> {
     pub fn with_machine(machine: M, setup: Setup) -> Result<(Self, Commander), DriverError> {
         let Setup { config, listener, peers, layout, holds, kind_of } = setup;
         let mut memory = LinuxMem::new(layout)?;
+        memory.check_mappings()?;
         memory.attach(false)?;
         let compute = Compute::new(&memory)?;
         let transport = Transport::new(config.me, config.generation, listener, peers)?;

@@ -25,8 +25,6 @@ const OTHER_MAPPINGS: usize = 2048;
 /// What Linux allows unless told otherwise.
 const DEFAULT_MAX_MAP_COUNT: usize = 65_530;
 
-/// Mappings that all memories of this process may come to need.
-static MAPPINGS: AtomicUsize = AtomicUsize::new(0);
 /// Number of the next memory.
 static NEXT_ID: AtomicU32 = AtomicU32::new(1);
 /// Number of the next thread that attaches memory.
@@ -104,11 +102,8 @@ impl LinuxMem {
     /// When the kernel refuses, or allows too few mappings.
     pub fn new(layout: Layout) -> Result<Self, MemError> {
         let pages = layout.shared_pages as usize;
-        reserve_mappings(pages)?;
         let bytes = layout.shared_bytes() + layout.stack_bytes + layout.heap_bytes;
-        let (fd, window) = map_window(bytes).inspect_err(|_| {
-            MAPPINGS.fetch_sub(pages, SeqCst);
-        })?;
+        let (fd, window) = map_window(bytes)?;
         Ok(Self {
             layout,
             fd,
@@ -119,6 +114,21 @@ impl LinuxMem {
             saved: Arc::new(AtomicUsize::new(0)),
             trouble: None,
         })
+    }
+
+    /// Could each page have a mapping of its own, as the worst pattern of protection needs? A node
+    /// asks before it begins, rather than to fail in the middle of a run.
+    ///
+    /// # Errors
+    /// When the kernel allows too few mappings; says what to do.
+    pub fn check_mappings(&self) -> Result<(), MemError> {
+        let limit = std::fs::read_to_string("/proc/sys/vm/max_map_count")
+            .ok()
+            .and_then(|text| text.trim().parse().ok())
+            .unwrap_or(DEFAULT_MAX_MAP_COUNT);
+        let (needed, left) =
+            (self.layout.shared_pages as usize, limit.saturating_sub(OTHER_MAPPINGS));
+        if needed > left { Err(MemError::Mappings { needed, left }) } else { Ok(()) }
     }
 
     /// Its addresses.
@@ -248,7 +258,12 @@ impl LinuxMem {
         // them faults or does not, and the fault is handled.
         let done = unsafe { mprotect(pointer(address), pages * PAGE_SIZE, prot) };
         if let Err(errno) = done {
-            self.trouble.get_or_insert(MemError::Kernel { what: "protecting pages", errno });
+            let what = if errno == Errno::ENOMEM {
+                "protecting pages, perhaps for want of mappings (sysctl vm.max_map_count)"
+            } else {
+                "protecting pages"
+            };
+            self.trouble.get_or_insert(MemError::Kernel { what, errno });
         }
     }
 
@@ -364,22 +379,7 @@ impl Drop for LinuxMem {
         self.detach();
         // SAFETY: the window is this value's own, and it ends here.
         let _ = unsafe { munmap(self.window.cast(), self.bytes) };
-        MAPPINGS.fetch_sub(self.layout.shared_pages as usize, SeqCst);
     }
-}
-
-fn reserve_mappings(pages: usize) -> Result<(), MemError> {
-    let limit = std::fs::read_to_string("/proc/sys/vm/max_map_count")
-        .ok()
-        .and_then(|text| text.trim().parse().ok())
-        .unwrap_or(DEFAULT_MAX_MAP_COUNT);
-    let before = MAPPINGS.fetch_add(pages, SeqCst);
-    let left = limit.saturating_sub(OTHER_MAPPINGS).saturating_sub(before);
-    if pages > left {
-        MAPPINGS.fetch_sub(pages, SeqCst);
-        return Err(MemError::Mappings { needed: pages, left });
-    }
-    Ok(())
 }
 
 fn map_window(bytes: usize) -> Result<(OwnedFd, NonNull<u8>), MemError> {
