@@ -39,6 +39,9 @@ enum Verb {
         /// What the nodes are made of.
         #[arg(long, value_enum, default_value_t = Backend::Qemu)]
         backend: Backend,
+        /// Take down a cluster of the same name first, if one is up.
+        #[arg(long)]
+        replace: bool,
     },
     /// Run the workload with its faults on the cluster that is up, and judge.
     Run(Which),
@@ -111,7 +114,10 @@ pub fn main() -> ExitCode {
 fn verb(cli: Cli) -> Result<u8, Failure> {
     let places = Places::find(cli.target_dir.as_deref())?;
     match cli.verb {
-        Verb::Up { file, backend } => {
+        Verb::Up { file, backend, replace } => {
+            if replace {
+                take_down_same(&places, &file)?;
+            }
             let mut connection = Connection::start(&places, &file, backend, true)?;
             let status = expect_status(connection.answer()?)?;
             print!("{}", table::status(&status));
@@ -191,6 +197,18 @@ fn test_one(places: &Places, file: &Path, backend: Backend) -> Result<u8, Failur
     println!("logs in {}", status.run_dir);
     let exit = exit?;
     down.map(|_| exit)
+}
+
+/// Takes down the cluster that has the name of this file's.
+fn take_down_same(places: &Places, file: &Path) -> Result<(), Failure> {
+    // A file that is wrong is reported by whoever boots it.
+    let Ok(topology) = topology::load(file) else { return Ok(()) };
+    if let Ok(mut connection) = Connection::attach(places, &topology.name) {
+        eprintln!("cluster {} is up: it is taken down first", topology.name);
+        done(connection.ask(&Request::Down)?)?;
+        connection.wait_for_end();
+    }
+    Ok(())
 }
 
 fn down(places: &Places, which: &Which) -> Result<u8, Failure> {

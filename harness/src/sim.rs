@@ -1,133 +1,158 @@
 //! `understudy sim`: many seeded runs of the core on a virtual clock, without nodes or guests.
+//!
+//! Without more than a seed, each run draws its own binding, medium and crashes from it. With
+//! `--crash`, `--binding` and the like it is exactly the run that a failure printed.
 
 use crate::client::Failure;
 use crate::progress::Progress;
 use crate::proto::{EXIT_OK, EXIT_VERDICT};
 use clap::{Args, ValueEnum};
+use runtime_core::id::NodeId;
 use runtime_core::node::{Binding, Medium};
 use runtime_sim::Scenario;
-use runtime_sim::explore::Crash;
+use runtime_sim::explore::{Broken, Crash, When};
+use runtime_sim::world::End;
+use std::str::FromStr;
 use std::time::Instant;
 
-/// Nodes of a simulated cluster.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Nodes {
-    compute: u16,
-    standby: u16,
+/// What to explore.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SimArgs {
+    /// Seed of the first run; run `i` has seed `seed + i`.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many runs; one, if the run is described by the options below.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
+    runs: u64,
+    /// Compute nodes and standbys, for example 5+2.
+    #[arg(long, default_value = "3+1")]
+    nodes: Nodes,
+    /// Crash this node: n1@500 before step 500, n1@+500 so many steps after a recovery. Repeatable.
+    #[arg(long, value_name = "NODE@STEP")]
+    crash: Vec<String>,
+    /// Crash each node before each step of the run with this seed, one run for each.
+    #[arg(long, conflicts_with_all = ["crash", "runs"])]
+    every_step: bool,
+    /// What the shared memory speaks.
+    #[arg(long, value_enum)]
+    binding: Option<BindingArg>,
+    /// A stream, or frames that are lost, repeated, reordered and damaged.
+    #[arg(long, value_enum)]
+    medium: Option<MediumArg>,
+    /// Nobody sees the connections of a dead node close.
+    #[arg(long)]
+    silent: bool,
 }
 
-impl std::str::FromStr for Nodes {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no cluster: write 3+1 for three compute and a standby");
-        let (compute, standby) = text.split_once('+').ok_or_else(wrong)?;
-        let compute = compute.parse().map_err(|_| wrong())?;
-        let standby = standby.parse().map_err(|_| wrong())?;
-        let limit = u16::try_from(runtime_core::limits::MAX_NODES).unwrap_or(u16::MAX);
-        match (compute, u16::checked_add(compute, standby)) {
-            (1.., Some(all)) if all <= limit => Ok(Self { compute, standby }),
-            _ => Err(format!("`{text}`: from one compute node to {limit} nodes are possible")),
-        }
-    }
-}
-
-/// What the shared memory speaks.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum BindingArg {
     Mcapi,
     Sockets,
 }
 
-/// What frames travel over.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum MediumArg {
     Stream,
     Datagram,
 }
 
-/// What to explore. With any of `--binding`, `--medium`, `--silent` and `--crash` each run is
-/// exactly that; without them they are drawn from the seed.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct SimArgs {
-    /// Seed of the first run; the next ones follow.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// How many runs.
-    #[arg(long, default_value_t = 1)]
-    runs: u32,
-    /// Compute nodes and standbys.
-    #[arg(long, default_value = "3+1")]
-    nodes: Nodes,
-    /// What the shared memory speaks.
-    #[arg(long, value_enum)]
-    binding: Option<BindingArg>,
-    /// What frames travel over; datagrams are lost, repeated, reordered and damaged.
-    #[arg(long, value_enum)]
-    medium: Option<MediumArg>,
-    /// A death is not seen by closed connections, only by silence.
-    #[arg(long)]
-    silent: bool,
-    /// A node that crashes: n1@500 at step 500, n1@+500 that long after the recovery before.
-    #[arg(long)]
-    crash: Vec<Crash>,
-}
+#[derive(Clone, Copy, Debug)]
+struct Nodes(u16, u16);
 
-impl SimArgs {
-    fn scenario(&self, seed: u64) -> Scenario {
-        let Nodes { compute, standby } = self.nodes;
-        let given = self.binding.is_some() || self.medium.is_some() || self.silent;
-        if !given && self.crash.is_empty() {
-            return Scenario::random(seed, compute, standby);
-        }
-        Scenario {
-            binding: match self.binding {
-                None | Some(BindingArg::Mcapi) => Binding::Mcapi,
-                Some(BindingArg::Sockets) => Binding::Sockets,
-            },
-            medium: match self.medium {
-                None | Some(MediumArg::Stream) => Medium::Stream,
-                Some(MediumArg::Datagram) => Medium::Datagram,
-            },
-            death_is_seen: !self.silent,
-            crashes: self.crash.iter().map(|c| (c.0, c.1)).collect(),
-            ..Scenario::new(seed, compute, standby)
+impl FromStr for Nodes {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers = text.split_once('+').and_then(|(c, s)| Some((c.parse().ok()?, s.parse().ok()?)));
+        match numbers {
+            Some((compute, standby)) if (1..=64u16).contains(&compute) && compute + standby <= 64 => {
+                Ok(Self(compute, standby))
+            }
+            _ => Err("write compute and standby nodes as 3+1, at least one compute, at most 64 in all".into()),
         }
     }
 }
 
-/// Explores; stops at the first promise that was not kept, and says how to see it again.
+/// Sums over all runs.
+#[derive(Default)]
+struct Sums {
+    runs: u64,
+    steps: u64,
+    crashes: usize,
+    takeovers: u64,
+    refused: u64,
+}
+
+/// Explores; says what was found.
 pub(crate) fn main(args: &SimArgs) -> Result<u8, Failure> {
-    let nodes = usize::from(args.nodes.compute + args.nodes.standby);
-    if let Some(crash) = args.crash.iter().find(|c| c.0.index() >= nodes) {
-        return Err(Failure::usage(format!("--crash {}: there are {nodes} nodes", crash.0)));
-    }
+    let scenarios = scenarios(args)?;
+    let total = scenarios.len();
+    let began = Instant::now();
     let progress = Progress::new();
-    let start = Instant::now();
-    let (mut steps, mut epochs, mut takeovers, mut crashes) = (0, 0, 0, 0);
-    for run in 0..args.runs {
-        let scenario = args.scenario(args.seed.wrapping_add(run.into()));
+    let mut sums = Sums::default();
+    for (i, scenario) in scenarios.into_iter().enumerate() {
+        if i % 100 == 0 && i > 0 {
+            progress.line(&format!("{i} of {total} runs, {} takeovers", sums.takeovers));
+        }
         match scenario.check() {
             Ok(verdict) => {
-                steps += verdict.steps;
-                epochs += verdict.epochs;
-                takeovers += verdict.takeovers;
-                crashes += verdict.crashed.len();
+                sums.runs += 1;
+                sums.steps += verdict.steps;
+                sums.crashes += verdict.crashed.len();
+                sums.takeovers += verdict.takeovers;
+                sums.refused += u64::from(verdict.end != End::Done);
+                if total == 1 {
+                    println!("{:?} after {} steps, epoch {}", verdict.end, verdict.steps, verdict.epochs);
+                }
             }
-            Err(broken) => {
-                drop(progress);
-                println!("{broken}");
+            Err(Broken { scenario, verdict }) => {
+                println!("{}", Broken { scenario, verdict });
+                println!("FAIL after {} good runs", sums.runs);
                 return Ok(EXIT_VERDICT);
             }
         }
-        if (run + 1) % 100 == 0 {
-            progress.step(0, 0, &format!("{} of {} runs", run + 1, args.runs));
-        }
     }
-    drop(progress);
-    let seconds = start.elapsed().as_secs_f64();
-    let runs = args.runs;
-    println!("{runs} runs, {steps} steps in {seconds:.2} s: every promise was kept");
-    println!("{crashes} crashes, {takeovers} takeovers, {epochs} epochs");
+    let seconds = began.elapsed().as_secs_f64();
+    // Precise enough for a rate.
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    let rate = sums.steps as f64 / seconds.max(1e-9);
+    println!(
+        "{} runs, {} steps, {} crashes, {} takeovers, {} refusals within the promise, {rate:.0} steps/s",
+        sums.runs, sums.steps, sums.crashes, sums.takeovers, sums.refused
+    );
+    println!("PASS");
     Ok(EXIT_OK)
+}
+
+fn scenarios(args: &SimArgs) -> Result<Vec<Scenario>, Failure> {
+    let Nodes(compute, standby) = args.nodes;
+    let parse = |text: &String| Crash::from_str(text).map_err(|e| Failure::usage(e));
+    let crashes = args.crash.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    if let Some(Crash(node, _)) = crashes.iter().find(|Crash(n, _)| n.0 >= compute + standby) {
+        let last = compute + standby - 1;
+        return Err(Failure::usage(format!("--crash {node}: the nodes are n0 to n{last}")));
+    }
+    let described = !crashes.is_empty() || args.binding.is_some() || args.medium.is_some();
+    if !described && !args.every_step {
+        let seeds = args.seed..args.seed.saturating_add(args.runs);
+        return Ok(seeds.map(|seed| Scenario::random(seed, compute, standby)).collect());
+    }
+    let mut one = Scenario::new(args.seed, compute, standby);
+    if let Some(BindingArg::Sockets) = args.binding {
+        one.binding = Binding::Sockets;
+    }
+    if let Some(MediumArg::Datagram) = args.medium {
+        one.medium = Medium::Datagram;
+    }
+    one.death_is_seen = !args.silent;
+    one.crashes = crashes.into_iter().map(|Crash(node, when)| (node, when)).collect();
+    if !args.every_step {
+        return Ok(vec![one]);
+    }
+    let steps = one.run().steps;
+    let each = (0..compute + standby).flat_map(|node| (0..steps).map(move |step| (node, step)));
+    let crashed = each.map(|(node, step)| Scenario {
+        crashes: vec![(NodeId(node), When::Step(step))],
+        ..one.clone()
+    });
+    Ok(crashed.collect())
 }

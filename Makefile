@@ -1,0 +1,69 @@
+# One line a target; what there is to know about each stands in README.md.
+
+CARGO      ?= cargo
+TOPOLOGY   ?= topology/examples/failover.yaml
+BACKEND    ?= qemu
+UNDERSTUDY := target/debug/understudy
+export UNDERSTUDY_NODE := $(CURDIR)/target/node/x86_64-unknown-linux-gnu/node/guest-linux
+
+.PHONY: cluster-up cluster-down test check lint unit system build images node harness setup sim soak validate clean
+
+# Boot the topology, run its workload with its faults, judge; the cluster stays up.
+cluster-up: build
+	$(UNDERSTUDY) up $(TOPOLOGY) --backend $(BACKEND) --replace
+	$(UNDERSTUDY) run
+
+# Take it down again.
+cluster-down: harness
+	$(UNDERSTUDY) down
+
+# Everything: lints, unit and simulator tests, processes, QEMU guests.
+test: lint unit system
+
+# What a change must pass before it is looked at: lints, and all tests but the whole-system ones.
+check: lint unit
+
+# Formatting, clippy and documentation, warnings denied.
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --quiet
+
+# Unit tests, and the simulator's: seeds, crashes at every step.
+unit:
+	$(CARGO) test --workspace --exclude tests
+
+# Whole systems: processes, then QEMU guests.
+system: build
+	$(CARGO) test -p tests -- --test-threads=1 --nocapture
+
+# The harness, the node program and the tools that QEMU guests need.
+build: setup harness node
+
+harness:
+	$(CARGO) build -p harness
+
+# The node program is static and not position-independent; see runtime/linux/node.toml.
+node:
+	$(CARGO) build --config runtime/linux/node.toml --profile node -p guest-linux
+
+# Kernel and initramfs of Linux guests, with a manifest of hashes.
+images: setup node
+	$(CARGO) run -p images -- build --node $(UNDERSTUDY_NODE) --out target/understudy/images --cache target/understudy/cache
+
+# Install what is missing (root or sudo).
+setup:
+	./images/setup.sh
+
+# A thousand random runs of the core, with crashes; `make soak` runs until a promise breaks.
+sim: harness
+	$(UNDERSTUDY) sim
+
+soak: harness
+	$(UNDERSTUDY) sim --nodes 5+2 --runs 1000000 --seed $$(date +%s)
+
+validate: harness
+	$(UNDERSTUDY) validate topology/examples/*.yaml
+
+clean: cluster-down
+	$(CARGO) clean
