@@ -95,11 +95,14 @@ impl Site {
     pub(crate) fn last_words(&self, node: &str) -> Vec<String> {
         let mut lines = tail(&self.console(node), usize::MAX);
         let shown = lines.len().saturating_sub(12);
-        let reason = lines[..shown]
-            .iter()
-            .rfind(|l| l.contains("Kernel panic") || l.contains("panicked at"))
-            .cloned();
-        let mut words: Vec<String> = reason.into_iter().chain(lines.drain(shown..)).collect();
+        let tells = |l: &&String| {
+            l.starts_with("understudy: ")
+                || ["Kernel panic", "panicked at"].iter().any(|w| l.contains(w))
+        };
+        let reasons: Vec<String> =
+            lines[..shown].iter().rev().filter(tells).take(4).cloned().collect();
+        let mut words: Vec<String> =
+            reasons.into_iter().rev().chain(lines.drain(shown..)).collect();
         words.extend(tail(&self.run_dir.join(format!("qemu-{node}.log")), 4));
         words
     }

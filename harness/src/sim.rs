@@ -62,12 +62,18 @@ struct Nodes(u16, u16);
 impl FromStr for Nodes {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let numbers = text.split_once('+').and_then(|(c, s)| Some((c.parse().ok()?, s.parse().ok()?)));
+        let numbers =
+            text.split_once('+').and_then(|(c, s)| Some((c.parse().ok()?, s.parse().ok()?)));
         match numbers {
-            Some((compute, standby)) if (1..=64u16).contains(&compute) && compute + standby <= 64 => {
+            Some((compute, standby))
+                if (1..=64u16).contains(&compute) && compute + standby <= 64 =>
+            {
                 Ok(Self(compute, standby))
             }
-            _ => Err("write compute and standby nodes as 3+1, at least one compute, at most 64 in all".into()),
+            _ => Err(
+                "write compute and standby nodes as 3+1, at least one compute, at most 64 in all"
+                    .into(),
+            ),
         }
     }
 }
@@ -101,7 +107,10 @@ pub(crate) fn main(args: &SimArgs) -> Result<u8, Failure> {
                 sums.takeovers += verdict.takeovers;
                 sums.refused += u64::from(verdict.end != End::Done);
                 if total == 1 {
-                    println!("{:?} after {} steps, epoch {}", verdict.end, verdict.steps, verdict.epochs);
+                    println!(
+                        "{:?} after {} steps, epoch {}",
+                        verdict.end, verdict.steps, verdict.epochs
+                    );
                 }
             }
             Err(Broken { scenario, verdict }) => {

@@ -1,1 +1,13 @@
-//! Placeholder.
+//! What the whole-system tests share: a bench on which the real programs run, topologies made in
+//! words, and what came out of a run.
+//!
+//! These tests see what a user sees: exit codes, text, `result.json` and `events.jsonl`. They never
+//! look inside. Nothing here waits by sleeping: a verb ends, or its deadline fails the test.
+
+mod bench;
+mod cluster;
+mod outcome;
+
+pub use bench::{Backend, Bench, Child, Said, workspace};
+pub use cluster::{Cluster, LAPLACE, LITMUS, RECURSION};
+pub use outcome::Outcome;

@@ -100,12 +100,27 @@ impl Run {
         self.epochs.values().filter(|t| t.committed).map(|t| &t.sums)
     }
 
+    /// A rank stands at another node: that ends the wait for every host that it lost until now, also
+    /// for those that died before they had it. Says whether it ended any.
+    fn taken_over(&mut self, now: Duration, rank: u16, epoch: u64, by: &str) -> bool {
+        let waits = |d: &&mut Dead| d.death.rank == Some(rank) && d.death.by.is_none();
+        let mut first = false;
+        for dead in self.deaths.iter_mut().filter(waits) {
+            first = true;
+            dead.death.takeover_us = Some(micros(now.saturating_sub(dead.at)));
+            dead.death.by = Some(by.to_owned());
+            dead.death.epoch = Some(epoch);
+        }
+        first
+    }
+
     /// Notes what an event says about deaths and checkpoints. Returns a line where it is news.
     fn note(
         &mut self,
         now: Duration,
         view: u64,
         names: &[String],
+        hosts: &[usize],
         node: usize,
         event: &NodeEvent,
     ) -> Option<String> {
@@ -120,16 +135,16 @@ impl Run {
             }
             NodeEvent::RolledBack { rank, epoch, taken_over } => {
                 self.done.remove(&node);
-                let dead = self.deaths.iter_mut().rev().find(|d| d.death.rank == Some(rank.0));
-                let dead = dead.filter(|_| *taken_over)?;
-                dead.death.takeover_us.get_or_insert(micros(now.saturating_sub(dead.at)));
-                dead.death.by.get_or_insert(name.clone());
-                dead.death.epoch.get_or_insert(epoch.0);
-                Some(format!("{name} has taken over {rank} at {epoch}"))
+                let first = *taken_over && self.taken_over(now, rank.0, epoch.0, name);
+                first.then(|| format!("{name} has taken over {rank} at {epoch}"))
             }
-            NodeEvent::Resumed { view, epoch, .. } => {
+            NodeEvent::Resumed { view: resumed, epoch, .. } => {
+                // A rank that begins anew stands nowhere before it runs.
+                if let Some(rank) = hosts.iter().position(|&h| h == node && resumed.0 == view) {
+                    self.taken_over(now, number(rank), epoch.0, name);
+                }
                 let mut news = None;
-                let waits = |d: &&mut Dead| d.view < view.0 && d.death.resumed_us.is_none();
+                let waits = |d: &&mut Dead| d.view < resumed.0 && d.death.resumed_us.is_none();
                 for dead in self.deaths.iter_mut().filter(waits) {
                     dead.death.resumed_us = Some(micros(now.saturating_sub(dead.at)));
                     news = Some(format!("all ranks run again from {epoch}"));
@@ -417,7 +432,8 @@ impl Dispatcher {
             NodeEvent::Recovering { view, .. } => view.0,
             _ => self.view,
         };
-        let text = self.run.as_mut().and_then(|r| r.note(now, view, &names, node, event));
+        let hosts = &self.hosts;
+        let text = self.run.as_mut().and_then(|r| r.note(now, view, &names, hosts, node, event));
         if let Some(text) = text {
             self.progress(0, 0, &text);
         }

@@ -4,6 +4,7 @@ use crate::control_port::{ControlPort, Incoming, Sender, report_panics};
 use crate::{guest, reference};
 use anyhow::{Context, Result, bail};
 use images_control::{Configure, FromNode, ToNode, VERSION, kind_of};
+use runtime_core::event::Event;
 use runtime_core::id::{Generation, Job, NodeId};
 use runtime_core::limits::PAGE_SIZE;
 use runtime_core::node::{Config, Member};
@@ -85,7 +86,8 @@ fn serve(port: ControlPort, home: Home) -> Result<Ending> {
     let image = image_hash()?;
     let (first_in, first) = channel();
     let (commander_in, commanders) = channel::<Commander>();
-    let reader = Reader { home, sender: sender.clone(), first: first_in, commanders, commander: None };
+    let reader =
+        Reader { home, sender: sender.clone(), first: first_in, commanders, commander: None };
     port.listen({
         let mut reader = reader;
         move |incoming| reader.on(incoming)
@@ -102,8 +104,19 @@ fn serve(port: ControlPort, home: Home) -> Result<Ending> {
         guest::configure_nic(nic)?;
     }
     let (driver, commander) = Driver::new(setup(&configure, image)?)?;
+    if let Some(me) = configure.nodes.get(usize::from(configure.node)) {
+        // The console's first line: kernel and node are silent while all is well.
+        let image = reference::hex(&image[..6]);
+        eprintln!("understudy: node {} listens at {}, image {image}", me.name, me.address);
+    }
     let _gone = commander_in.send(commander);
-    Ok(driver.run(&mut |notice| tell(&sender, notice))?)
+    let mut fenced = false;
+    let ending = driver.run(&mut |notice| {
+        fenced |= matches!(&notice, Notice::Event { event: Event::Fenced { .. }, .. });
+        tell(&sender, notice);
+    })?;
+    // That it was replaced is told, and is no failure: others go on in its place.
+    Ok(if fenced { Ending::Shutdown } else { ending })
 }
 
 fn tell(sender: &Sender, notice: Notice) {

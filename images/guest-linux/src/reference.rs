@@ -17,7 +17,8 @@ pub(crate) fn workload(
     args: BTreeMap<String, String>,
 ) -> Result<(&'static Workload, Args)> {
     let names = || images_workloads::ALL.iter().map(|w| w.name).collect::<Vec<_>>().join(", ");
-    let found = find(name).ok_or_else(|| anyhow!("no workload `{name}`; there are {}", names()))?;
+    let found =
+        find(name).ok_or_else(|| anyhow!("run.workload: no `{name}`; there are {}", names()))?;
     let args = Args::new(args).map_err(|e| anyhow!("run.args: {e}"))?;
     found.accept(&args).map_err(|e| anyhow!("run.args: {e}"))?;
     Ok((found, args))

@@ -52,6 +52,9 @@ impl Machine for SimNode {
             Ok(Asked::Fault { page, access }) => Request::Fault(page, access),
             Ok(Asked::Print(line)) => Request::Print(line),
             Ok(Asked::Report { bytes, text }) => Request::Report(bytes, text),
+            Ok(Asked::Overflow) => Request::Fail(
+                "the rank overflowed its stack: raise runtime.stack in the topology".into(),
+            ),
             Ok(other) => Request::Fail(format!("the program failed: {other:x?}")),
             Err(error) => Request::Fail(error.to_string()),
         }

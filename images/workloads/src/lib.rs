@@ -58,7 +58,12 @@ pub fn find(name: &str) -> Option<&'static Workload> {
 }
 
 /// A number that must be in a range.
-fn ranged(args: &Args, name: &str, default: usize, range: core::ops::RangeInclusive<usize>) -> Result<usize, BadArg> {
+fn ranged(
+    args: &Args,
+    name: &str,
+    default: usize,
+    range: core::ops::RangeInclusive<usize>,
+) -> Result<usize, BadArg> {
     let value = args.number(name, default)?;
     if range.contains(&value) {
         return Ok(value);

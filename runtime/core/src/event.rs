@@ -61,7 +61,13 @@ pub enum Event {
     CheckpointBegun { epoch: Epoch },
     /// This node's part of the epoch is copied here and on its way to the partners.
     /// `dirty_bytes` is the lower bound: bytes of changed pages, without headers.
-    CheckpointStaged { epoch: Epoch, shared_pages: u64, private_pages: u64, dirty_bytes: u64, sent_bytes: u64 },
+    CheckpointStaged {
+        epoch: Epoch,
+        shared_pages: u64,
+        private_pages: u64,
+        dirty_bytes: u64,
+        sent_bytes: u64,
+    },
     /// All partners hold this node's part of the epoch.
     CheckpointReplicated { epoch: Epoch },
     /// The epoch is committed; the rank goes on. `blocked_us`: how long it stood still.

@@ -12,15 +12,15 @@
 
 extern crate alloc;
 
-pub mod id;
-pub mod time;
-pub mod limits;
-pub mod wire;
-pub mod mem;
+pub mod checkpoint;
 pub mod event;
+pub mod id;
+pub mod limits;
 pub mod link;
 pub mod mcapi;
-pub mod sdsm;
-pub mod checkpoint;
+pub mod mem;
 pub mod membership;
 pub mod node;
+pub mod sdsm;
+pub mod time;
+pub mod wire;

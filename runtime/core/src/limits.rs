@@ -39,7 +39,8 @@ pub const MCAPI_MAX_PKT_SIZE: usize = 48 * 1024;
 pub const MCAPI_MAX_PRIORITY: u32 = 10;
 
 const _: () = assert!(MCAPI_MAX_PKT_SIZE + 64 <= MAX_MESSAGE, "a packet must fit one message");
-const _: () = assert!(MCAPI_MAX_MSG_SIZE + 64 <= MAX_MESSAGE, "an MCAPI message must fit one message");
+const _: () =
+    assert!(MCAPI_MAX_MSG_SIZE + 64 <= MAX_MESSAGE, "an MCAPI message must fit one message");
 const _: () = assert!(8 * PAGE_SIZE <= MCAPI_MAX_PKT_SIZE, "a packet carries several pages");
 // Each pair of nodes needs two channels, each channel two endpoints; requests: one receive each.
 const _: () = assert!(4 * (MAX_NODES + 2) <= MCAPI_MAX_ENDPOINTS, "channels of a full cluster");

@@ -75,10 +75,22 @@ impl Scenario {
         }
     }
 
+    /// How the nodes stand on boards, and how many copies they keep: drawn from the seed.
+    fn members(&self, rng: &mut Rng) -> (Vec<Member>, usize) {
+        let roles = (0..self.compute).map(|_| Role::Compute);
+        let roles = roles.chain((0..self.standby).map(|_| Role::Standby));
+        // All on one board, each on its own, dealt out to two, or the standbys apart.
+        let layout = rng.below(4);
+        let member = |(i, role): (u16, Role)| {
+            let apart = u16::from(role == Role::Standby);
+            Member { role, board: [0, i, i % 2, apart][usize::try_from(layout).unwrap_or(0)] }
+        };
+        let replicas = 1 + usize::from(rng.chance(30));
+        ((0u16..).zip(roles).map(member).collect(), replicas)
+    }
+
     fn config(&self, shared_pages: u32) -> WorldConfig {
-        let member = |role| Member { role, board: 0 };
-        let compute = (0..self.compute).map(|_| member(Role::Compute));
-        let standby = (0..self.standby).map(|_| member(Role::Standby));
+        let (members, replicas) = self.members(&mut Rng::new(self.seed ^ 0x626f_6172_6473));
         let lossy = self.medium == Medium::Datagram;
         let percent = |p: f64| if lossy { p / 100.0 } else { 0.0 };
         WorldConfig {
@@ -86,7 +98,7 @@ impl Scenario {
                 me: NodeId(0),
                 generation: Generation(1),
                 image: [7; 32],
-                members: compute.chain(standby).collect(),
+                members,
                 medium: self.medium,
                 mtu: 1500,
                 binding: self.binding,
@@ -94,7 +106,7 @@ impl Scenario {
                 heartbeat: Duration::from_millis(10),
                 suspect_after: 10,
                 join_timeout: Duration::from_millis(500),
-                replicas: 1,
+                replicas,
                 checkpoint_every: 0,
                 shared_pages,
             },
@@ -113,12 +125,36 @@ impl Scenario {
         }
     }
 
+    /// In some seeds some links are far slower than the others, so that what goes over them is
+    /// overtaken by all that goes over others.
+    fn slow_down(&self, world: &mut World<ScriptMachine>) {
+        let mut rng = Rng::new(self.seed ^ 0x736c_6f77);
+        if !rng.chance(40) {
+            return;
+        }
+        let nodes = self.compute + self.standby;
+        let profile = self.config(0).profile;
+        for (from, to) in (0..nodes).flat_map(|from| (0..nodes).map(move |to| (from, to))) {
+            if rng.chance(20) {
+                let delay_ns = 1_000_000 * (1 + rng.below(4));
+                world.set_profile(NodeId(from), NodeId(to), Profile { delay_ns, ..profile });
+            }
+        }
+    }
+
+    /// Some seeds run the program twice.
+    const fn jobs(&self) -> u32 {
+        if self.seed % 4 == 3 { 2 } else { 1 }
+    }
+
     /// Runs it.
     #[must_use]
     pub fn run(&self) -> Verdict {
         let script = Rc::new(Script::random(self.seed, self.compute, 3));
         let config = self.config(script.shared_pages);
         let mut world = World::new(config, |_| ScriptMachine::new(Rc::clone(&script)));
+        world.repeat(self.jobs());
+        self.slow_down(&mut world);
         let mut crashes = self.crashes.iter().peekable();
         let mut verdict = Verdict {
             end: End::Stalled,
@@ -147,7 +183,9 @@ impl Scenario {
                     Told::Event(Event::Resumed { .. }) if !verdict.crashed.is_empty() => {
                         resumed.get_or_insert(world.steps());
                     }
-                    Told::Event(Event::RolledBack { taken_over: true, .. }) => verdict.takeovers += 1,
+                    Told::Event(Event::RolledBack { taken_over: true, .. }) => {
+                        verdict.takeovers += 1
+                    }
                     Told::Event(Event::CheckpointCommitted { epoch, .. }) => {
                         verdict.epochs = verdict.epochs.max(epoch.0);
                     }
@@ -193,7 +231,11 @@ impl Scenario {
             End::Lost(_) | End::NoMajority => !self.must_be_done(&verdict.crashed),
             End::Wrong(_) | End::Stalled => false,
         };
-        if kept { Ok(verdict) } else { Err(Broken { scenario: self.clone(), verdict }) }
+        if kept {
+            Ok(verdict)
+        } else {
+            Err(Broken { scenario: self.clone(), verdict: Box::new(verdict) })
+        }
     }
 
     /// Draws a scenario with crashes at random steps: none, one, or two in a row.
@@ -211,12 +253,32 @@ impl Scenario {
             let when = if i > 0 && rng.chance(70) {
                 When::AfterRecovery(rng.below(1_000))
             } else {
-                When::Step(rng.below(u64::from(nodes) * 300))
+                // About as long as a run without crashes.
+                When::Step(rng.below(u64::from(nodes).pow(2) * 220))
             };
             scenario.crashes.push((node, when));
         }
         scenario
     }
+}
+
+/// Crashes each node before every `stride`-th step of the scenario, one run for each; every third
+/// death is silent. How many runs that were.
+///
+/// # Errors
+/// The first run that breaks the promise.
+pub fn exhaustive(scenario: &Scenario, stride: usize) -> Result<u64, Broken> {
+    let calm = scenario.check()?;
+    let mut runs = 0;
+    for node in (0..scenario.compute + scenario.standby).map(NodeId) {
+        for step in (0..calm.steps).step_by(stride.max(1)) {
+            let crashes = vec![(node, When::Step(step))];
+            let death_is_seen = step % 3 != 0;
+            Scenario { crashes, death_is_seen, ..scenario.clone() }.check()?;
+            runs += 1;
+        }
+    }
+    Ok(runs)
 }
 
 /// A promise that was not kept.
@@ -225,14 +287,18 @@ pub struct Broken {
     /// The run.
     pub scenario: Scenario,
     /// What came of it.
-    pub verdict: Verdict,
+    pub verdict: Box<Verdict>,
 }
 
 impl std::error::Error for Broken {}
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "seed {}: {:?} after {} steps", self.scenario.seed, self.verdict.end, self.verdict.steps)?;
+        writeln!(
+            f,
+            "seed {}: {:?} after {} steps",
+            self.scenario.seed, self.verdict.end, self.verdict.steps
+        )?;
         write!(f, "replay: {}", self.scenario)
     }
 }
@@ -242,8 +308,16 @@ impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { seed, compute, standby, .. } = self;
         write!(f, "understudy sim --seed {seed} --nodes {compute}+{standby}")?;
-        write!(f, " --binding {}", if self.binding == Binding::Mcapi { "mcapi" } else { "sockets" })?;
-        write!(f, " --medium {}", if self.medium == Medium::Stream { "stream" } else { "datagram" })?;
+        write!(
+            f,
+            " --binding {}",
+            if self.binding == Binding::Mcapi { "mcapi" } else { "sockets" }
+        )?;
+        write!(
+            f,
+            " --medium {}",
+            if self.medium == Medium::Stream { "stream" } else { "datagram" }
+        )?;
         if !self.death_is_seen {
             write!(f, " --silent")?;
         }
@@ -264,7 +338,11 @@ pub struct Crash(pub NodeId, pub When);
 impl FromStr for Crash {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no crash: write n1@500 (at step 500) or n1@+500 (after a recovery)");
+        let wrong = || {
+            format!(
+                "`{text}` is no crash: write n1@500 (at step 500) or n1@+500 (after a recovery)"
+            )
+        };
         let (node, at) = text.split_once('@').ok_or_else(wrong)?;
         let node = node.strip_prefix('n').and_then(|n| n.parse().ok()).ok_or_else(wrong)?;
         let when = match at.strip_prefix('+') {

@@ -95,6 +95,9 @@ pub struct World<M> {
     trace: u64,
     end: Option<End>,
     no_majority: bool,
+    job: Job,
+    /// Jobs that follow this one.
+    more: u32,
     /// Everything that the nodes told, with time and node, and the lines and reports of ranks.
     told: Vec<(u64, NodeId, Told)>,
 }
@@ -132,6 +135,8 @@ impl<M: Machine> World<M> {
             trace: 0xcbf2_9ce4_8422_2325,
             end: None,
             no_majority: false,
+            job: Job(1),
+            more: 0,
             told: Vec::new(),
             config,
         };
@@ -145,9 +150,31 @@ impl<M: Machine> World<M> {
         }
         for node in nodes {
             let at = 500_000 + world.rng.below(500_000);
-            world.plan(at, Happening::Start { node, job: Job(1) });
+            world.plan(at, Happening::Start { node, job: world.job });
         }
         world
+    }
+
+    /// The program runs so many times; each run begins when every living node is done with the one
+    /// before.
+    pub const fn repeat(&mut self, jobs: u32) {
+        self.more = jobs.saturating_sub(1);
+    }
+
+    /// All nodes are done: the next job, or the end.
+    fn all_done(&mut self) {
+        if self.more == 0 {
+            self.end = Some(End::Done);
+            return;
+        }
+        self.more -= 1;
+        self.job = Job(self.job.0 + 1);
+        for i in 0..self.places.len() {
+            self.places[i].done = false;
+            let at = self.now + self.rng.below(500_000);
+            let node = NodeId(u16::try_from(i).unwrap_or_default());
+            self.plan(at, Happening::Start { node, job: self.job });
+        }
     }
 
     /// Replaces what one way of a link does to frames.
@@ -211,7 +238,7 @@ impl<M: Machine> World<M> {
         }
         self.happen(happening);
         if self.places.iter().filter(|place| place.alive).all(|place| place.done) {
-            self.end = Some(End::Done);
+            self.all_done();
         }
         self.end.clone()
     }
@@ -350,7 +377,7 @@ impl<M: Machine> World<M> {
 
     fn on_event(&mut self, id: NodeId, event: Event) {
         match &event {
-            Event::JobDone { .. } => self.places[id.index()].done = true,
+            Event::JobDone { job, .. } if *job == self.job => self.places[id.index()].done = true,
             Event::JobLost { reason, .. } => self.end = Some(End::Lost(reason.clone())),
             Event::NoMajority { .. } => self.no_majority = true,
             _ => {}

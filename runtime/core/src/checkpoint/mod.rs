@@ -13,7 +13,7 @@ mod store;
 mod tests;
 
 pub use message::{CopyMessage, FIRST_KIND, Message, PAGES_PER_MESSAGE};
-pub use store::{Image, Store, META_BASE};
+pub use store::{Image, META_BASE, Store};
 
 use crate::id::{Epoch, NodeId, Rank};
 use crate::membership::View;
@@ -110,9 +110,8 @@ pub fn transfers(
     }
     for r in 0..view.rank_count() {
         let rank = Rank(r);
-        let has = |node: &NodeId| {
-            holdings.get(node).is_some_and(|h| h.whole.contains(&(rank, epoch)))
-        };
+        let has =
+            |node: &NodeId| holdings.get(node).is_some_and(|h| h.whole.contains(&(rank, epoch)));
         let host = view.ranks[rank.index()];
         let partners = partners(view, rank, members, replicas);
         // A partner rather than the host sends: the host has its own restore to do.

@@ -3,7 +3,7 @@
 use super::Holdings;
 use crate::id::{Epoch, PageNo, Rank};
 use crate::limits::PAGE_SIZE;
-use crate::mem::{PageBytes, PRIVATE_BASE};
+use crate::mem::{PRIVATE_BASE, PageBytes};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -101,43 +101,41 @@ impl Store {
         holdings
     }
 
-    /// A page towards an epoch; what was staged for another epoch is given up.
+    /// A page towards an epoch.
     pub fn stage(&mut self, rank: Rank, epoch: Epoch, page: PageNo, bytes: &PageBytes) {
+        self.stage_of(rank, epoch).0.pages.insert(page, Box::new(*bytes));
+    }
+
+    /// What is staged towards an epoch. Of what was staged for another one, the epoch before, if
+    /// whole, is committed: its host went on from it, but the word of it comes from another node and
+    /// may come later. All else is given up.
+    fn stage_of(&mut self, rank: Rank, epoch: Epoch) -> &mut (Image, bool) {
+        let staged = self.slots.get(&rank).and_then(|slot| slot.staged.as_ref());
+        if staged.is_some_and(|(image, whole)| *whole && image.epoch.next() == epoch) {
+            self.commit(Epoch(epoch.0 - 1));
+        }
         let slot = self.slots.entry(rank).or_default();
-        if slot.staged.as_ref().is_none_or(|(image, _)| image.epoch != epoch) {
-            slot.staged = Some((Image { epoch, ..Image::default() }, false));
-        }
-        if let Some((image, _)) = &mut slot.staged {
-            image.pages.insert(page, Box::new(*bytes));
-        }
+        slot.staged.take_if(|(image, _)| image.epoch != epoch);
+        slot.staged.get_or_insert_with(|| (Image { epoch, ..Image::default() }, false))
     }
 
     /// All pages towards an epoch are here: true if `count` of them are and the older epoch they
     /// stand on is here too.
     pub fn stage_done(&mut self, rank: Rank, epoch: Epoch, count: u64) -> bool {
-        let slot = self.slots.entry(rank).or_default();
-        let base = slot.committed.as_ref().map_or(Epoch(0), |image| image.epoch);
-        if slot.staged.is_none() && count == 0 {
-            slot.staged = Some((Image { epoch, ..Image::default() }, false));
+        let pages = self.stage_of(rank, epoch).0.pages.len();
+        let base = self.image(rank).map_or(Epoch(0), |image| image.epoch);
+        let all = base.next() == epoch && u64::try_from(pages) == Ok(count);
+        if all {
+            self.stage_of(rank, epoch).1 = true;
         }
-        match &mut slot.staged {
-            Some((image, whole))
-                if image.epoch == epoch
-                    && base.next() == epoch
-                    && u64::try_from(image.pages.len()) == Ok(count) =>
-            {
-                *whole = true;
-                true
-            }
-            _ => false,
-        }
+        all
     }
 
-    /// The epoch is committed: what was staged for it becomes the whole, other stages are given up.
+    /// The epoch is committed: what was staged for it becomes the whole, older stages are given up.
     pub fn commit(&mut self, epoch: Epoch) {
         self.committed = self.committed.max(epoch);
         for slot in self.slots.values_mut() {
-            if let Some((staged, true)) = slot.staged.take()
+            if let Some((staged, true)) = slot.staged.take_if(|(image, _)| image.epoch <= epoch)
                 && staged.epoch == epoch
             {
                 let whole = slot.committed.get_or_insert_default();

@@ -50,7 +50,30 @@ fn a_stage_counts_only_when_whole_and_on_its_own_base() {
     store.commit(Epoch(2));
     assert_eq!(store.image(Rank(0)).unwrap().epoch, Epoch(1), "an incomplete stage is no epoch");
     store.stage(Rank(1), Epoch(3), PageNo(0), &page(3));
-    assert!(!store.stage_done(Rank(1), Epoch(3), 1), "epoch 3 stands on an epoch 2 that is not here");
+    assert!(
+        !store.stage_done(Rank(1), Epoch(3), 1),
+        "epoch 3 stands on an epoch 2 that is not here"
+    );
+}
+
+#[test]
+fn a_partner_that_hears_of_the_commit_late_loses_nothing() {
+    // A standby is a partner, but not at the barrier: the next stage may overtake the commit.
+    let mut store = Store::default();
+    for rank in [Rank(0), Rank(1)] {
+        store.stage(rank, Epoch(1), PageNo(3), &page(1));
+        assert!(store.stage_done(rank, Epoch(1), 1));
+    }
+    store.stage(Rank(0), Epoch(2), PageNo(4), &page(2));
+    let both = BTreeSet::from([(Rank(0), Epoch(1)), (Rank(1), Epoch(1))]);
+    assert_eq!((store.committed(), store.holdings().whole), (Epoch(1), both));
+    store.commit(Epoch(1));
+    assert!(store.stage_done(Rank(0), Epoch(2), 1), "the late word does not end the next stage");
+    assert!(store.stage_done(Rank(1), Epoch(2), 0), "nothing changed since, the commit is implied");
+    store.commit(Epoch(2));
+    let image = store.image(Rank(0)).unwrap();
+    assert_eq!((image.epoch, image.pages.len()), (Epoch(2), 2));
+    assert_eq!(store.image(Rank(1)).unwrap().epoch, Epoch(2));
 }
 
 #[test]
@@ -119,6 +142,8 @@ fn settle_gives_up_every_other_epoch() {
     let mut back = store.clone();
     back.settle(Epoch(1));
     assert_eq!(back.image(Rank(0)).unwrap().pages[&PageNo(0)][0], 1);
+    assert_eq!(back.holdings().whole.len(), 2, "a stage of the life before is gone");
+    assert!(!back.stage_done(Rank(0), Epoch(2), 1), "and counts for nothing in the next one");
     store.settle(Epoch(2));
     assert_eq!(store.image(Rank(0)).unwrap().pages[&PageNo(0)][0], 2);
     assert!(store.image(Rank(1)).is_none(), "its epoch 1 is of no use at epoch 2");

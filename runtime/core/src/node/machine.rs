@@ -11,10 +11,11 @@ use crate::mem::PageMem;
 use crate::membership::{self, Membership, View};
 use crate::time::Instant;
 use crate::wire::{Malformed, Reader};
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 /// An election that got no answer is repeated after so many heartbeats.
 const ELECTION_HEARTBEATS: u64 = 5;
@@ -25,6 +26,10 @@ const MAX_EARLY: usize = 4 * crate::limits::MAX_NODES;
 #[derive(Debug)]
 pub struct Node {
     links: BTreeMap<NodeId, Link>,
+    /// When each link must be ticked: with many links, looking at all of them at each input is slow.
+    due: BTreeMap<NodeId, (Instant, Timer)>,
+    /// Links that something was done to in this input.
+    touched: BTreeSet<NodeId>,
     membership: Membership,
     shared: Shared,
     session: Option<Session>,
@@ -48,10 +53,14 @@ impl Node {
             join_timeout: config.join_timeout,
         };
         let others = (0u16..).map(NodeId).take(config.members.len()).filter(|n| *n != config.me);
-        let links = others.map(|n| (n, Link::new(settings.clone(), n, now))).collect();
+        let links: BTreeMap<NodeId, Link> =
+            others.map(|n| (n, Link::new(settings.clone(), n, now))).collect();
+        let due = links.iter().filter_map(|(n, link)| Some((*n, link.deadline()?))).collect();
         let membership = Membership::new(&config, config.heartbeat.times(ELECTION_HEARTBEATS));
         Self {
             links,
+            due,
+            touched: BTreeSet::new(),
             membership,
             shared: Shared {
                 config,
@@ -100,7 +109,7 @@ impl Node {
             return None;
         }
         let election = self.membership.deadline().map(|at| (at, Timer::Election));
-        self.links.values().filter_map(Link::deadline).chain(election).min()
+        self.due.values().copied().chain(election).min()
     }
 
     /// Takes one input. Never blocks; bounded work.
@@ -114,7 +123,9 @@ impl Node {
             Input::TransportDown(node) => self.on_link(node, |link| link.transport_down(now)),
             Input::Frame { from, bytes } => self.on_link(from, |l| l.handle_frame(now, bytes)),
             Input::Tick => {
-                self.links.values_mut().for_each(|link| link.tick(now));
+                let due: Vec<NodeId> =
+                    self.due.iter().filter(|(_, (at, _))| *at <= now).map(|(n, _)| *n).collect();
+                due.into_iter().for_each(|node| self.on_link(node, |link| link.tick(now)));
                 self.membership.tick(now);
             }
             Input::Start(job) => self.start(job),
@@ -133,10 +144,17 @@ impl Node {
             }
         }
         self.pump(mem);
+        for node in core::mem::take(&mut self.touched) {
+            match self.links.get(&node).and_then(Link::deadline) {
+                Some(due) => drop(self.due.insert(node, due)),
+                None => drop(self.due.remove(&node)),
+            }
+        }
     }
 
     fn on_link(&mut self, node: NodeId, f: impl FnOnce(&mut Link)) {
         if let Some(link) = self.links.get_mut(&node) {
+            self.touched.insert(node);
             f(link);
         }
     }
@@ -171,8 +189,11 @@ impl Node {
         self.session = Some(session);
         let early = core::mem::take(&mut self.early);
         for (from, its, bytes) in early {
-            if its == tag {
-                self.shared.own.push_back((from, bytes));
+            match its.cmp(&tag) {
+                Ordering::Less => {}
+                Ordering::Equal => self.shared.own.push_back((from, bytes)),
+                // Of a job that this node does not know yet.
+                Ordering::Greater => self.early.push((from, its, bytes)),
             }
         }
     }
@@ -203,7 +224,7 @@ impl Node {
 
     fn pump_links(&mut self, mem: &mut dyn PageMem) -> bool {
         let mut moved = false;
-        let nodes: Vec<NodeId> = self.links.keys().copied().collect();
+        let nodes: Vec<NodeId> = self.touched.iter().copied().collect();
         for node in nodes {
             while let Some(event) = self.links.get_mut(&node).and_then(Link::poll) {
                 moved = true;
@@ -322,6 +343,7 @@ impl Node {
         // What is still queued is of the view before.
         self.shared.frames.clear();
         self.shared.own.clear();
+        self.early.retain(|(_, its, _)| its.view >= view.id);
         let gone: Vec<NodeId> =
             self.links.keys().copied().filter(|n| !view.members.contains_key(n)).collect();
         for node in gone {
@@ -332,6 +354,7 @@ impl Node {
                 }
             }
             self.on_link(node, Link::close);
+            self.shared.out.push_back(Output::Disconnect(node));
         }
         if self.shared.job > Job(0) {
             self.begin_session();

@@ -202,7 +202,11 @@ impl Session {
         } else if let Some(rank) = orphans.first() {
             Message::Lost { reason: format!("no standby is left to take over {rank}") }
         } else {
-            match checkpoint::choose_epoch(ranks, &self.lead.statuses, &self.view.ranks) {
+            let hosts = match &shared.hosts {
+                (job, hosts) if *job == self.job => hosts,
+                _ => &self.view.ranks,
+            };
+            match checkpoint::choose_epoch(ranks, &self.lead.statuses, hosts) {
                 Err(reason) => Message::Lost { reason },
                 Ok(epoch) => {
                     self.lead.epoch = epoch;
@@ -514,10 +518,11 @@ impl Session {
         changed.extend(shared_pages.iter().map(|page| page_bytes(*page, mem)));
         let count_shared = changed.len();
         let before = shared.store.image(rank);
-        let differs = |page: PageNo, bytes: &PageBytes| match before.and_then(|i| i.pages.get(&page)) {
-            Some(old) => **old != *bytes,
-            None => *bytes != [0; PAGE_SIZE],
-        };
+        let differs =
+            |page: PageNo, bytes: &PageBytes| match before.and_then(|i| i.pages.get(&page)) {
+                Some(old) => **old != *bytes,
+                None => *bytes != [0; PAGE_SIZE],
+            };
         let private = mem.private_in_use().into_iter().flatten().map(PageNo);
         let private = private.map(|page| page_bytes(page, mem));
         changed.extend(private.filter(|(page, bytes)| differs(*page, bytes)));
@@ -543,12 +548,8 @@ impl Session {
             shared.store.stage(rank, epoch, *page, bytes);
         }
         shared.store.stage_done(rank, epoch, count);
-        let partners = checkpoint::partners(
-            &self.view,
-            rank,
-            &shared.config.members,
-            shared.config.replicas,
-        );
+        let partners =
+            checkpoint::partners(&self.view, rank, &shared.config.members, shared.config.replicas);
         let mut sent = 0;
         let mut pages = changed.into_iter().peekable();
         while pages.peek().is_some() {

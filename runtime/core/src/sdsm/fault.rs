@@ -13,6 +13,9 @@ use alloc::vec::Vec;
 /// Diffs are gathered per home into messages of about this many bytes.
 const DIFF_BATCH: usize = 32 * 1024;
 
+/// Diffs for one home, and their bytes.
+type Batch = (usize, Vec<(PageNo, Vec<u8>)>);
+
 const _: () = assert!(
     DIFF_BATCH + 3 * PAGE_SIZE + 64 <= crate::limits::MCAPI_MAX_PKT_SIZE,
     "a batch and the longest diff fit one packet"
@@ -116,7 +119,11 @@ impl Sdsm {
     /// A rank that is quicker may ask for a page whose allocation is not known here yet, but never
     /// for one outside the segment.
     fn check(&self, page: PageNo) -> Result<(), Malformed> {
-        if self.pages.contains(page) { Ok(()) } else { Err(Malformed { what: "page number", at: 0 }) }
+        if self.pages.contains(page) {
+            Ok(())
+        } else {
+            Err(Malformed { what: "page number", at: 0 })
+        }
     }
 
     /// Receive side: diffs to pages that this rank is home of.
@@ -139,9 +146,10 @@ impl Sdsm {
 
     /// Compute side: sends the diffs of these pages home; keeps at most `access` to them.
     pub(super) fn flush(&mut self, pages: &[PageNo], access: Access, mem: &mut dyn PageMem) {
-        let mut batches: BTreeMap<Rank, (usize, Vec<(PageNo, Vec<u8>)>)> = BTreeMap::new();
+        let mut batches: BTreeMap<Rank, Batch> = BTreeMap::new();
         for page in pages {
-            let (Some(twin), Home::Rank(home)) = (self.twins.remove(page), self.pages.get(*page).home)
+            let (Some(twin), Home::Rank(home)) =
+                (self.twins.remove(page), self.pages.get(*page).home)
             else {
                 continue;
             };

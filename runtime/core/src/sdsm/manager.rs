@@ -32,7 +32,12 @@ pub(super) struct Manager {
 
 impl Manager {
     pub(super) const fn new(ranks: u16) -> Self {
-        Self { ranks, locks: BTreeMap::new(), intervals: BTreeMap::new(), arrivals: BTreeMap::new() }
+        Self {
+            ranks,
+            locks: BTreeMap::new(),
+            intervals: BTreeMap::new(),
+            arrivals: BTreeMap::new(),
+        }
     }
 
     /// A rank wants a lock: the grant, if it is free.

@@ -202,19 +202,19 @@ fn parse_intervals(r: &mut Reader<'_>, ranks: u16) -> Result<Vec<Interval>, Malf
 fn emit_call(w: &mut Writer, call: Call) {
     match call {
         Call::Barrier => {
-                w.u8(1);
-            }
+            w.u8(1);
+        }
         Call::Checkpoint => {
-                w.u8(2);
-            }
+            w.u8(2);
+        }
         Call::Alloc { bytes, distribution } => {
             w.u8(3).u64(bytes);
             emit_distribution(w, distribution);
         }
         // No collective calls; never sent.
         Call::Lock(_) | Call::Unlock(_) | Call::Exit => {
-                w.u8(0);
-            }
+            w.u8(0);
+        }
     }
 }
 

@@ -278,7 +278,11 @@ impl Sdsm {
     ///
     /// # Errors
     /// When the records are damaged.
-    pub fn restore(&mut self, records: &mut Reader<'_>, mem: &mut dyn PageMem) -> Result<(), Malformed> {
+    pub fn restore(
+        &mut self,
+        records: &mut Reader<'_>,
+        mem: &mut dyn PageMem,
+    ) -> Result<(), Malformed> {
         self.barriers = records.u64("barriers")?;
         self.pages.parse(records, self.ranks)?;
         self.pages.protect_restored(self.me, mem);

@@ -19,7 +19,7 @@ impl Sdsm {
     }
 
     pub(super) fn lock(&mut self, lock: LockId) {
-        if u64::from(lock.0) >= u64::try_from(MAX_LOCKS).unwrap_or(u64::MAX) {
+        if lock.0 >= MAX_LOCKS {
             self.complete(Err(CallError::BadArgument));
         } else if self.held.contains(&lock) {
             self.complete(Err(CallError::LockState));
@@ -40,7 +40,8 @@ impl Sdsm {
     }
 
     pub(super) fn arrive(&mut self, call: Call, mem: &mut dyn PageMem) {
-        let saves = call == Call::Checkpoint || (call == Call::Barrier && self.saves_next_barrier());
+        let saves =
+            call == Call::Checkpoint || (call == Call::Barrier && self.saves_next_barrier());
         if saves && !self.held.is_empty() {
             self.complete(Err(CallError::LockState));
             return;
@@ -260,4 +261,3 @@ impl Sdsm {
 const fn misdirected() -> Malformed {
     Malformed { what: "side: the message is for the other one", at: 0 }
 }
-

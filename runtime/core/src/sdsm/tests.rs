@@ -13,11 +13,10 @@ fn a_diff_holds_just_the_bytes_that_changed() {
     page[PAGE - 1] = 3;
     let bytes = diff::make(&twin, &page);
     let runs = diff::parse(&bytes).unwrap();
-    assert_eq!(runs.iter().map(|(at, run)| (*at, run.len())).collect::<Vec<_>>(), [
-        (0, 1),
-        (100, 20),
-        (PAGE - 1, 1)
-    ]);
+    assert_eq!(
+        runs.iter().map(|(at, run)| (*at, run.len())).collect::<Vec<_>>(),
+        [(0, 1), (100, 20), (PAGE - 1, 1)]
+    );
     let mut home = [7u8; PAGE];
     for (at, run) in runs {
         home[at..at + run.len()].copy_from_slice(run);

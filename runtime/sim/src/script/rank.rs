@@ -1,6 +1,6 @@
 //! A rank that runs a script, and its memory: plain pages, with the access rules of a real node.
 
-use super::{KEPT_PAGES, Op, Script};
+use super::{KEPT_PAGES, Op, Script, image_of};
 use crate::machine::{Answer, Machine, Request};
 use runtime_core::id::{PageNo, Rank};
 use runtime_core::limits::PAGE_SIZE;
@@ -32,10 +32,13 @@ impl Memory {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Place {
     op: u64,
-    /// Steps of an increment that are done.
+    /// Steps of the operation that are done.
     stage: u64,
-    counter: u64,
+    register: u64,
 }
+
+/// How often a rank looks for what another publishes.
+const TRIES: u64 = 8;
 
 /// Memory and rank of one simulated node.
 #[derive(Clone, Debug)]
@@ -63,11 +66,11 @@ impl ScriptMachine {
             let bytes = self.memory.private[0][i * 8..].first_chunk();
             u64::from_le_bytes(bytes.copied().unwrap_or_default())
         };
-        Place { op: word(0), stage: word(1), counter: word(2) }
+        Place { op: word(0), stage: word(1), register: word(2) }
     }
 
     fn set_place(&mut self, place: Place) {
-        for (i, word) in [place.op, place.stage, place.counter].into_iter().enumerate() {
+        for (i, word) in [place.op, place.stage, place.register].into_iter().enumerate() {
             self.memory.private[0][i * 8..i * 8 + 8].copy_from_slice(&word.to_le_bytes());
         }
     }
@@ -110,32 +113,40 @@ impl ScriptMachine {
 
     /// Does what it can of the current operation: `Some` when it must wait.
     fn advance(&mut self, op: Op, place: &mut Place) -> Option<Request> {
+        if let Op::Await { .. } = op {
+            return self.wait_for(op, place);
+        }
+        let (at, len, access) = needs(op);
+        if let Some(fault) = self.missing(at, len, access) {
+            return Some(fault);
+        }
         match op {
-            Op::Collective(call, _) => {
+            Op::Call(call, _) => {
                 if place.stage == 0 {
                     place.stage = 1;
                     return Some(Request::Call(call));
                 }
             }
-            Op::Write { at, len, value } => {
-                if let Some(fault) = self.missing(at, len, Access::Write) {
-                    return Some(fault);
-                }
-                self.fill(at, len, value);
-            }
+            Op::Write { at, len, value } => self.fill(at, len, value),
             Op::Check { at, len, value } => {
-                if let Some(fault) = self.missing(at, len, Access::Read) {
-                    return Some(fault);
-                }
                 if let Some(wrong) = self.find_other(at, len, value) {
                     return Some(Request::Fail(wrong));
                 }
             }
-            Op::Increment { lock, at } => return self.increment(Call::Lock(lock), Call::Unlock(lock), at, place),
-            Op::CheckCounter { at, value } => {
-                if let Some(fault) = self.missing(at, 8, Access::Read) {
-                    return Some(fault);
+            Op::Touch { .. } | Op::Await { .. } => {}
+            Op::Load { at } => place.register = self.read_counter(at),
+            Op::Bump { at } => {
+                place.register += 1;
+                self.write_counter(at, place.register);
+            }
+            Op::Set { at, value } => self.write_counter(at, value),
+            Op::CheckImage { at, len } => {
+                if let Some(wrong) = self.find_other(at, len, image_of(place.register)) {
+                    return Some(Request::Fail(format!("under a lock: {wrong}")));
                 }
+            }
+            Op::FillImage { at, len } => self.fill(at, len, image_of(place.register)),
+            Op::CheckCounter { at, value } => {
                 let found = self.read_counter(at);
                 if found != value {
                     let wrong = format!("the counter at {at} is {found}, should be {value}");
@@ -149,7 +160,34 @@ impl ScriptMachine {
                 }
             }
         }
-        *place = Place { op: place.op + 1, ..Place::default() };
+        *place = Place { op: place.op + 1, stage: 0, register: place.register };
+        None
+    }
+
+    /// Lock, load, unlock, and again until the number is there.
+    fn wait_for(&mut self, op: Op, place: &mut Place) -> Option<Request> {
+        let Op::Await { lock, at, value, skip } = op else { return None };
+        match place.stage % 3 {
+            0 => {
+                place.stage += 1;
+                return Some(Request::Call(Call::Lock(lock)));
+            }
+            1 => {
+                if let Some(fault) = self.missing(at, 8, Access::Read) {
+                    return Some(fault);
+                }
+                place.register = self.read_counter(at);
+                place.stage += 1;
+                return Some(Request::Call(Call::Unlock(lock)));
+            }
+            _ if place.register == value => {
+                *place = Place { op: place.op + 1, ..Place::default() };
+            }
+            _ if place.stage >= 3 * TRIES => {
+                *place = Place { op: place.op + 1 + skip, ..Place::default() };
+            }
+            _ => place.stage += 1,
+        }
         None
     }
 
@@ -166,42 +204,31 @@ impl ScriptMachine {
         u64::from_le_bytes(bytes)
     }
 
-    fn increment(&mut self, lock: Call, unlock: Call, at: u64, place: &mut Place) -> Option<Request> {
-        match place.stage {
-            0 => {
-                place.stage = 1;
-                return Some(Request::Call(lock));
-            }
-            1 => {
-                if let Some(fault) = self.missing(at, 8, Access::Read) {
-                    return Some(fault);
-                }
-                place.counter = self.read_counter(at) + 1;
-                place.stage = 2;
-            }
-            2 => {
-                if let Some(fault) = self.missing(at, 8, Access::Write) {
-                    return Some(fault);
-                }
-                for (page, range) in Self::pieces(at, 8) {
-                    self.memory.slot(page)[range].copy_from_slice(&place.counter.to_le_bytes());
-                }
-                place.stage = 3;
-            }
-            3 => {
-                place.stage = 4;
-                return Some(Request::Call(unlock));
-            }
-            _ => *place = Place { op: place.op + 1, ..Place::default() },
+    fn write_counter(&mut self, at: u64, value: u64) {
+        for (page, range) in Self::pieces(at, 8) {
+            self.memory.slot(page)[range].copy_from_slice(&value.to_le_bytes());
         }
-        None
     }
 
     fn expected_offset(&self, place: Place) -> Option<u64> {
         let ops = self.script.ops.get(self.rank?.index())?;
         match ops.get(usize::try_from(place.op).ok()?)? {
-            Op::Collective(_, offset) if place.stage == 1 => *offset,
+            Op::Call(_, offset) if place.stage == 1 => *offset,
             _ => None,
+        }
+    }
+}
+
+/// The shared memory that an operation uses, and how.
+const fn needs(op: Op) -> (u64, u64, Access) {
+    match op {
+        Op::Write { at, len, .. } | Op::FillImage { at, len } => (at, len, Access::Write),
+        Op::Check { at, len, .. } | Op::CheckImage { at, len } => (at, len, Access::Read),
+        Op::Touch { at } => (at, 1, Access::Read),
+        Op::Load { at } | Op::CheckCounter { at, .. } => (at, 8, Access::Read),
+        Op::Bump { at } | Op::Set { at, .. } => (at, 8, Access::Write),
+        Op::Call(..) | Op::Await { .. } | Op::Keep { .. } | Op::CheckKept { .. } => {
+            (0, 0, Access::None)
         }
     }
 }
@@ -222,7 +249,9 @@ impl Machine for ScriptMachine {
         let mut place = self.place();
         match answer {
             Answer::Complete(Err(error)) => return Request::Fail(error.to_string()),
-            Answer::Complete(Ok(offset)) if self.expected_offset(place).is_some_and(|e| e != offset) => {
+            Answer::Complete(Ok(offset))
+                if self.expected_offset(place).is_some_and(|e| e != offset) =>
+            {
                 return Request::Fail(format!("an allocation is at {offset}"));
             }
             _ => {}
@@ -273,7 +302,8 @@ impl PageMem for Memory {
     }
 
     fn private_in_use(&self) -> Vec<Range<u32>> {
-        vec![PRIVATE_BASE..PRIVATE_BASE + u32::try_from(self.private.len()).unwrap_or_default()]
+        let pages = u32::try_from(self.private.len()).unwrap_or_default();
+        Vec::from([PRIVATE_BASE..PRIVATE_BASE + pages])
     }
 
     fn context(&self) -> u64 {

@@ -14,6 +14,7 @@ use crate::link::Proto;
 use crate::membership::View;
 use crate::node;
 use crate::wire::{Malformed, Reader};
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use channels::Channels;
@@ -52,7 +53,7 @@ pub enum Action {
 
 #[derive(Debug)]
 enum Carrier {
-    Channels(Channels),
+    Channels(Box<Channels>),
     Sockets,
 }
 
@@ -78,7 +79,7 @@ impl Binding {
     #[must_use]
     pub fn new(kind: node::Binding, me: NodeId, view: &View) -> Self {
         let carrier = match kind {
-            node::Binding::Mcapi => Carrier::Channels(Channels::new(me, view)),
+            node::Binding::Mcapi => Carrier::Channels(Box::new(Channels::new(me, view))),
             node::Binding::Sockets => Carrier::Sockets,
         };
         Self { carrier, open: false, parts: BTreeMap::new(), actions: VecDeque::new() }
@@ -139,7 +140,12 @@ impl Binding {
                 let side = if flags & TO_COMPUTE == 0 { Side::Receive } else { Side::Compute };
                 self.part(from, side, payload);
             }
-            _ => return Err(Malformed { what: "binding: the nodes differ in runtime.binding", at: 0 }),
+            _ => {
+                return Err(Malformed {
+                    what: "binding: the nodes differ in runtime.binding",
+                    at: 0,
+                });
+            }
         }
         self.progress();
         Ok(())

@@ -27,7 +27,9 @@ fn run(nodes: &mut [Binding]) -> Delivered {
                     Action::Transmit { to, proto, payload } => {
                         nodes[to.index()].handle(me, proto, &payload).unwrap();
                     }
-                    Action::Deliver { from, side, bytes } => delivered.push((me, from, side, bytes)),
+                    Action::Deliver { from, side, bytes } => {
+                        delivered.push((me, from, side, bytes))
+                    }
                 }
             }
         }

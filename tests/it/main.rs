@@ -1,0 +1,10 @@
+//! The whole system, as its users meet it: the real harness and the real node program.
+
+mod bindings;
+mod litmus;
+mod process;
+mod qemu;
+mod robustness;
+mod sim;
+mod tidy;
+mod validate;

@@ -1,0 +1,131 @@
+//! Topologies in words.
+
+use std::fmt::Write as _;
+
+/// A relaxation small enough to run many times, with six checkpoints.
+pub const LAPLACE: &str =
+    "{ workload: laplace, args: { size: 128, iterations: 60, checkpoint-every: 10 } }";
+/// State on stack and heap, with six checkpoints on the way down.
+pub const RECURSION: &str =
+    "{ workload: recursion, args: { depth: 60, items: 64, checkpoint-every: 10 } }";
+/// The memory model's litmus tests, with four checkpoints.
+pub const LITMUS: &str = "{ workload: litmus, args: { rounds: 1 } }";
+
+/// A topology file. Nodes are `n0`, `n1`, …: first those that compute, then the standbys.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// Name of the cluster.
+    pub name: String,
+    compute: usize,
+    standby: usize,
+    runtime: Vec<String>,
+    checkpoint: Vec<String>,
+    run: String,
+    faults: Vec<String>,
+    expect: Vec<String>,
+}
+
+impl Cluster {
+    /// A cluster that relaxes a small grid.
+    #[must_use]
+    pub fn of(compute: usize, standby: usize) -> Self {
+        let runtime = ["heartbeat: 100ms", "shared-memory: 4MiB", "heap: 8MiB", "stack: 4MiB"];
+        Self {
+            name: format!("t{compute}-{standby}"),
+            compute,
+            standby,
+            runtime: runtime.map(str::to_owned).to_vec(),
+            checkpoint: Vec::new(),
+            run: LAPLACE.to_owned(),
+            faults: Vec::new(),
+            expect: Vec::new(),
+        }
+    }
+
+    /// Under another name.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// Runs something else.
+    #[must_use]
+    pub fn runs(mut self, run: &str) -> Self {
+        run.clone_into(&mut self.run);
+        self
+    }
+
+    /// A setting of the runtime, as `key: value`; replaces one with that key.
+    #[must_use]
+    pub fn with(mut self, setting: &str) -> Self {
+        let key = setting.split(':').next().unwrap_or_default();
+        self.runtime.retain(|s| s.split(':').next() != Some(key));
+        self.runtime.push(setting.to_owned());
+        self
+    }
+
+    /// Copies of each epoch.
+    #[must_use]
+    pub fn replicas(mut self, replicas: usize) -> Self {
+        self.checkpoint = vec![format!("replicas: {replicas}")];
+        self
+    }
+
+    /// Kills a node as soon as something is reported.
+    #[must_use]
+    pub fn kill(mut self, node: &str, at: &str) -> Self {
+        self.faults.push(format!("{{ at: {at}, kill: {node} }}"));
+        self
+    }
+
+    /// Kills a node that stands still at one of its own events.
+    #[must_use]
+    pub fn kill_held(mut self, node: &str, at: &str) -> Self {
+        self.faults.push(format!("{{ at: {at}, kill: {node}, hold: true }}"));
+        self
+    }
+
+    /// Something must hold in the end.
+    #[must_use]
+    pub fn expects(mut self, expectation: &str) -> Self {
+        self.expect.push(format!("{{ {expectation} }}"));
+        self
+    }
+
+    /// The result must be that of the sequential program.
+    #[must_use]
+    pub fn expects_the_right_result(self) -> Self {
+        self.expects("result: reference")
+    }
+
+    /// As a file.
+    #[must_use]
+    pub fn yaml(&self) -> String {
+        let mut text =
+            format!("name: {}\nseed: 11\ndefaults: {{ memory: 96MiB }}\nnodes:\n", self.name);
+        let roles = std::iter::repeat_n("compute", self.compute)
+            .chain(std::iter::repeat_n("standby", self.standby));
+        // Writing to a string cannot fail.
+        for (n, role) in roles.enumerate() {
+            let _ = writeln!(text, "  n{n}: {{ role: {role} }}");
+        }
+        let _ = writeln!(text, "runtime:");
+        for setting in &self.runtime {
+            let _ = writeln!(text, "  {setting}");
+        }
+        if !self.checkpoint.is_empty() {
+            let _ = writeln!(text, "  checkpoint: {{ {} }}", self.checkpoint.join(", "));
+        }
+        let _ = writeln!(text, "run: {}", self.run);
+        for (section, items) in [("faults", &self.faults), ("expect", &self.expect)] {
+            if !items.is_empty() {
+                let _ = writeln!(text, "{section}:");
+            }
+            for item in items {
+                let _ = writeln!(text, "  - {item}");
+            }
+        }
+        text
+    }
+}
