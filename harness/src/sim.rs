@@ -134,7 +134,7 @@ pub(crate) fn main(args: &SimArgs) -> Result<u8, Failure> {
 
 fn scenarios(args: &SimArgs) -> Result<Vec<Scenario>, Failure> {
     let Nodes(compute, standby) = args.nodes;
-    let parse = |text: &String| Crash::from_str(text).map_err(|e| Failure::usage(e));
+    let parse = |text: &String| Crash::from_str(text).map_err(Failure::usage);
     let crashes = args.crash.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
     if let Some(Crash(node, _)) = crashes.iter().find(|Crash(n, _)| n.0 >= compute + standby) {
         let last = compute + standby - 1;

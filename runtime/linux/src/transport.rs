@@ -1,7 +1,7 @@
 //! Frames over TCP: one connection per pair of nodes, all on one thread, none of it blocking.
 //!
 //! The node with the higher number dials the other one, again and again until it answers, and anew
-//! when the connection breaks. Both begin with a [`Preamble`]; then come frames, each with its length
+//! when the connection breaks. Both begin with a `Preamble`; then come frames, each with its length
 //! (u32, little endian) before it.
 
 mod connection;

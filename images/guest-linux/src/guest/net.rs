@@ -93,6 +93,8 @@ fn inet(address: Ipv4Addr) -> libc::sockaddr {
     for (to, from) in data[2..].iter_mut().zip(address.octets()) {
         *to = libc::c_char::from_ne_bytes([from]);
     }
+    // AF_INET is 2 in both types.
+    #[expect(clippy::cast_possible_truncation, reason = "a small constant")]
     libc::sockaddr { sa_family: libc::AF_INET as libc::sa_family_t, sa_data: data }
 }
 

@@ -19,6 +19,7 @@
 
 mod machine;
 mod message;
+mod saving;
 mod session;
 
 pub use machine::Node;

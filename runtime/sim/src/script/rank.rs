@@ -303,7 +303,7 @@ impl PageMem for Memory {
 
     fn private_in_use(&self) -> Vec<Range<u32>> {
         let pages = u32::try_from(self.private.len()).unwrap_or_default();
-        Vec::from([PRIVATE_BASE..PRIVATE_BASE + pages])
+        core::iter::once(PRIVATE_BASE..PRIVATE_BASE + pages).collect()
     }
 
     fn context(&self) -> u64 {
