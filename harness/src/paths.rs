@@ -58,7 +58,7 @@ impl Places {
     pub(crate) fn node_program(&self) -> Result<PathBuf> {
         let path = match std::env::var_os("UNDERSTUDY_NODE") {
             Some(path) => PathBuf::from(path),
-            None => self.target.join("node/release/guest-linux"),
+            None => self.target.join("node/x86_64-unknown-linux-gnu/node/guest-linux"),
         };
         if !path.is_file() {
             bail!(

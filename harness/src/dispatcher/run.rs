@@ -54,6 +54,8 @@ pub(super) struct Run {
 struct Taken {
     sums: Checkpoint,
     committed: bool,
+    /// Hosts that said so.
+    told: usize,
 }
 
 /// A death, and the view in which the node died.
@@ -167,10 +169,13 @@ impl Run {
                 let taken = self.epochs.entry(epoch.0).or_default();
                 taken.sums.epoch = epoch.0;
                 taken.sums.blocked_us = taken.sums.blocked_us.max(*blocked_us);
-                let first = !std::mem::replace(&mut taken.committed, true);
+                taken.committed = true;
+                taken.told += 1;
                 let [dirty, sent] =
                     [taken.sums.dirty_bytes, taken.sums.sent_bytes].map(|b| b / 1024);
-                first.then(|| format!("{epoch} is committed: {dirty} KiB changed, {sent} KiB sent"))
+                // Each host told what it staged before this; when all have, the sums are whole.
+                (taken.told == hosts.len())
+                    .then(|| format!("{epoch} is committed: {dirty} KiB changed, {sent} KiB sent"))
             }
             NodeEvent::JobDone { job, .. } if job.0 == self.job => {
                 self.done.insert(node);
@@ -377,7 +382,7 @@ impl Dispatcher {
             return;
         }
         let Some(run) = &mut self.run else { return };
-        let (kind, epoch) = (kind_of(event), epoch_of(event));
+        let (kind, epoch) = (kind_of(event), event.epoch().map(|epoch| epoch.0));
         let mut victims = Vec::new();
         for armed in run.faults.iter_mut().filter(|a| !a.fired && a.fault.hold.is_none()) {
             let Trigger::Event { event, node: from, epoch: wanted, nth } = &armed.fault.at else {
@@ -437,10 +442,22 @@ impl Dispatcher {
         if let Some(text) = text {
             self.progress(0, 0, &text);
         }
+        if let NodeEvent::NoMajority { members, .. } = event {
+            self.check_majority(now, usize::from(*members));
+        }
         if let NodeEvent::JobLost { job, reason } = event
             && self.run.as_ref().is_some_and(|r| r.job == job.0)
         {
             let reason = format!("{} says: {reason}", self.name(node));
+            self.finish(now, End::Lost(reason));
+        }
+    }
+
+    /// The nodes cannot agree on anything any more if too few of them are left; who is dead stays so.
+    fn check_majority(&mut self, now: Duration, members: usize) {
+        let alive = self.nodes.iter().filter(|n| n.life != Life::Dead && !n.fenced).count();
+        if alive * 2 <= members {
+            let reason = format!("no majority: {alive} of {members} members are left");
             self.finish(now, End::Lost(reason));
         }
     }
@@ -468,21 +485,5 @@ impl Dispatcher {
         if self.phase == Phase::Running && self.plan.backend != Backend::Sim {
             self.deadline = Some(now + self.plan.scaled(QUIET_TIMEOUT));
         }
-    }
-}
-
-/// The epoch that an event is about.
-fn epoch_of(event: &NodeEvent) -> Option<u64> {
-    match event {
-        NodeEvent::Recovering { epoch, .. }
-        | NodeEvent::CopySent { epoch, .. }
-        | NodeEvent::CopyReceived { epoch, .. }
-        | NodeEvent::RolledBack { epoch, .. }
-        | NodeEvent::Resumed { epoch, .. }
-        | NodeEvent::CheckpointBegun { epoch }
-        | NodeEvent::CheckpointStaged { epoch, .. }
-        | NodeEvent::CheckpointReplicated { epoch }
-        | NodeEvent::CheckpointCommitted { epoch, .. } => Some(epoch.0),
-        _ => None,
     }
 }

@@ -212,7 +212,8 @@ fn a_node_that_rolls_back_is_not_done_any_more() {
 #[test]
 fn a_held_node_dies_where_it_stands() {
     let mut plan = plan();
-    plan.faults[0].hold = Some(Hold { event: "checkpoint-committed".to_owned(), nth: 2 });
+    plan.faults[0].hold =
+        Some(Hold { event: "checkpoint-committed".to_owned(), epoch: Some(2), nth: 1 });
     let mut story = Story::running(plan);
     assert!(killed(&story.checkpoint(2)).is_empty());
     let message = FromNode::Held { at: "checkpoint-committed".to_owned() };

@@ -108,13 +108,11 @@ fn fault(topology: &Topology, fault: &topology::Fault) -> Option<Fault> {
         topology::Trigger::After(after) => (Trigger::Time { us: micros(*after) }, None),
         topology::Trigger::Checkpoint { epoch, phase, on: node } => {
             let event = phase.event_kind().to_owned();
-            // A node that hosts its rank from the start reports each epoch once until then.
-            let nth = u32::try_from(*epoch).unwrap_or(u32::MAX);
-            let hold = Hold { event: event.clone(), nth };
+            let hold = Hold { event: event.clone(), epoch: Some(*epoch), nth: 1 };
             (Trigger::Event { event, node: on(*node), epoch: Some(*epoch), nth: 1 }, Some(hold))
         }
         topology::Trigger::Event { kind, nth, on: node } => {
-            let hold = Hold { event: kind.clone(), nth: *nth };
+            let hold = Hold { event: kind.clone(), epoch: None, nth: *nth };
             let event = kind.clone();
             (Trigger::Event { event, node: on(*node), epoch: None, nth: *nth }, Some(hold))
         }

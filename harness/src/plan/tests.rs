@@ -66,7 +66,7 @@ pub(crate) fn plan() -> Plan {
 #[test]
 fn only_the_node_that_is_to_die_is_told_to_hold() {
     let mut plan = plan();
-    let hold = images_control::Hold { event: "recovering".to_owned(), nth: 1 };
+    let hold = images_control::Hold { event: "recovering".to_owned(), epoch: None, nth: 1 };
     plan.faults[0].hold = Some(hold.clone());
     assert_eq!(plan.configure(1).holds, [hold]);
     assert_eq!(plan.configure(0).holds, []);

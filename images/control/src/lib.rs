@@ -200,7 +200,10 @@ pub struct Run {
 pub struct Hold {
     /// `kind` of the [`Event`], for example `checkpoint-staged`.
     pub event: String,
-    /// Which one, from 1.
+    /// Only those of this epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
+    /// Which one since the job began, from 1.
     pub nth: u32,
 }
 

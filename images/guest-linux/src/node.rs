@@ -5,11 +5,11 @@ use crate::{guest, reference};
 use anyhow::{Context, Result, bail};
 use images_control::{Configure, FromNode, ToNode, VERSION, kind_of};
 use runtime_core::event::Event;
-use runtime_core::id::{Generation, Job, NodeId};
+use runtime_core::id::{Epoch, Generation, Job, NodeId};
 use runtime_core::limits::PAGE_SIZE;
 use runtime_core::node::{Config, Member};
 use runtime_core::time::Duration;
-use runtime_linux::driver::{Command, Commander, Driver, Ending, Notice, Setup};
+use runtime_linux::driver::{Command, Commander, Driver, Ending, Hold, Notice, Setup};
 use runtime_linux::layout::{Layout, Sizes};
 use sha2::{Digest, Sha256};
 use std::net::TcpListener;
@@ -265,6 +265,10 @@ fn setup(configure: &Configure, image: [u8; 32]) -> Result<Setup> {
         .map(|index| Ok((NodeId(u16::try_from(index)?), address(index)?)))
         .collect::<Result<_>>()?;
     let layout = Layout::node(sizes(configure, &config))?;
-    let holds = configure.holds.iter().map(|hold| (hold.event.clone(), hold.nth)).collect();
+    let holds = configure.holds.iter().map(|hold| {
+        let epoch = hold.epoch.map(Epoch);
+        Hold { kind: hold.event.clone(), epoch, nth: hold.nth }
+    });
+    let holds = holds.collect();
     Ok(Setup { config, listener, peers, layout, holds, kind_of })
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use images_control::sim::{SimLine, SimPlan, SimProfile, Trigger};
 use images_control::{FromNode, VERSION, kind_of, to_line};
 use runtime_core::event::Event;
-use runtime_core::id::{NodeId, Rank};
+use runtime_core::id::{Epoch, NodeId, Rank};
 use runtime_core::mem::PageMem;
 use runtime_core::node::{Medium, Role};
 use runtime_core::time::Duration;
@@ -118,27 +118,12 @@ pub(crate) fn run() -> Result<()> {
 fn matches(trigger: &Trigger, from: NodeId, event: &Event, seen: &mut u32) -> bool {
     let Trigger::Event { event: kind, node, epoch, nth } = trigger else { return false };
     let same_node = node.is_none_or(|node| NodeId(node) == from);
-    let same_epoch = epoch.is_none_or(|epoch| epoch_of(event) == Some(epoch));
+    let same_epoch = epoch.is_none_or(|epoch| event.epoch() == Some(Epoch(epoch)));
     if !same_node || !same_epoch || kind_of(event) != *kind {
         return false;
     }
     *seen += 1;
     *seen == *nth
-}
-
-const fn epoch_of(event: &Event) -> Option<u64> {
-    match event {
-        Event::CheckpointBegun { epoch }
-        | Event::CheckpointStaged { epoch, .. }
-        | Event::CheckpointReplicated { epoch }
-        | Event::CheckpointCommitted { epoch, .. }
-        | Event::Recovering { epoch, .. }
-        | Event::RolledBack { epoch, .. }
-        | Event::Resumed { epoch, .. }
-        | Event::CopySent { epoch, .. }
-        | Event::CopyReceived { epoch, .. } => Some(epoch.0),
-        _ => None,
-    }
 }
 
 fn world(plan: &SimPlan) -> Result<World<SimNode>> {

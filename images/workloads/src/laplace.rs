@@ -44,8 +44,10 @@ fn run(rank: &mut Rank, args: &Args) {
     let (first, last) = (me * size / ranks, (me + 1) * size / ranks);
     let arrays = [(); 2].map(|()| rank.alloc::<f64>(size * size, Distribution::Block));
     let [Ok(mut u), Ok(mut uu)] = arrays else {
-        rank.print(format_args!("laplace needs {} bytes of shared memory", 16 * size * size));
-        return;
+        panic!(
+            "laplace needs {} bytes of shared memory: raise runtime.shared-memory",
+            16 * size * size
+        );
     };
     for array in [&mut u, &mut uu] {
         let rows = array.write(rank, first * size..last * size);

@@ -42,8 +42,10 @@ fn run(rank: &mut Rank, args: &Args) {
     let mut lines = String::new();
     for (place, distribution) in distributions {
         let Ok(mut words) = rank.alloc::<u64>(WORDS, distribution) else {
-            rank.print(format_args!("litmus needs {} bytes of shared memory", 8 * WORDS * 4));
-            return;
+            panic!(
+                "litmus needs {} bytes of shared memory: raise runtime.shared-memory",
+                8 * WORDS * 4
+            );
         };
         for (name, test) in TESTS {
             let mut outcome = Ok(());

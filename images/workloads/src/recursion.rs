@@ -53,8 +53,10 @@ struct Link {
 fn run(rank: &mut Rank, args: &Args) {
     let Ok(sizes) = Sizes::from(args) else { return };
     let Ok(mut board) = rank.alloc::<u64>(sizes.items, Distribution::Cyclic(1)) else {
-        rank.print(format_args!("recursion needs {} bytes of shared memory", 8 * sizes.items));
-        return;
+        panic!(
+            "recursion needs {} bytes of shared memory: raise runtime.shared-memory",
+            8 * sizes.items
+        );
     };
     let mut heap = Heap::default();
     let sum = descend(rank, &sizes, &mut board, &mut heap, 0, 1.0);

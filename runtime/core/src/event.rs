@@ -81,3 +81,31 @@ pub enum Event {
     /// This node was replaced while it could not be reached; it must not act any more.
     Fenced { view: ViewId },
 }
+
+impl Event {
+    /// The epoch that it is about, if it is about one.
+    #[must_use]
+    pub const fn epoch(&self) -> Option<Epoch> {
+        match self {
+            Self::Recovering { epoch, .. }
+            | Self::CopySent { epoch, .. }
+            | Self::CopyReceived { epoch, .. }
+            | Self::RolledBack { epoch, .. }
+            | Self::Resumed { epoch, .. }
+            | Self::CheckpointBegun { epoch }
+            | Self::CheckpointStaged { epoch, .. }
+            | Self::CheckpointReplicated { epoch }
+            | Self::CheckpointCommitted { epoch, .. } => Some(*epoch),
+            Self::LinkUp { .. }
+            | Self::Ready { .. }
+            | Self::Refused { .. }
+            | Self::Suspected { .. }
+            | Self::NoMajority { .. }
+            | Self::View { .. }
+            | Self::RankExited { .. }
+            | Self::JobDone { .. }
+            | Self::JobLost { .. }
+            | Self::Fenced { .. } => None,
+        }
+    }
+}

@@ -23,6 +23,9 @@ pub enum ComputeError {
     /// No eventfd.
     #[error("making an eventfd: {0}")]
     EventFd(Errno),
+    /// No signal handlers.
+    #[error("installing signal handlers: {0}")]
+    Signals(Errno),
     /// No thread.
     #[error("starting the compute thread: {0}")]
     Thread(std::io::Error),
@@ -72,6 +75,8 @@ impl Compute {
     /// # Errors
     /// When the system has no thread or no eventfd left.
     pub fn new(memory: &crate::memory::LinuxMem) -> Result<Self, ComputeError> {
+        // A stop may come before the thread has run at all.
+        signals::handled().map_err(ComputeError::Signals)?;
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
             .map_err(ComputeError::EventFd)?;
         let desk = Arc::new(Desk { state: Mutex::default(), changed: Condvar::new(), wake });

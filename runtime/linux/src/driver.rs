@@ -10,11 +10,11 @@ use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::time::{ClockId, clock_gettime};
 use runtime_core::event::Event;
-use runtime_core::id::{Job, NodeId, Rank};
+use runtime_core::id::{Epoch, Job, NodeId, Rank};
 use runtime_core::mem::PageMem;
 use runtime_core::node::{Config, Input, Node, Output, Timer};
 use runtime_core::time::Instant;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -55,10 +55,21 @@ pub struct Setup {
     pub peers: Vec<(NodeId, SocketAddr)>,
     /// Where its rank's memory lies.
     pub layout: Layout,
-    /// Kinds of events, and which of a kind, right after which to stand still.
-    pub holds: Vec<(String, u32)>,
+    /// Events right after which to stand still.
+    pub holds: Vec<Hold>,
     /// Kind of an event, as it stands in `holds`.
     pub kind_of: fn(&Event) -> String,
+}
+
+/// An event at which a node stands still, so that it can be killed just there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Its kind, as [`Setup::kind_of`] says it.
+    pub kind: String,
+    /// Only of this epoch.
+    pub epoch: Option<Epoch>,
+    /// Which of those that match since the job began, from 1.
+    pub nth: u32,
 }
 
 /// From outside.
@@ -198,9 +209,9 @@ pub struct Driver<M = Node> {
     transport: Transport,
     commands: Receiver<Command>,
     wake: Arc<EventFd>,
-    holds: Vec<(String, u32)>,
+    /// Where to stand still, and how many such events there were in this job.
+    holds: Vec<(Hold, u32)>,
     kind_of: fn(&Event) -> String,
-    seen: BTreeMap<String, u32>,
     job: Job,
     program: Option<Program>,
     rank: Rank,
@@ -248,9 +259,8 @@ impl<M: Machine> Driver<M> {
             transport,
             commands,
             wake,
-            holds,
+            holds: holds.into_iter().map(|hold| (hold, 0)).collect(),
             kind_of,
-            seen: BTreeMap::new(),
             job: Job(0),
             program: None,
             rank: Rank(0),
@@ -306,6 +316,7 @@ impl<M: Machine> Driver<M> {
             match command {
                 Command::Start { job, program } => {
                     (self.job, self.program) = (job, Some(program));
+                    self.holds.iter_mut().for_each(|(_, seen)| *seen = 0);
                     self.step(Input::Start(job), sink)?;
                 }
                 Command::Release => {}
@@ -389,11 +400,17 @@ impl<M: Machine> Driver<M> {
 
     fn tell(&mut self, event: Event, sink: Sink<'_>) {
         let kind = (!self.holds.is_empty()).then(|| (self.kind_of)(&event));
+        let epoch = event.epoch();
         sink(Notice::Event { at_us: now().0 / 1_000, event });
         let Some(kind) = kind else { return };
-        let seen = self.seen.entry(kind.clone()).or_default();
-        *seen += 1;
-        if self.holds.contains(&(kind.clone(), *seen)) {
+        let mut held = false;
+        for (hold, seen) in &mut self.holds {
+            if hold.kind == kind && (hold.epoch.is_none() || hold.epoch == epoch) {
+                *seen += 1;
+                held |= *seen == hold.nth;
+            }
+        }
+        if held {
             sink(Notice::Held { at: kind });
             self.stand_still();
         }

@@ -21,13 +21,18 @@ const RED_ZONE: usize = 128;
 const FAULT_ROOM: usize = 4096;
 const SIGNAL_STACK_BYTES: usize = 64 * 1024;
 
-/// Installs the handlers, once per process, and this thread's signal stack.
-pub(crate) fn ready() -> Result<(), Errno> {
+/// Installs the handlers, once per process. Before that, [`STOP`] would end the process.
+pub(crate) fn handled() -> Result<(), Errno> {
     static INSTALLED: OnceLock<Result<(), Errno>> = OnceLock::new();
+    *INSTALLED.get_or_init(install)
+}
+
+/// Installs the handlers, and this thread's signal stack.
+pub(crate) fn ready() -> Result<(), Errno> {
     thread_local! {
         static STACK: Result<SignalStack, Errno> = SignalStack::install();
     }
-    (*INSTALLED.get_or_init(install))?;
+    handled()?;
     STACK.with(|stack| stack.as_ref().map(|_| ()).map_err(|errno| *errno))
 }
 

@@ -8,7 +8,7 @@ use crate::script::{Script, ScriptMachine};
 use crate::world::{End, Told, World, WorldConfig};
 use netem::{Loss, Profile};
 use runtime_core::event::Event;
-use runtime_core::id::{Generation, NodeId};
+use runtime_core::id::{Epoch, Generation, Job, NodeId};
 use runtime_core::node::{Binding, Config, Medium, Member, Quorum, Role};
 use runtime_core::time::Duration;
 use std::fmt;
@@ -76,7 +76,8 @@ impl Scenario {
     }
 
     /// How the nodes stand on boards, and how many copies they keep: drawn from the seed.
-    fn members(&self, rng: &mut Rng) -> (Vec<Member>, usize) {
+    fn layout(&self) -> (Vec<Member>, usize) {
+        let mut rng = Rng::new(self.seed ^ 0x626f_6172_6473);
         let roles = (0..self.compute).map(|_| Role::Compute);
         let roles = roles.chain((0..self.standby).map(|_| Role::Standby));
         // All on one board, each on its own, dealt out to two, or the standbys apart.
@@ -90,7 +91,7 @@ impl Scenario {
     }
 
     fn config(&self, shared_pages: u32) -> WorldConfig {
-        let (members, replicas) = self.members(&mut Rng::new(self.seed ^ 0x626f_6172_6473));
+        let (members, replicas) = self.layout();
         let lossy = self.medium == Medium::Datagram;
         let percent = |p: f64| if lossy { p / 100.0 } else { 0.0 };
         WorldConfig {
@@ -136,7 +137,7 @@ impl Scenario {
         let profile = self.config(0).profile;
         for (from, to) in (0..nodes).flat_map(|from| (0..nodes).map(move |to| (from, to))) {
             if rng.chance(20) {
-                let delay_ns = 1_000_000 * (1 + rng.below(4));
+                let delay_ns = 1_000_000 * (1 + rng.below(8));
                 world.set_profile(NodeId(from), NodeId(to), Profile { delay_ns, ..profile });
             }
         }
@@ -164,6 +165,7 @@ impl Scenario {
             epochs: 0,
             crashed: Vec::new(),
         };
+        let mut promised = (Job(0), Epoch(0));
         // Steps at which ranks last resumed after a crash.
         let mut resumed: Option<u64> = None;
         loop {
@@ -177,9 +179,16 @@ impl Scenario {
                 resumed = None;
                 continue;
             }
-            let end = world.step();
-            for (_, _, told) in world.take_told() {
+            let mut end = world.step();
+            for (_, node, told) in world.take_told() {
                 match told {
+                    Told::Event(Event::Recovering { job, epoch, .. }) => {
+                        if (job, epoch) < promised {
+                            let late = format!("{node} goes back to {epoch} from {}", promised.1);
+                            end = Some(End::Wrong(late));
+                        }
+                        promised = promised.max((job, epoch));
+                    }
                     Told::Event(Event::Resumed { .. }) if !verdict.crashed.is_empty() => {
                         resumed.get_or_insert(world.steps());
                     }
@@ -187,6 +196,8 @@ impl Scenario {
                         verdict.takeovers += 1
                     }
                     Told::Event(Event::CheckpointCommitted { epoch, .. }) => {
+                        // A rank returned from it, and perhaps told the world.
+                        promised.1 = promised.1.max(epoch);
                         verdict.epochs = verdict.epochs.max(epoch.0);
                     }
                     _ => {}
@@ -201,23 +212,22 @@ impl Scenario {
         }
     }
 
-    /// Nodes may die one after the other while standbys and a majority are left; then the answer
-    /// must be right. What is promised of this scenario, given who really crashed.
+    /// Nodes may die one after the other while standbys and a majority are left, and as many at a
+    /// time as there are copies; then the answer must be right. What is promised of this scenario,
+    /// given who really crashed.
     #[must_use]
     pub fn must_be_done(&self, crashed: &[NodeId]) -> bool {
         let one_at_a_time =
             self.crashes.iter().skip(1).all(|(_, when)| matches!(when, When::AfterRecovery(_)));
-        let mut members = usize::from(self.compute + self.standby);
-        let mut ranks_left = self.standby + self.compute;
-        for _ in crashed {
-            // Each death must leave a majority of the view before.
-            if (members - 1) * 2 <= members {
-                return false;
-            }
-            members -= 1;
-            ranks_left -= 1;
-        }
-        one_at_a_time && ranks_left >= self.compute
+        let (members, replicas) = self.layout();
+        let (nodes, dead) = (members.len(), crashed.len());
+        // Each view needs a majority of the one before: of deaths at the same time, all must leave one.
+        let agreed = if one_at_a_time {
+            (0..dead).all(|before| (nodes - before - 1) * 2 > nodes - before)
+        } else {
+            (nodes - dead) * 2 > nodes && dead <= replicas
+        };
+        agreed && nodes - dead >= usize::from(self.compute)
     }
 
     /// Runs it and holds the outcome against the promise.

@@ -132,7 +132,10 @@ impl Script {
                 maker.all(Op::Call(Call::Barrier, None));
             }
             maker.phase();
-            maker.all(Op::Call(Call::Checkpoint, None));
+            // One after the other: nothing but the place in the script changes between.
+            for _ in 0..=u64::from(maker.rng.chance(30)) {
+                maker.all(Op::Call(Call::Checkpoint, None));
+            }
         }
         if maker.rng.chance(50) {
             pages += maker.allocate(pages);

@@ -280,7 +280,11 @@ impl<M: Machine> World<M> {
             Happening::Frame { from, bytes, .. } => {
                 self.handle(node, &Input::Frame { from, bytes: &bytes });
             }
-            Happening::Stopped { .. } => self.handle(node, &Input::RankStopped),
+            Happening::Stopped { .. } => {
+                self.places[index].life += 1;
+                self.places[index].machine.stop();
+                self.handle(node, &Input::RankStopped);
+            }
             Happening::Start { job, .. } => self.handle(node, &Input::Start(job)),
             Happening::Tick { .. } => {
                 self.places[index].tick_at = None;
@@ -357,8 +361,7 @@ impl<M: Machine> World<M> {
                 self.let_run(id, restored.map_or(Answer::Begin, Answer::Restored));
             }
             Output::StopRank => {
-                self.places[id.index()].life += 1;
-                self.places[id.index()].machine.stop();
+                // Until it stands still it may ask for more.
                 let at = self.now + self.rng.below(COMPUTE_NS);
                 self.plan(at, Happening::Stopped { node: id });
             }

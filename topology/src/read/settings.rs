@@ -27,8 +27,9 @@ const SUSPECT: (u64, u64) = (2, 10_000);
 const PAGE: u64 = PAGE_SIZE as u64;
 const MOST_SHARED: u64 = MAX_SHARED_PAGES as u64 * PAGE;
 const MOST_PRIVATE: u64 = MAX_PRIVATE_PAGES as u64 * PAGE;
-/// Least stack and heap: below it not even the runtime's own frames fit.
-const LEAST_PRIVATE: u64 = 16 * PAGE;
+/// Least stack and heap: below it not even the runtime's own frames and records fit.
+const LEAST_STACK: u64 = 16 * PAGE;
+const LEAST_HEAP: u64 = 64 * PAGE;
 const MIB: u64 = 1 << 20;
 
 fn base(nodes: usize) -> Runtime {
@@ -79,8 +80,8 @@ pub(crate) fn runtime(r: &mut Reader<'_>, yaml: Option<&Yaml>, nodes: usize) -> 
     set(&mut runtime.suspect_after, suspect.and_then(|v| u32::try_from(v).ok()));
     for (key, range, slot) in [
         ("shared-memory", (PAGE, MOST_SHARED), &mut runtime.shared_bytes),
-        ("heap", (LEAST_PRIVATE, MOST_PRIVATE), &mut runtime.heap_bytes),
-        ("stack", (LEAST_PRIVATE, MOST_PRIVATE), &mut runtime.stack_bytes),
+        ("heap", (LEAST_HEAP, MOST_PRIVATE), &mut runtime.heap_bytes),
+        ("stack", (LEAST_STACK, MOST_PRIVATE), &mut runtime.stack_bytes),
     ] {
         let yaml = fields.get(key);
         set(slot, yaml.and_then(|y| r.within(y, key, range, whole_pages, show_size)));

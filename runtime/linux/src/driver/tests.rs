@@ -90,7 +90,7 @@ fn setup(me: u16, listener: TcpListener, peers: Vec<(NodeId, SocketAddr)>) -> Se
         shared_pages: SIZES.shared_pages,
     };
     let layout = Layout::for_rank(free_rank().0, SIZES).unwrap();
-    let holds = vec![("ready".to_string(), 2)];
+    let holds = vec![Hold { kind: "ready".to_string(), epoch: None, nth: 2 }];
     Setup { config, listener, peers, layout, holds, kind_of: |_| "ready".into() }
 }
 

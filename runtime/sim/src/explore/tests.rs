@@ -19,7 +19,8 @@ fn programs_run_right_without_crashes_on_every_binding_and_medium() {
                 let scenario =
                     Scenario { binding, medium, ..Scenario::new(seed, compute, standby) };
                 let verdict = all_right(&scenario);
-                assert_eq!((verdict.end, verdict.epochs), (End::Done, 3), "{scenario}");
+                assert_eq!(verdict.end, End::Done, "{scenario}");
+                assert!(verdict.epochs >= 3, "{scenario}");
             }
         }
     }
@@ -92,6 +93,20 @@ fn with_5_plus_2_a_second_death_is_survived_as_well() {
         ];
         assert_eq!(all_right(&scenario).end, End::Done, "{scenario}");
     }
+}
+
+#[test]
+fn a_late_death_rolls_back_to_all_that_was_ever_checkpointed() {
+    let mut takeovers = 0;
+    for seed in 0..80 {
+        let mut scenario = Scenario::new(seed, 3, 2);
+        let mut rng = Rng::new(seed);
+        let steps = scenario.run().steps;
+        let at = steps / 2 + rng.below(steps / 2);
+        scenario.crashes = vec![(NodeId(rng.small(3)), When::Step(at))];
+        takeovers += all_right(&scenario).takeovers;
+    }
+    assert!(takeovers > 40, "{takeovers}");
 }
 
 #[test]
