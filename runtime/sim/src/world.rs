@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 
 /// A rank computes for up to this long between two requests.
 const COMPUTE_NS: u64 = 20_000;
+/// Frames of a dead node that would arrive within this may still do so.
+const LAST_WORDS_NS: u64 = 100_000;
 /// A closed connection is noticed within this.
 const NOTICE_NS: u64 = 200_000;
 
@@ -215,6 +217,7 @@ impl<M: Machine> World<M> {
         if !core::mem::take(&mut place.alive) {
             return;
         }
+        self.lose_frames_of(dead);
         for i in 0..self.places.len() {
             let node = NodeId(u16::try_from(i).unwrap_or_default());
             if self.config.death_is_seen && self.places[i].alive {
@@ -222,6 +225,21 @@ impl<M: Machine> World<M> {
                 self.plan(at, Happening::TransportDown { node, peer: dead });
             }
         }
+    }
+
+    /// To some of its peers, what the dead machine sent last never left it: a word to all may have
+    /// reached only some.
+    fn lose_frames_of(&mut self, dead: NodeId) {
+        let nodes = self.places.len();
+        let cuts: Vec<Option<u64>> = (0..nodes)
+            .map(|_| self.rng.chance(50).then(|| self.now + self.rng.below(LAST_WORDS_NS)))
+            .collect();
+        self.agenda.retain(|(at, _), happening| match happening {
+            Happening::Frame { from, to, .. } if *from == dead => {
+                cuts.get(to.index()).copied().flatten().is_none_or(|cut| *at < cut)
+            }
+            _ => true,
+        });
     }
 
     /// One step. `Some` when the run is over.
