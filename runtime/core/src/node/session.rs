@@ -57,7 +57,7 @@ enum Stage {
     Stopping,
     Gathering,
     Recovering { epoch: Epoch, missing: BTreeSet<(Rank, NodeId)> },
-    Opening { epoch: Epoch },
+    Opening,
     Recovered,
     Running,
     Over,
@@ -331,7 +331,7 @@ impl Session {
             return;
         }
         self.binding.open();
-        self.stage = Stage::Opening { epoch };
+        self.stage = Stage::Opening;
     }
 
     fn restore(
@@ -454,9 +454,7 @@ impl Session {
                 }
             }
         }
-        if let Stage::Opening { .. } = self.stage
-            && self.binding.is_open()
-        {
+        if self.stage == Stage::Opening && self.binding.is_open() {
             moved = true;
             self.stage = Stage::Recovered;
             self.tell_coordinator(&Message::Recovered, shared);
