@@ -187,7 +187,9 @@ impl Dispatcher {
             }
             FromNode::Held { at } => self.held(now, node, &at),
             FromNode::Failed { reason } => self.fail_node(node, &reason),
-            FromNode::Panic { message } => self.fail_node(node, &format!("panicked: {message}")),
+            FromNode::Panic { message, .. } => {
+                self.fail_node(node, &format!("panicked: {message}"))
+            }
         }
     }
 

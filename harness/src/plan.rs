@@ -6,9 +6,9 @@ pub(crate) mod tests;
 
 use crate::backend::loopback::Loopback;
 use images_control::sim::{SimLink, Trigger};
-use images_control::{Configure, Hold, Nic, NodeSpec, RuntimeSpec};
+use images_control::{Configure, Hold, Nic, NodeSpec, RuntimeSpec, Transport};
 use netem::Profile;
-use runtime_core::node::Role;
+use runtime_core::node::{Image, Role};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -58,10 +58,13 @@ pub(crate) struct NodePlan {
     pub(crate) name: String,
     pub(crate) role: Role,
     pub(crate) board: u16,
+    pub(crate) image: Image,
     pub(crate) memory_bytes: u64,
     pub(crate) cpus: u32,
     /// `ip:port` where it listens.
     pub(crate) address: String,
+    /// Hardware address of its NIC.
+    pub(crate) mac: String,
     pub(crate) nic: Option<Nic>,
     /// Index of its switch.
     pub(crate) switch: usize,
@@ -128,7 +131,10 @@ impl Plan {
                     name: n.name.clone(),
                     role: n.role,
                     board: n.board,
+                    image: n.image,
+                    transport: Transport::Tcp,
                     address: n.address.clone(),
+                    mac: n.mac.clone(),
                 })
                 .collect(),
             nic: self.nodes[node].nic.clone(),

@@ -4,7 +4,7 @@
 use runtime::{Args, Distribution, Rank, image, sequential};
 use runtime_core::event::Event;
 use runtime_core::id::{Generation, Job, NodeId};
-use runtime_core::node::{Binding, Config, Medium, Member, Quorum, Role};
+use runtime_core::node::{Binding, Config, Image, Medium, Member, Quorum, Role};
 use runtime_core::time::Duration;
 use runtime_linux::driver::{Command, Commander, Driver, Ending, Notice, Setup};
 use runtime_linux::layout::{Layout, Sizes};
@@ -55,9 +55,11 @@ fn config(me: u16, binding: Binding) -> Config {
     Config {
         me: NodeId(me),
         generation: Generation(1),
-        image: [7; 32],
-        members: (0..NODES).map(|board| Member { role: Role::Compute, board }).collect(),
-        medium: Medium::Stream,
+        hash: [7; 32],
+        members: (0..NODES)
+            .map(|board| Member { role: Role::Compute, board, image: Image::Linux })
+            .collect(),
+        media: vec![Medium::Stream; usize::from(NODES)],
         mtu: 1500,
         binding,
         quorum: Quorum::Majority,

@@ -2,7 +2,7 @@
 //! what the file leaves out is filled in.
 
 use runtime_core::id::NodeId;
-use runtime_core::node::{Binding, Quorum, Role};
+use runtime_core::node::{Binding, Image, Quorum, Role};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -59,14 +59,6 @@ pub struct Node {
     pub mac: [u8; 6],
     /// Its address in [`Topology::subnet`].
     pub address: Ipv4Addr,
-}
-
-/// What a node boots.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Image {
-    /// A Linux guest.
-    Linux,
 }
 
 /// Processor of a node.

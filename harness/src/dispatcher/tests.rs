@@ -260,7 +260,8 @@ fn a_node_that_stays_silent_is_named() {
 #[test]
 fn a_node_that_panics_in_a_run_ends_it_all() {
     let mut story = Story::running(plan());
-    let message = FromNode::Panic { message: "index out of bounds".to_owned() };
+    let message =
+        FromNode::Panic { message: "index out of bounds".to_owned(), backtrace: Vec::new() };
     let actions = story.tell(Event::Node { node: 2, message });
     let (exit, reason) = failure(&actions, CLIENT);
     assert_eq!((exit, reason.as_str()), (EXIT_TESTBED, "node n2 panicked: index out of bounds"));

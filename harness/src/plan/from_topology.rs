@@ -5,7 +5,6 @@ use images_control::sim::{SimLink, SimProfile, Trigger};
 use images_control::{Hold, Nic, RuntimeSpec};
 use netem::{Loss, Profile};
 use runtime_core::id::NodeId;
-use runtime_core::node::Medium;
 use std::time::Duration;
 use topology::{Action, Expectation, LinkProfile, Topology};
 
@@ -59,22 +58,26 @@ fn node_plan(topology: &Topology, index: usize, setting: &Setting<'_>) -> NodePl
     let node = &topology.nodes[index];
     let link = &topology.links[index];
     let mac: Vec<String> = node.mac.iter().map(|b| format!("{b:02x}")).collect();
+    let mac = mac.join(":");
     let nic = Nic {
-        mac: mac.join(":"),
+        mac: mac.clone(),
         address: node.address.to_string(),
         prefix: topology.subnet.prefix,
         mtu: link.up.mtu.into(),
+        fd: None,
     };
     NodePlan {
         name: node.name.clone(),
         role: node.role,
         board: node.board,
+        image: node.image,
         memory_bytes: node.memory_bytes,
         cpus: node.cpus.into(),
         address: match setting.loopback {
             Some(loopback) => loopback.address(index),
             None => format!("{}:{GUEST_PORT}", node.address),
         },
+        mac,
         nic: (setting.backend == Backend::Qemu).then_some(nic),
         switch: link.switch,
         link: SimLink { up: sim_profile(&link.up), down: sim_profile(&link.down) },
@@ -87,7 +90,6 @@ fn runtime(topology: &Topology, factor: u32) -> RuntimeSpec {
     let r = &topology.runtime;
     RuntimeSpec {
         binding: r.binding,
-        medium: Medium::Stream,
         quorum: r.quorum,
         heartbeat_us: micros(r.heartbeat.saturating_mul(factor)),
         suspect_after: r.suspect_after,

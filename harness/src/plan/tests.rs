@@ -2,7 +2,7 @@ use super::{Backend, Expect, Fault, NodePlan, Plan, Wanted, Workload};
 use images_control::RuntimeSpec;
 use images_control::sim::{SimLink, Trigger};
 use netem::Profile;
-use runtime_core::node::{Binding, Medium, Quorum, Role};
+use runtime_core::node::{Binding, Image, Quorum, Role};
 use std::collections::BTreeMap;
 
 /// Three compute nodes, one standby; `n1` dies when it has committed checkpoint 2.
@@ -11,9 +11,11 @@ pub(crate) fn plan() -> Plan {
         name: format!("n{n}"),
         role: if n == 3 { Role::Standby } else { Role::Compute },
         board: super::number(n),
+        image: Image::Linux,
         memory_bytes: 96 << 20,
         cpus: 1,
         address: format!("10.0.0.{}:7411", n + 1),
+        mac: format!("52:54:00:00:00:{n:02x}"),
         nic: None,
         switch: 0,
         link: SimLink::default(),
@@ -29,7 +31,6 @@ pub(crate) fn plan() -> Plan {
         switches: vec!["sw0".to_owned()],
         runtime: RuntimeSpec {
             binding: Binding::Mcapi,
-            medium: Medium::Stream,
             quorum: Quorum::Majority,
             heartbeat_us: 20_000,
             suspect_after: 5,

@@ -25,7 +25,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use runtime_core::event::Event;
-use runtime_core::node::{Binding, Medium, Quorum, Role};
+use runtime_core::node::{Binding, Image, Quorum, Role};
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol; a node and a harness of different versions refuse each other.
@@ -104,6 +104,9 @@ pub enum FromNode {
     Panic {
         /// Message and place.
         message: String,
+        /// Addresses of the calls that led there, innermost first; empty where they are not known.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        backtrace: Vec<u64>,
     },
 }
 
@@ -135,8 +138,24 @@ pub struct NodeSpec {
     pub role: Role,
     /// Fault domain.
     pub board: u16,
+    /// What it runs.
+    pub image: Image,
+    /// How the configured node reaches it; for the node itself, how most others do.
+    pub transport: Transport,
     /// `ip:port` where it listens.
     pub address: String,
+    /// Hardware address of its NIC: `52:54:00:…`.
+    pub mac: String,
+}
+
+/// What carries frames between two nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    /// A TCP connection.
+    Tcp,
+    /// Raw frames of EtherType 0x88B5.
+    Ethernet,
 }
 
 /// A NIC to bring up.
@@ -151,6 +170,9 @@ pub struct Nic {
     pub prefix: u8,
     /// Largest packet in bytes.
     pub mtu: u32,
+    /// A descriptor that the process inherited, on which a datagram is a frame; `None`: a real NIC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fd: Option<i32>,
 }
 
 /// Settings that all nodes share.
@@ -159,8 +181,6 @@ pub struct Nic {
 pub struct RuntimeSpec {
     /// What the shared memory speaks.
     pub binding: Binding,
-    /// What the transport does to frames.
-    pub medium: Medium,
     /// Who decides on views.
     pub quorum: Quorum,
     /// Microseconds between signs of life.

@@ -107,7 +107,7 @@ pub(crate) fn report_panics(sender: Sender, end: fn() -> !) {
         let message = info.to_string();
         // A broken console must not keep the news from the harness.
         let _ = writeln!(io::stderr(), "{message}");
-        sender.try_send(&FromNode::Panic { message });
+        sender.try_send(&FromNode::Panic { message, backtrace: Vec::new() });
         end()
     }));
 }

@@ -3,11 +3,11 @@
 use crate::control_port::{ControlPort, Incoming, Sender, report_panics};
 use crate::{guest, reference};
 use anyhow::{Context, Result, bail};
-use images_control::{Configure, FromNode, ToNode, VERSION, kind_of};
+use images_control::{Configure, FromNode, ToNode, Transport, VERSION, kind_of};
 use runtime_core::event::Event;
 use runtime_core::id::{Epoch, Generation, Job, NodeId};
 use runtime_core::limits::PAGE_SIZE;
-use runtime_core::node::{Config, Member};
+use runtime_core::node::{Config, Medium, Member};
 use runtime_core::time::Duration;
 use runtime_linux::driver::{Command, Commander, Driver, Ending, Hold, Notice, Setup};
 use runtime_linux::layout::{Layout, Sizes};
@@ -221,13 +221,13 @@ pub(crate) fn config(configure: &Configure, image: [u8; 32]) -> Result<Config> {
     Ok(Config {
         me: NodeId(configure.node),
         generation: Generation(configure.generation),
-        image,
+        hash: image,
         members: configure
             .nodes
             .iter()
-            .map(|node| Member { role: node.role, board: node.board })
+            .map(|node| Member { role: node.role, board: node.board, image: node.image })
             .collect(),
-        medium: runtime.medium,
+        media: configure.nodes.iter().map(|node| medium(node.transport)).collect(),
         mtu: configure.nic.as_ref().map_or(1_500, |nic| nic.mtu as usize),
         binding: runtime.binding,
         quorum: runtime.quorum,
@@ -238,6 +238,14 @@ pub(crate) fn config(configure: &Configure, image: [u8; 32]) -> Result<Config> {
         checkpoint_every: runtime.checkpoint_every,
         shared_pages: u32::try_from(pages).context("runtime.shared-memory is too large")?,
     })
+}
+
+/// What a transport does to frames.
+const fn medium(transport: Transport) -> Medium {
+    match transport {
+        Transport::Tcp => Medium::Stream,
+        Transport::Ethernet => Medium::Datagram,
+    }
 }
 
 /// How much memory a rank has.

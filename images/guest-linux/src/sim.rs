@@ -136,10 +136,10 @@ fn world(plan: &SimPlan) -> Result<World<SimNode>> {
             bail!("the plan has more links than nodes");
         }
     }
-    if lossy && config.medium == Medium::Stream {
+    if lossy && config.media.contains(&Medium::Stream) {
         // A stream over a link that loses frames is TCP's work; here the datagram link does it.
         eprintln!("links lose frames: the datagram link stands in for TCP");
-        config.medium = Medium::Datagram;
+        config.media.fill(Medium::Datagram);
     }
     let sizes = node::sizes(first, &config);
     let (workload, args) = reference::workload(&plan.run.workload, plan.run.args.clone())?;

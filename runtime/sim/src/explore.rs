@@ -9,7 +9,7 @@ use crate::world::{End, Told, World, WorldConfig};
 use netem::{Loss, Profile};
 use runtime_core::event::Event;
 use runtime_core::id::{Epoch, Generation, Job, NodeId};
-use runtime_core::node::{Binding, Config, Medium, Member, Quorum, Role};
+use runtime_core::node::{Binding, Config, Image, Medium, Member, Quorum, Role};
 use runtime_core::time::Duration;
 use std::fmt;
 use std::rc::Rc;
@@ -84,7 +84,11 @@ impl Scenario {
         let layout = rng.below(4);
         let member = |(i, role): (u16, Role)| {
             let apart = u16::from(role == Role::Standby);
-            Member { role, board: [0, i, i % 2, apart][usize::try_from(layout).unwrap_or(0)] }
+            Member {
+                role,
+                board: [0, i, i % 2, apart][usize::try_from(layout).unwrap_or(0)],
+                image: Image::Linux,
+            }
         };
         let replicas = 1 + usize::from(rng.chance(30));
         ((0u16..).zip(roles).map(member).collect(), replicas)
@@ -98,9 +102,9 @@ impl Scenario {
             node: Config {
                 me: NodeId(0),
                 generation: Generation(1),
-                image: [7; 32],
+                hash: [7; 32],
+                media: vec![self.medium; members.len()],
                 members,
-                medium: self.medium,
                 mtu: 1500,
                 binding: self.binding,
                 quorum: Quorum::Majority,

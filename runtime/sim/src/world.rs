@@ -411,7 +411,7 @@ impl<M: Machine> World<M> {
         self.note([u64::from(from.0), u64::from(to.0), length]);
         let Some(wire) = self.wires.get_mut(&(from, to)) else { return };
         let fate = wire.send(self.now, bytes.len());
-        let stream = self.config.node.medium == Medium::Stream;
+        let stream = self.config.node.medium_to(to) == Medium::Stream;
         debug_assert!(!stream || fate.deliveries.len() == 1, "a stream loses and repeats nothing");
         for delivery in fate.deliveries {
             let mut bytes = bytes.to_vec();

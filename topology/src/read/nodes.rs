@@ -3,12 +3,12 @@
 use super::fields::{Fields, plausible_name, suggestion};
 use crate::address::{self, Claims};
 use crate::error::{Reader, Span};
-use crate::model::{Arch, Image, Node, Subnet};
+use crate::model::{Arch, Node, Subnet};
 use crate::raw::Yaml;
 use crate::units::{self, show_size};
 use runtime_core::id::NodeId;
 use runtime_core::limits::MAX_NODES;
-use runtime_core::node::Role;
+use runtime_core::node::{Image, Role};
 use std::net::Ipv4Addr;
 
 const MACHINE: &[&str] = &["image", "arch", "memory", "cpus"];

@@ -77,7 +77,7 @@ fn a_panic_while_somebody_sends_does_not_wait_for_them() {
     let port = File::from(std::os::fd::OwnedFd::from(ours));
     let sender = ControlPort::from_virtio(port).unwrap().sender();
     let held = sender.0.lock().unwrap();
-    assert!(!sender.try_send(&FromNode::Panic { message: "bug".into() }));
+    assert!(!sender.try_send(&FromNode::Panic { message: "bug".into(), backtrace: vec![] }));
     drop(held);
-    assert!(sender.try_send(&FromNode::Panic { message: "bug".into() }));
+    assert!(sender.try_send(&FromNode::Panic { message: "bug".into(), backtrace: vec![] }));
 }

@@ -3,13 +3,16 @@
 use super::*;
 use crate::id::{Generation, PageNo, ViewId};
 use crate::limits::PAGE_SIZE;
-use crate::node::Role;
+use crate::node::{Image, Role};
 use crate::wire::{Reader, Writer};
 use alloc::boxed::Box;
 use alloc::vec;
 
 fn members(boards: &[u16]) -> Vec<Member> {
-    boards.iter().map(|board| Member { role: Role::Compute, board: *board }).collect()
+    boards
+        .iter()
+        .map(|board| Member { role: Role::Compute, board: *board, image: Image::Linux })
+        .collect()
 }
 
 fn view(nodes: u16, ranks: &[u16]) -> View {

@@ -114,7 +114,8 @@ impl Link {
             node: self.settings.me.node,
             medium: self.settings.medium,
             mtu,
-            image: self.settings.image,
+            kind: self.settings.ours,
+            hash: self.settings.hash,
         };
         self.transmit(now, 0, 0, Body::Hello(hello));
     }

@@ -13,7 +13,7 @@
 
 use crate::id::{Generation, NodeId};
 use crate::limits::{MAX_FRAME, MAX_MESSAGE, MIN_MTU};
-use crate::node::Medium;
+use crate::node::{Image, Medium};
 use crate::wire::{Malformed, Reader, Writer};
 use alloc::vec::Vec;
 
@@ -23,7 +23,7 @@ pub(super) const VERSION: u8 = 1;
 pub(super) const HEADER: usize = 44;
 const LENGTH_AT: usize = 12;
 const CRC_AT: usize = 16;
-const HELLO: usize = 39;
+const HELLO: usize = 40;
 
 const _: () = assert!(HEADER + MAX_MESSAGE <= MAX_FRAME, "a stream carries a message in one frame");
 const _: () = assert!(HEADER + HELLO <= MIN_MTU, "a Hello is never fragmented");
@@ -72,7 +72,8 @@ pub(super) struct Hello {
     pub(super) node: NodeId,
     pub(super) medium: Medium,
     pub(super) mtu: u32,
-    pub(super) image: [u8; 32],
+    pub(super) kind: Image,
+    pub(super) hash: [u8; 32],
 }
 
 /// A fragment of a message.
@@ -213,7 +214,12 @@ impl Hello {
             2 => Medium::Datagram,
             _ => return Err(r.malformed("medium")),
         };
-        Ok(Self { known, node, medium, mtu: r.u32("mtu")?, image: r.array("image")? })
+        let kind = match r.u8("image")? {
+            1 => Image::Linux,
+            2 => Image::BareMetal,
+            _ => return Err(r.malformed("image")),
+        };
+        Ok(Self { known, node, medium, kind, mtu: r.u32("mtu")?, hash: r.array("hash")? })
     }
 
     fn emit(&self, w: &mut Writer) {
@@ -221,7 +227,11 @@ impl Hello {
             Medium::Stream => 1,
             Medium::Datagram => 2,
         };
-        w.u16(self.node.0).u8(medium).u32(self.mtu).bytes(&self.image);
+        let kind = match self.kind {
+            Image::Linux => 1,
+            Image::BareMetal => 2,
+        };
+        w.u16(self.node.0).u8(medium).u8(kind).u32(self.mtu).bytes(&self.hash);
     }
 }
 

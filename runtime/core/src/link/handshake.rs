@@ -59,12 +59,15 @@ impl Link {
 
     fn objection(&self, frame: &Frame<'_>, hello: &Hello) -> Option<Refusal> {
         let remote = self.remote;
-        let ours = self.settings.image;
+        let (kind, hash) = (self.settings.theirs, self.settings.hash);
         if hello.node != remote {
             return Some(Refusal::Node { expected: remote, actual: hello.node });
         }
-        if hello.image != ours {
-            return Some(Refusal::Image { remote, theirs: hello.image, ours });
+        if hello.kind != kind {
+            return Some(Refusal::Kind { remote, expected: kind, actual: hello.kind });
+        }
+        if kind == self.settings.ours && hello.hash != hash {
+            return Some(Refusal::Hash { remote, theirs: hello.hash, ours: hash });
         }
         if hello.medium != self.settings.medium {
             let (theirs, ours) = (hello.medium, self.settings.medium);

@@ -38,7 +38,7 @@ pub use frame::Proto;
 
 use crate::id::{Generation, NodeId, Peer};
 use crate::limits::{MAX_MESSAGE, MIN_MTU};
-use crate::node::{Medium, Timer};
+use crate::node::{Image, Medium, Timer};
 use crate::time::{Duration, Instant};
 use alloc::collections::VecDeque;
 use alloc::format;
@@ -48,13 +48,17 @@ use flow::Flow;
 use frame::{Body, Frame, FrameError, VERSION};
 use refusal::Refusal;
 
-/// What a link must know. The same for all links of a node.
+/// What a link must know.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// This node, in this life.
     pub me: Peer,
-    /// SHA-256 of the program image; a peer with another one is refused.
-    pub image: [u8; 32],
+    /// SHA-256 of the program image; a peer of the same kind with another one is refused.
+    pub hash: [u8; 32],
+    /// Kind of this node's image.
+    pub ours: Image,
+    /// Kind of the peer's; a peer with another one is refused.
+    pub theirs: Image,
     /// What the transport does to frames.
     pub medium: Medium,
     /// Largest frame of a datagram transport in bytes, at least [`MIN_MTU`]. The smaller of both ends holds.

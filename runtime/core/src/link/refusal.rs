@@ -2,7 +2,7 @@
 
 use crate::id::{Generation, NodeId};
 use crate::limits::MIN_MTU;
-use crate::node::Medium;
+use crate::node::{Image, Medium};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
@@ -12,10 +12,12 @@ pub(super) enum Refusal {
     Version { remote: NodeId, theirs: u8, ours: u8 },
     #[error(
         "{remote} runs another program image ({}, here {}): build all nodes in one go and start them from the same image",
-        Hash(theirs),
-        Hash(ours)
+        Hex(theirs),
+        Hex(ours)
     )]
-    Image { remote: NodeId, theirs: [u8; 32], ours: [u8; 32] },
+    Hash { remote: NodeId, theirs: [u8; 32], ours: [u8; 32] },
+    #[error("{remote} runs {}, and {} is expected of it: check the images in the topology", kind(*actual), kind(*expected))]
+    Kind { remote: NodeId, expected: Image, actual: Image },
     #[error(
         "the node at the address of {expected} says that it is {actual}: check the addresses in the topology"
     )]
@@ -33,9 +35,9 @@ pub(super) enum Refusal {
 }
 
 /// The first bytes of a hash, for people.
-struct Hash<'a>(&'a [u8; 32]);
+struct Hex<'a>(&'a [u8; 32]);
 
-impl core::fmt::Display for Hash<'_> {
+impl core::fmt::Display for Hex<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         self.0[..6].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
@@ -45,5 +47,12 @@ const fn name(medium: Medium) -> &'static str {
     match medium {
         Medium::Stream => "a stream",
         Medium::Datagram => "datagrams",
+    }
+}
+
+const fn kind(image: Image) -> &'static str {
+    match image {
+        Image::Linux => "a Linux image",
+        Image::BareMetal => "a bare-metal image",
     }
 }

@@ -8,7 +8,7 @@ mod noise;
 
 use super::{Event, Link, Proto, Settings};
 use crate::id::{Generation, NodeId, Peer};
-use crate::node::{Medium, Timer};
+use crate::node::{Image, Medium, Timer};
 use crate::time::{Duration, Instant};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -53,7 +53,9 @@ pub(super) const DELAY: Duration = Duration::from_micros(200);
 pub(super) fn settings(node: u16, generation: u32, medium: Medium) -> Settings {
     Settings {
         me: Peer { node: NodeId(node), generation: Generation(generation) },
-        image: [7; 32],
+        hash: [7; 32],
+        ours: Image::Linux,
+        theirs: Image::Linux,
         medium,
         mtu: 1500,
         heartbeat: HEARTBEAT,

@@ -23,7 +23,7 @@ mod tests;
 pub use message::Message;
 
 use crate::id::{Generation, NodeId, Rank, ViewId};
-use crate::node::{Config, Quorum, Role};
+use crate::node::{Config, Image, Quorum, Role};
 use crate::time::{Duration, Instant};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -51,15 +51,18 @@ impl View {
         }
     }
 
-    /// The view after this one without the `dead`: each orphaned rank goes to the lowest standby.
+    /// The view after this one without the `dead`: each orphaned rank goes to the lowest standby that
+    /// runs the same image (`images`, by node).
     #[must_use]
-    pub fn without(&self, dead: &BTreeSet<NodeId>) -> Self {
+    pub fn without(&self, dead: &BTreeSet<NodeId>, images: &[Image]) -> Self {
         let mut members = self.members.clone();
         members.retain(|node, _| !dead.contains(node));
         let mut ranks = self.ranks.clone();
         for r in 0..ranks.len() {
+            let alike = |node: &NodeId| images.get(node.index()) == images.get(ranks[r].index());
             if !members.contains_key(&ranks[r])
-                && let Some(standby) = members.keys().find(|node| !ranks.contains(node))
+                && let Some(standby) =
+                    members.keys().find(|node| !ranks.contains(node) && alike(node))
             {
                 ranks[r] = *standby;
             }
@@ -133,6 +136,8 @@ enum Attempt {
 pub struct Membership {
     me: NodeId,
     quorum: Quorum,
+    /// By node: a rank moves only between nodes that run the same.
+    images: Vec<Image>,
     retry: Duration,
     view: View,
     suspects: BTreeSet<NodeId>,
@@ -153,6 +158,7 @@ impl Membership {
         Self {
             me: config.me,
             quorum: config.quorum,
+            images: config.members.iter().map(|member| member.image).collect(),
             retry,
             view: View::first(config),
             suspects: BTreeSet::new(),
@@ -320,7 +326,8 @@ impl Membership {
             return;
         }
         let bound = promises.values().flatten().max_by_key(|(ballot, _)| *ballot);
-        let value = bound.map_or_else(|| self.view.without(&self.suspects), |(_, v)| v.clone());
+        let value = bound
+            .map_or_else(|| self.view.without(&self.suspects, &self.images), |(_, v)| v.clone());
         self.attempt = Some(Attempt::Accepting { value: value.clone(), accepted: BTreeSet::new() });
         self.send_to_reachable(&Message::Accept { ballot, value: value.clone() });
         self.on_accept(self.me, ballot, value);

@@ -1,19 +1,19 @@
 //! Agreement under every interleaving that a seed can make of it.
 
 use super::*;
-use crate::node::{Binding, Medium, Member};
+use crate::node::{Binding, Image, Medium, Member};
 
 fn config(me: u16, compute: usize, standby: usize) -> Config {
-    let member = |role| Member { role, board: 0 };
+    let member = |role| Member { role, board: 0, image: Image::Linux };
     Config {
         me: NodeId(me),
         generation: Generation(1),
-        image: [0; 32],
+        hash: [0; 32],
         members: (0..compute)
             .map(|_| member(Role::Compute))
             .chain((0..standby).map(|_| member(Role::Standby)))
             .collect(),
-        medium: Medium::Stream,
+        media: alloc::vec![Medium::Stream; compute + standby],
         mtu: 1500,
         binding: Binding::Sockets,
         quorum: Quorum::Majority,
@@ -155,9 +155,21 @@ fn a_minority_installs_nothing_and_says_so() {
 
 #[test]
 fn without_a_standby_the_rank_is_an_orphan() {
-    let view = View::first(&config(0, 3, 1)).without(&BTreeSet::from([NodeId(1), NodeId(2)]));
+    let dead = BTreeSet::from([NodeId(1), NodeId(2)]);
+    let view = View::first(&config(0, 3, 1)).without(&dead, &[Image::Linux; 4]);
     assert_eq!(view.ranks, [NodeId(0), NodeId(3), NodeId(2)]);
     assert_eq!(view.orphans().collect::<Vec<_>>(), [Rank(2)]);
+}
+
+#[test]
+fn a_rank_moves_only_to_a_standby_of_the_same_image() {
+    use Image::{BareMetal, Linux};
+    let first = View::first(&config(0, 3, 2));
+    let images = [Linux, BareMetal, BareMetal, Linux, BareMetal];
+    let one = first.without(&BTreeSet::from([NodeId(1)]), &images);
+    assert_eq!(one.ranks, [NodeId(0), NodeId(4), NodeId(2)]);
+    let two = one.without(&BTreeSet::from([NodeId(2)]), &images);
+    assert_eq!(two.orphans().collect::<Vec<_>>(), [Rank(2)], "n3 is a standby, but of Linux");
 }
 
 #[test]

@@ -43,10 +43,12 @@ impl Node {
     /// A node that has heard of nobody yet.
     #[must_use]
     pub fn new(config: Config, now: Instant) -> Self {
-        let settings = link::Settings {
+        let settings = |remote: NodeId| link::Settings {
             me: Peer { node: config.me, generation: config.generation },
-            image: config.image,
-            medium: config.medium,
+            hash: config.hash,
+            ours: config.image_of(config.me),
+            theirs: config.image_of(remote),
+            medium: config.medium_to(remote),
             mtu: config.mtu,
             heartbeat: config.heartbeat,
             suspect_after: config.suspect_after,
@@ -54,7 +56,7 @@ impl Node {
         };
         let others = (0u16..).map(NodeId).take(config.members.len()).filter(|n| *n != config.me);
         let links: BTreeMap<NodeId, Link> =
-            others.map(|n| (n, Link::new(settings.clone(), n, now))).collect();
+            others.map(|n| (n, Link::new(settings(n), n, now))).collect();
         let due = links.iter().filter_map(|(n, link)| Some((*n, link.deadline()?))).collect();
         let membership = Membership::new(&config, config.heartbeat.times(ELECTION_HEARTBEATS));
         Self {

@@ -62,6 +62,17 @@ pub enum Medium {
     Datagram,
 }
 
+/// What kind of program a node runs. Nodes of one kind run the very same image, in which an address
+/// means the same everywhere; a rank can only move between them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Image {
+    /// A program of Linux.
+    Linux,
+    /// A program with no operating system under it.
+    BareMetal,
+}
+
 /// Who decides on a new view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -79,21 +90,24 @@ pub struct Member {
     pub role: Role,
     /// Fault domain: partners are sought on another board first.
     pub board: u16,
+    /// What it runs.
+    pub image: Image,
 }
 
-/// What a node must know before it starts. The same on all nodes but for `me` and `generation`.
+/// What a node must know before it starts. The same on all nodes but for `me`, `generation`, `hash` and
+/// `media`.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// This node.
     pub me: NodeId,
     /// Which life of it.
     pub generation: Generation,
-    /// SHA-256 of the program image; nodes with another one are refused.
-    pub image: [u8; 32],
+    /// SHA-256 of the program image; nodes of this kind with another one are refused.
+    pub hash: [u8; 32],
     /// All nodes of the first view, by [`NodeId`]. Rank `r` starts on the `r`-th compute node.
     pub members: Vec<Member>,
-    /// What the transport does to frames.
-    pub medium: Medium,
+    /// What the transport to each node does to frames, by [`NodeId`]; both ends of a link agree.
+    pub media: Vec<Medium>,
     /// Largest frame of a datagram transport, in bytes.
     pub mtu: usize,
     /// What the shared memory speaks.
@@ -112,6 +126,20 @@ pub struct Config {
     pub checkpoint_every: u32,
     /// Pages in the shared segment.
     pub shared_pages: u32,
+}
+
+impl Config {
+    /// The kind of program that a node runs.
+    #[must_use]
+    pub fn image_of(&self, node: NodeId) -> Image {
+        self.members.get(node.index()).map_or(Image::Linux, |member| member.image)
+    }
+
+    /// What the transport to a node does to frames.
+    #[must_use]
+    pub fn medium_to(&self, node: NodeId) -> Medium {
+        self.media.get(node.index()).copied().unwrap_or(Medium::Datagram)
+    }
 }
 
 /// Where the pages of an allocation live.

@@ -4,7 +4,7 @@ use crate::rank::{self, Array};
 use crate::tests::{SIZES, free_rank, program};
 use runtime_core::id::{Generation, ViewId};
 use runtime_core::mem::Access;
-use runtime_core::node::{Binding, Call, Distribution, Medium, Member, Quorum, Role};
+use runtime_core::node::{Binding, Call, Distribution, Image, Medium, Member, Quorum, Role};
 
 /// Stands in for a node alone in its cluster; rolls its rank back once, at its second barrier.
 #[derive(Debug, Default)]
@@ -76,9 +76,9 @@ fn setup(me: u16, listener: TcpListener, peers: Vec<(NodeId, SocketAddr)>) -> Se
     let config = Config {
         me: NodeId(me),
         generation: Generation(1),
-        image: [0; 32],
-        members: vec![Member { role: Role::Compute, board: 0 }],
-        medium: Medium::Stream,
+        hash: [0; 32],
+        members: vec![Member { role: Role::Compute, board: 0, image: Image::Linux }],
+        media: vec![Medium::Stream; 2],
         mtu: 1500,
         binding: Binding::Mcapi,
         quorum: Quorum::Majority,

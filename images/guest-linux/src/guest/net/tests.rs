@@ -24,8 +24,13 @@ fn a_name_that_does_not_fit_is_refused() {
 
 #[test]
 fn a_card_that_is_not_there_is_named_with_those_that_are() {
-    let nic =
-        Nic { mac: "52:54:00:ff:ff:fe".into(), address: "10.0.0.1".into(), prefix: 24, mtu: 1500 };
+    let nic = Nic {
+        mac: "52:54:00:ff:ff:fe".into(),
+        address: "10.0.0.1".into(),
+        prefix: 24,
+        mtu: 1500,
+        fd: None,
+    };
     let error = format!("{:#}", configure(&nic).unwrap_err());
     assert!(error.contains("no card has this address; there are: "), "{error}");
 }

@@ -1,7 +1,7 @@
 use crate::id::{Generation, NodeId};
 use crate::limits::{MAX_FRAME, MAX_MESSAGE};
 use crate::link::frame::{Body, Data, Frame, FrameError, Hello, Proto};
-use crate::node::Medium;
+use crate::node::{Image, Medium};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -17,8 +17,15 @@ fn data(payload: &[u8]) -> Data<'_> {
 }
 
 fn hello() -> Hello {
-    let image = core::array::from_fn(|i| u8::try_from(i).unwrap());
-    Hello { known: true, node: NodeId(3), medium: Medium::Datagram, mtu: 1500, image }
+    let hash = core::array::from_fn(|i| u8::try_from(i).unwrap());
+    Hello {
+        known: true,
+        node: NodeId(3),
+        medium: Medium::Datagram,
+        kind: Image::BareMetal,
+        mtu: 1500,
+        hash,
+    }
 }
 
 #[test]
@@ -52,9 +59,9 @@ fn a_hello_has_these_bytes_on_either_medium() {
     let bytes = frame(Body::Hello(hello())).emit(Medium::Stream);
     assert_eq!(bytes, frame(Body::Hello(hello())).emit(Medium::Datagram));
     assert_eq!(bytes[..4], [0xd5, 1, 1, 1]);
-    assert_eq!(bytes[12..16], [83, 0, 0, 0]);
-    assert_eq!(bytes[44..51], [3, 0, 2, 0xdc, 5, 0, 0]);
-    assert_eq!(bytes[51..], hello().image);
+    assert_eq!(bytes[12..16], [84, 0, 0, 0]);
+    assert_eq!(bytes[44..52], [3, 0, 2, 2, 0xdc, 5, 0, 0]);
+    assert_eq!(bytes[52..], hello().hash);
     let mut zeroed = bytes.clone();
     zeroed[16..20].fill(0);
     assert_eq!(bytes[16..20], crc32fast::hash(&zeroed).to_le_bytes());

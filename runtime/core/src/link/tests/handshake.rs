@@ -2,6 +2,7 @@ use super::{HEARTBEAT, Pair, settings};
 use crate::id::{Generation, NodeId};
 use crate::link::frame::{Body, Frame};
 use crate::link::{Counters, Event, Link, Settings};
+use crate::node::Image;
 use crate::node::Medium::{self, Datagram, Stream};
 use crate::time::Duration;
 use alloc::string::String;
@@ -81,14 +82,30 @@ fn a_datagram_hello_is_repeated_until_it_gets_through() {
 #[test]
 fn strangers_are_refused_with_a_remedy() {
     for medium in [Stream, Datagram] {
-        let reason = refused(medium, |other| other.image[0] = 9);
+        let reason = refused(medium, |other| other.hash[0] = 9);
         assert!(reason.contains("another program image (090707070707, here 070707070707)"));
         assert!(reason.contains("start them from the same image"), "{reason}");
         let reason = refused(medium, |other| other.me.node = NodeId(5));
         assert!(reason.contains("the node at the address of n1 says that it is n5"), "{reason}");
     }
+    let reason = refused(Stream, |other| other.ours = Image::BareMetal);
+    assert!(
+        reason.contains("n1 runs a bare-metal image, and a Linux image is expected"),
+        "{reason}"
+    );
     let reason = refused(Stream, |other| other.medium = Datagram);
     assert!(reason.contains("give both the same runtime.transport"), "{reason}");
+}
+
+#[test]
+fn images_of_two_kinds_need_not_be_the_same() {
+    let mut pair = Pair::new(Datagram);
+    (pair.links[0].settings.theirs, pair.links[1].settings.ours) =
+        (Image::BareMetal, Image::BareMetal);
+    pair.links[1].settings.hash = [9; 32];
+    pair.connect();
+    pair.run(HEARTBEAT.times(2));
+    assert!(pair.links.iter().all(Link::is_up));
 }
 
 #[test]

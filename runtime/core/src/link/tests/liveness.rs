@@ -97,7 +97,7 @@ fn no_contact_in_time_is_reported_once() {
 #[test]
 fn a_refused_peer_that_never_becomes_welcome_is_suspected_with_the_refusal() {
     let mut other = settings(1, 1, Datagram);
-    other.image = [0; 32];
+    other.hash = [0; 32];
     let mut pair = Pair::of(settings(0, 1, Datagram), other);
     pair.connect();
     pair.run(Duration::from_millis(2000));
