@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, anyhow};
 use images_workloads::{Workload, find};
 use runtime::{Args, sequential};
-use runtime_linux::layout::Sizes;
+use runtime_driver::layout::Sizes;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 

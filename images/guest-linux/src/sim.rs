@@ -10,7 +10,7 @@ use runtime_core::id::{Epoch, NodeId, Rank};
 use runtime_core::mem::PageMem;
 use runtime_core::node::{Medium, Role};
 use runtime_core::time::Duration;
-use runtime_linux::context::{Program, Request as Asked};
+use runtime_driver::context::{Program, Request as Asked};
 use runtime_linux::sim_host::Host;
 use runtime_sim::world::Told;
 use runtime_sim::{Answer, End, Machine, Request, World, WorldConfig};
