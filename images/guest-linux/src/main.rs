@@ -6,7 +6,7 @@
 //! - `reference NAME key=value …`: a workload's right result, by sequential code.
 
 mod control_port;
-mod guest;
+mod machine;
 mod node;
 mod reference;
 mod sim;
