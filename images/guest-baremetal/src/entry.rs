@@ -2,6 +2,9 @@
 //! information, to 64-bit mode with the first 4 GiB mapped to themselves.
 
 use core::arch::global_asm;
+use core::panic::PanicInfo;
+use runtime_baremetal::fatal;
+use runtime_baremetal::image::Image;
 
 global_asm!(
     r#"
@@ -23,6 +26,12 @@ boot_entry:
     shr ecx, 2
     xor eax, eax
     rep stosd
+    mov esi, offset image_values
+    mov edi, offset image_data_start
+    mov ecx, offset image_data_end
+    sub ecx, edi
+    shr ecx, 2
+    rep movsd
 
     // 2048 pages of 2 MiB, in four page directories one after the other.
     mov edi, offset BOOT_TABLES + 0x2000
@@ -55,7 +64,7 @@ boot_entry:
     mov eax, 0x80010033         // paging, write protection, native x87 errors, x87 there, protected
     mov cr0, eax
     lgdt [boot_gdt_pointer]
-    mov esp, offset image_stacks + 0x40000
+    mov esp, offset image_host_stack_end
     push 8
     mov eax, offset boot_long
     push eax
@@ -93,14 +102,34 @@ BOOT_TABLES:
     start = sym start,
 );
 
+unsafe extern "C" {
+    static image_start: u8;
+    static image_text_end: u8;
+    static image_rodata_end: u8;
+    static image_fatal_stack: u8;
+    static image_fatal_stack_end: u8;
+    static image_trap_stack: u8;
+    static image_trap_stack_end: u8;
+    static image_host_stack: u8;
+    static image_host_stack_end: u8;
+    static image_end: u8;
+}
+
 extern "C" fn start(info: usize) -> ! {
-    runtime_baremetal::serial::init();
-    runtime_baremetal::serial::say(format_args!("start information at {info:#x}"));
-    runtime_baremetal::power::end(true)
+    let image = Image {
+        start: (&raw const image_start).addr(),
+        text_end: (&raw const image_text_end).addr(),
+        rodata_end: (&raw const image_rodata_end).addr(),
+        fatal_stack: (&raw const image_fatal_stack).addr()
+            ..(&raw const image_fatal_stack_end).addr(),
+        trap_stack: (&raw const image_trap_stack).addr()..(&raw const image_trap_stack_end).addr(),
+        host_stack: (&raw const image_host_stack).addr()..(&raw const image_host_stack_end).addr(),
+        end: (&raw const image_end).addr(),
+    };
+    crate::node::run(info, image)
 }
 
 #[panic_handler]
-fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    runtime_baremetal::serial::say(format_args!("{info}"));
-    runtime_baremetal::power::end(true)
+fn panic(info: &PanicInfo<'_>) -> ! {
+    fatal::panicked(info)
 }

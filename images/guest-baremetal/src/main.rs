@@ -11,6 +11,8 @@
 mod entry;
 #[cfg(bare_metal)]
 mod intrinsics;
+#[cfg(bare_metal)]
+mod node;
 
 /// The runtime's own heap.
 #[cfg(bare_metal)]

@@ -6,10 +6,19 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod apic;
+pub mod clock;
 pub mod cpu;
+pub mod descriptors;
 pub mod fatal;
 pub mod frames;
 pub mod heap;
+pub mod image;
+pub mod machine;
+pub mod memory;
 mod one;
+pub mod paging;
 pub mod power;
 pub mod serial;
+pub mod start;
+pub mod trap;
