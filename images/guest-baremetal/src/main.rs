@@ -8,16 +8,24 @@
 #![cfg_attr(bare_metal, no_std, no_main)]
 
 #[cfg(bare_metal)]
+extern crate alloc;
+
+#[cfg(bare_metal)]
 mod entry;
 #[cfg(bare_metal)]
 mod intrinsics;
 #[cfg(bare_metal)]
 mod node;
 
-/// The runtime's own heap.
+#[cfg(bare_metal)]
+use runtime_baremetal::heap::HostHeap;
+#[cfg(bare_metal)]
+use runtime_driver::arena::RankAllocator;
+
+/// Memory that a rank allocates is its own, and goes with its checkpoints.
 #[cfg(bare_metal)]
 #[global_allocator]
-static ALLOCATOR: runtime_baremetal::heap::HostHeap = runtime_baremetal::heap::HostHeap;
+static ALLOCATOR: RankAllocator<HostHeap> = RankAllocator(HostHeap);
 
 /// Says how to build the image.
 #[cfg(not(bare_metal))]

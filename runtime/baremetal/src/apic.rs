@@ -32,6 +32,8 @@ pub const SPURIOUS_VECTOR: u8 = 0xff;
 
 /// When the timer is to go off; `u64::MAX` for never.
 static ARMED: AtomicU64 = AtomicU64::new(u64::MAX);
+/// Lines that interrupted and were not looked after since, a bit each.
+static PULLED: AtomicU64 = AtomicU64::new(0);
 
 fn write(address: usize, value: u32) {
     // SAFETY: a register of an interrupt controller, which is mapped to itself.
@@ -79,9 +81,18 @@ pub fn end() {
     write(LOCAL + END, 0);
 }
 
-/// The timer has gone off.
-pub fn timer_went_off() {
-    ARMED.store(u64::MAX, Relaxed);
+/// An interrupt was taken: takes note of whose.
+pub fn taken(vector: u64) {
+    if vector == u64::from(TIMER_VECTOR) {
+        ARMED.store(u64::MAX, Relaxed);
+    } else if let Some(line) = vector.checked_sub(u64::from(LINE_VECTOR)) {
+        PULLED.fetch_or(1 << (line % 64), Relaxed);
+    }
+}
+
+/// Did the line interrupt since this was asked last? Asking a device itself is expensive.
+pub fn pulled(line: u32) -> bool {
+    PULLED.fetch_and(!(1 << line), Relaxed) & (1 << line) != 0
 }
 
 /// Makes sure that an interrupt comes when it is this late, or somewhat earlier. Not setting the

@@ -24,5 +24,5 @@ pub fn start(khz: Option<u64>) {
 #[must_use]
 pub fn now() -> Instant {
     #[expect(clippy::cast_possible_truncation, reason = "584 years")]
-    Instant((u128::from(cpu::tsc()) * u128::from(TICK.load(Relaxed)) >> 32) as u64)
+    Instant(((u128::from(cpu::tsc()) * u128::from(TICK.load(Relaxed))) >> 32) as u64)
 }

@@ -18,13 +18,15 @@ const LINE: usize = 4096;
 
 /// Somebody is dying.
 static ENDING: AtomicBool = AtomicBool::new(false);
-/// Who tells the control port.
-static LISTENER: One<Option<fn(&[u8])>> = One::new(None);
+/// Takes a line to the control port.
+type Tell = fn(&[u8]);
+/// Who does.
+static LISTENER: One<Option<Tell>> = One::new(None);
 static TEXT: One<Text> = One::new(Text { bytes: [0; LINE], used: 0 });
 
 /// From now on `tell` is handed the last words as a line of the control protocol. It must neither
 /// allocate nor hang.
-pub fn listen(tell: fn(&[u8])) {
+pub fn listen(tell: Tell) {
     // SAFETY: nobody is dying, so nobody reads it.
     unsafe { *LISTENER.borrow() = Some(tell) };
 }

@@ -1,10 +1,11 @@
 //! The runtime's own heap, and the end of all memory.
 
-use crate::fatal;
 use crate::frames::{FRAME, Metal, Pool};
 use crate::one::One;
+use crate::{fatal, serial};
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
+use runtime_driver::arena::Below;
 use talc::DefaultBinning;
 use talc::base::{Talc, binning::Binning};
 use talc::source::Source;
@@ -67,6 +68,12 @@ pub fn exhausted(wanted: usize) -> ! {
 /// The heap as an allocator. It never fails, but ends the machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HostHeap;
+
+impl Below for HostHeap {
+    fn complain(&self, text: &str) {
+        serial::say(format_args!("{}", text.trim_end()));
+    }
+}
 
 // SAFETY: talc keeps the contract, and nobody comes in twice: talc calls nobody but the source above.
 unsafe impl GlobalAlloc for HostHeap {

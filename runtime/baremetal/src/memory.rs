@@ -75,7 +75,6 @@ const fn access_of(entry: u64) -> Access {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "an address, on a machine of 64 bits")]
 const fn frame_of(entry: u64) -> Option<usize> {
     if entry & FRAME == 0 { None } else { Some((entry & ADDRESS) as usize) }
 }

@@ -43,7 +43,6 @@ struct Place {
     index: usize,
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "an address, on a machine of 64 bits")]
 const fn address(entry: u64) -> usize {
     (entry & ADDRESS) as usize
 }

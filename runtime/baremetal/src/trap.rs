@@ -19,7 +19,8 @@ use runtime_driver::slot::{self, Registers};
 /// Interrupts are on, in the flags.
 const INTERRUPTS: u64 = 1 << 9;
 const DOUBLE_FAULT: u64 = 8;
-const PAGE_FAULT: u64 = 14;
+/// Vector of page faults.
+pub const PAGE_FAULT: u64 = 14;
 /// A page fault was by a write.
 const BY_WRITE: u64 = 1 << 1;
 /// It was by the fetch of an instruction.
@@ -104,7 +105,7 @@ pub enum Cause {
 }
 
 /// Name of an exception.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Name(pub u64);
 
 impl fmt::Display for Name {
@@ -298,9 +299,7 @@ fn interrupted(vector: u64) {
     if vector == u64::from(apic::SPURIOUS_VECTOR) {
         return;
     }
-    if vector == u64::from(apic::TIMER_VECTOR) {
-        apic::timer_went_off();
-    }
+    apic::taken(vector);
     apic::end();
 }
 
