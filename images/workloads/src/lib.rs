@@ -7,8 +7,8 @@
 
 extern crate alloc;
 
+mod conformance;
 mod laplace;
-mod litmus;
 mod recursion;
 
 use alloc::vec::Vec;
@@ -32,7 +32,8 @@ pub struct Workload {
 }
 
 /// All of them.
-pub const ALL: &[Workload] = &[laplace::WORKLOAD, recursion::WORKLOAD, litmus::WORKLOAD];
+pub const ALL: &[Workload] =
+    &[laplace::WORKLOAD, recursion::WORKLOAD, conformance::LITMUS, conformance::WORKLOAD];
 
 impl Workload {
     /// Refuses arguments that the program does not know or cannot use.
