@@ -156,12 +156,14 @@ fn a_daemon_killed_hard_leaves_no_node_and_blocks_nothing() {
     let daemon = std::fs::read_dir("/proc").unwrap().flatten().find_map(find).unwrap();
     let pid = nix::unistd::Pid::from_raw;
     nix::sys::signal::kill(pid(daemon), nix::sys::signal::Signal::SIGKILL).unwrap();
-    // Its node is killed by the kernel; whoever inherits it reaps it, or leaves a zombie.
-    let gone = || {
-        let stat = std::fs::read_to_string(format!("/proc/{node}/stat")).unwrap_or_default();
-        stat.is_empty() || stat.contains(") Z ")
+    // Its node is killed by the kernel; whoever inherits it reaps it, or leaves a zombie. The daemon
+    // holds its name until the last of its threads is gone, and its first may be a zombie before that.
+    let gone = |pid: i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+        stat.is_empty() || stat.contains(") Z ") && threads <= 1
     };
-    while !gone() {
+    while !(gone(node) && gone(daemon)) {
         std::thread::yield_now();
     }
     let (exit, text) = bench.on_file("up");
