@@ -116,6 +116,45 @@ fn a_node_that_ends_at_once_is_exit_code_3_with_its_last_words() {
 }
 
 #[test]
+fn a_node_that_panics_is_exit_code_3_with_the_calls_it_was_in() {
+    let bench = Bench::with("panic", "aa");
+    let (exit, text) = bench.on_file("up");
+    assert_eq!(exit, 3, "{text}");
+    assert!(text.contains(" panicked: a bad day at line 7\n   0: 0x401000\n   1: 0x8\n"), "{text}");
+    assert!(text.contains("without names"), "a script has no symbols: {text}");
+    let events = bench.dir.path().join("understudy/runs/smoke-1/events.jsonl");
+    let events = std::fs::read_to_string(events).unwrap();
+    assert!(events.contains("was in 0x401000"), "{events}");
+}
+
+#[test]
+fn nodes_that_speak_ethernet_are_plugged_into_the_switch() {
+    let bench = Bench::new();
+    let ethernet = FILE.replace("run:", "runtime: { transport: ethernet }\nrun:");
+    std::fs::write(bench.file(), ethernet).unwrap();
+    let (exit, text) = bench.on_file("up");
+    assert_eq!(exit, 0, "{text}");
+    let ports = text.lines().filter(|l| l.contains("sw0") && l.contains("up"));
+    assert_eq!(ports.count(), 2, "{text}");
+    let (exit, text) = bench.verb(&["run"]);
+    assert_eq!(exit, 0, "{text}");
+}
+
+#[test]
+fn a_missing_program_for_bare_metal_guests_is_exit_code_3_with_the_remedy() {
+    let bench = Bench::new();
+    let metal = FILE.replace("role: compute", "role: compute, image: bare-metal");
+    std::fs::write(bench.file(), metal).unwrap();
+    let missing = bench.dir.path().join("nowhere");
+    let file = bench.file();
+    let words = ["up", "--backend", "qemu", file.to_str().unwrap()];
+    let output = bench.command(&words).env("UNDERSTUDY_BAREMETAL", &missing).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains(missing.to_str().unwrap()) && text.contains("make node"), "{text}");
+}
+
+#[test]
 fn a_cluster_stays_up_and_verbs_attach_to_it() {
     let bench = Bench::new();
     let (exit, text) = bench.on_file("up");
