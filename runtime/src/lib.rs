@@ -37,7 +37,7 @@ extern crate alloc;
 
 mod args;
 mod rank;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(bare_metal)))]
 pub mod sequential;
 
 pub use args::{Args, BadArg};

@@ -8,8 +8,8 @@ use core::marker::PhantomData;
 use core::ops::Range;
 use runtime_core::id::LockId;
 use runtime_core::node::{Call, CallError, Distribution};
-use runtime_linux::context::{Program as Image, Start};
-use runtime_linux::rank::{self as host, Array};
+use runtime_driver::context::{Program as Image, Start};
+use runtime_driver::rank::{self as host, Array};
 
 /// What every rank of a run executes.
 pub type Program = fn(&mut Rank, &Args);

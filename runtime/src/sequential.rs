@@ -9,8 +9,8 @@ use runtime_core::id::{LockId, Rank};
 use runtime_core::limits::{MAX_LOCKS, MAX_RANKS, PAGE_SIZE};
 use runtime_core::mem::{Access, PageMem};
 use runtime_core::node::{Call, CallError};
-use runtime_linux::context::{Answer, Request};
-use runtime_linux::layout::Sizes;
+use runtime_driver::context::{Answer, Request};
+use runtime_driver::layout::Sizes;
 use runtime_linux::memory::MemError;
 use runtime_linux::sim_host::{Host, HostError};
 

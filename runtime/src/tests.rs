@@ -5,7 +5,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 #[global_allocator]
-static ALLOCATOR: runtime_linux::RankAllocator = runtime_linux::RankAllocator;
+static ALLOCATOR: runtime_linux::RankAllocator = runtime_linux::ALLOCATOR;
 
 fn args(pairs: &[(&str, &str)]) -> Args {
     Args::new(pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect()).unwrap()

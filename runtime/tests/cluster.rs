@@ -6,13 +6,14 @@ use runtime_core::event::Event;
 use runtime_core::id::{Generation, Job, NodeId};
 use runtime_core::node::{Binding, Config, Image, Medium, Member, Quorum, Role};
 use runtime_core::time::Duration;
-use runtime_linux::driver::{Command, Commander, Driver, Ending, Notice, Setup};
-use runtime_linux::layout::{Layout, Sizes};
+use runtime_driver::conductor::{Command, Ending, Notice};
+use runtime_driver::layout::{Layout, Sizes};
+use runtime_linux::driver::{Commander, Driver, Setup};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 #[global_allocator]
-static ALLOCATOR: runtime_linux::RankAllocator = runtime_linux::RankAllocator;
+static ALLOCATOR: runtime_linux::RankAllocator = runtime_linux::ALLOCATOR;
 
 const NODES: u16 = 3;
 const SIZES: Sizes = Sizes { stack_bytes: 256 * 1024, heap_bytes: 4 << 20, shared_pages: 64 };

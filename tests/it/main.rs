@@ -2,6 +2,7 @@
 
 mod bindings;
 mod failures;
+mod faults;
 mod litmus;
 mod metal;
 mod process;

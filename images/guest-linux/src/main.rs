@@ -6,7 +6,7 @@
 //! - `reference NAME key=value …`: a workload's right result, by sequential code.
 
 mod control_port;
-mod guest;
+mod machine;
 mod node;
 mod reference;
 mod sim;
@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 /// Memory that a rank allocates is its own, and goes with its checkpoints.
 #[global_allocator]
-static ALLOCATOR: runtime_linux::RankAllocator = runtime_linux::RankAllocator;
+static ALLOCATOR: runtime_linux::RankAllocator = runtime_linux::ALLOCATOR;
 
 fn main() -> ExitCode {
     if std::process::id() == 1 {

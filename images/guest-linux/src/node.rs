@@ -1,16 +1,14 @@
 //! A node: the control port on one side, the driver on the other.
 
 use crate::control_port::{ControlPort, Incoming, Sender, report_panics};
-use crate::{guest, reference};
-use anyhow::{Context, Result, bail};
-use images_control::{Configure, FromNode, ToNode, Transport, VERSION, kind_of};
+use crate::machine;
+use anyhow::{Context, Error, Result, bail};
+use images_control::{Configure, FromNode, ToNode, VERSION};
 use runtime_core::event::Event;
-use runtime_core::id::{Epoch, Generation, Job, NodeId};
-use runtime_core::limits::PAGE_SIZE;
-use runtime_core::node::{Config, Medium, Member};
-use runtime_core::time::Duration;
-use runtime_linux::driver::{Command, Commander, Driver, Ending, Hold, Notice, Setup};
-use runtime_linux::layout::{Layout, Sizes};
+use runtime_core::id::{Job, NodeId};
+use runtime_driver::conductor::{Command, Ending, Notice};
+use runtime_driver::layout::Layout;
+use runtime_linux::driver::{Commander, Driver, Setup};
 use sha2::{Digest, Sha256};
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, Sender as Channel, channel};
@@ -26,8 +24,8 @@ impl Home {
     /// Ends for good; `fault` shows in how the machine or the process ends.
     fn end(self, fault: bool) -> ! {
         match self {
-            Self::Guest if fault => guest::reset(),
-            Self::Guest => guest::power_off(),
+            Self::Guest if fault => machine::reset(),
+            Self::Guest => machine::power_off(),
             Self::Process => std::process::exit(i32::from(fault)),
         }
     }
@@ -35,11 +33,11 @@ impl Home {
 
 /// PID 1 of a guest.
 pub(crate) fn guest() -> ! {
-    match guest::bring_up() {
+    match machine::bring_up() {
         Ok(port) => live(port, Home::Guest),
         Err(error) => {
             eprintln!("this guest cannot be a node: {error:#}");
-            guest::reset()
+            machine::reset()
         }
     }
 }
@@ -54,7 +52,7 @@ fn live(port: ControlPort, home: Home) -> ! {
     report_panics(
         port.sender(),
         match home {
-            Home::Guest => || guest::reset(),
+            Home::Guest => || machine::reset(),
             Home::Process => || std::process::exit(101),
         },
     );
@@ -93,7 +91,7 @@ fn serve(port: ControlPort, home: Home) -> Result<Ending> {
         move |incoming| reader.on(incoming)
     })?;
     let uptime_us = uptime_us();
-    let hello = FromNode::Hello { version: VERSION, image: reference::hex(&image), uptime_us };
+    let hello = FromNode::Hello { version: VERSION, image: guest::hex(&image), uptime_us };
     sender.send(&hello).context("cannot speak to the harness")?;
     let configure = match first.recv() {
         Ok(First::Configure(configure)) => configure,
@@ -101,39 +99,23 @@ fn serve(port: ControlPort, home: Home) -> Result<Ending> {
         Err(_) => return Ok(Ending::Shutdown),
     };
     if let Some(nic) = &configure.nic {
-        guest::configure_nic(nic)?;
+        machine::configure_nic(nic)?;
     }
     let (driver, commander) = Driver::new(setup(&configure, image)?)?;
     if let Some(me) = configure.nodes.get(usize::from(configure.node)) {
         // The console's first line: kernel and node are silent while all is well.
-        let image = reference::hex(&image[..6]);
+        let image = guest::hex(&image[..6]);
         eprintln!("understudy: node {} listens at {}, image {image}", me.name, me.address);
     }
     let _gone = commander_in.send(commander);
     let mut fenced = false;
     let ending = driver.run(&mut |notice| {
         fenced |= matches!(&notice, Notice::Event { event: Event::Fenced { .. }, .. });
-        tell(&sender, notice);
+        // The reader of the port notices when the harness is gone, and ends the node.
+        let _gone = sender.send(&guest::message(notice));
     })?;
     // That it was replaced is told, and is no failure: others go on in its place.
     Ok(if fenced { Ending::Shutdown } else { ending })
-}
-
-fn tell(sender: &Sender, notice: Notice) {
-    let message = match notice {
-        Notice::Event { at_us, event } => FromNode::Event { at_us, event },
-        Notice::Report { job, rank, bytes, text } => FromNode::Report {
-            job: job.0,
-            rank: rank.0,
-            bytes: bytes.len() as u64,
-            sha256: reference::sha256(&bytes),
-            text,
-        },
-        Notice::Print { rank, text } => FromNode::Print { rank: rank.0, text },
-        Notice::Held { at } => FromNode::Held { at },
-    };
-    // The reader of the port notices when the harness is gone, and ends the node.
-    let _gone = sender.send(&message);
 }
 
 /// Runs on the thread that reads the control port.
@@ -172,12 +154,12 @@ impl Reader {
             }
             ToNode::Shutdown => self.command(Command::Shutdown),
             ToNode::Release => self.command(Command::Release),
-            ToNode::Run(run) => match reference::workload(&run.workload, run.args) {
+            ToNode::Run(run) => match guest::workload(&run.workload, run.args) {
                 Ok((workload, args)) => {
                     let program = runtime::image(workload.program, &args);
                     self.command(Command::Start { job: Job(run.job), program });
                 }
-                Err(error) => self.failed(format!("{error:#}")),
+                Err(reason) => self.failed(reason),
             },
         }
     }
@@ -213,53 +195,8 @@ fn uptime_us() -> u64 {
         .unwrap_or_default()
 }
 
-/// What the core must know.
-pub(crate) fn config(configure: &Configure, image: [u8; 32]) -> Result<Config> {
-    let runtime = &configure.runtime;
-    let micros = Duration::from_micros;
-    let pages = runtime.shared_bytes.div_ceil(PAGE_SIZE as u64);
-    Ok(Config {
-        me: NodeId(configure.node),
-        generation: Generation(configure.generation),
-        hash: image,
-        members: configure
-            .nodes
-            .iter()
-            .map(|node| Member { role: node.role, board: node.board, image: node.image })
-            .collect(),
-        media: configure.nodes.iter().map(|node| medium(node.transport)).collect(),
-        mtu: configure.nic.as_ref().map_or(1_500, |nic| nic.mtu as usize),
-        binding: runtime.binding,
-        quorum: runtime.quorum,
-        heartbeat: micros(runtime.heartbeat_us),
-        suspect_after: runtime.suspect_after,
-        join_timeout: micros(runtime.join_timeout_us),
-        replicas: usize::from(runtime.replicas),
-        checkpoint_every: runtime.checkpoint_every,
-        shared_pages: u32::try_from(pages).context("runtime.shared-memory is too large")?,
-    })
-}
-
-/// What a transport does to frames.
-const fn medium(transport: Transport) -> Medium {
-    match transport {
-        Transport::Tcp => Medium::Stream,
-        Transport::Ethernet => Medium::Datagram,
-    }
-}
-
-/// How much memory a rank has.
-pub(crate) fn sizes(configure: &Configure, config: &Config) -> Sizes {
-    let runtime = &configure.runtime;
-    Sizes {
-        stack_bytes: runtime.stack_bytes,
-        heap_bytes: runtime.heap_bytes,
-        shared_pages: config.shared_pages,
-    }
-}
-
 fn setup(configure: &Configure, image: [u8; 32]) -> Result<Setup> {
-    let config = config(configure, image)?;
+    let config = guest::config(configure, image).map_err(Error::msg)?;
     let address = |index: usize| {
         let node = configure.nodes.get(index).context("no such node in the configuration")?;
         let name = &node.name;
@@ -272,11 +209,7 @@ fn setup(configure: &Configure, image: [u8; 32]) -> Result<Setup> {
     let peers = others
         .map(|index| Ok((NodeId(u16::try_from(index)?), address(index)?)))
         .collect::<Result<_>>()?;
-    let layout = Layout::node(sizes(configure, &config))?;
-    let holds = configure.holds.iter().map(|hold| {
-        let epoch = hold.epoch.map(Epoch);
-        Hold { kind: hold.event.clone(), epoch, nth: hold.nth }
-    });
-    let holds = holds.collect();
-    Ok(Setup { config, listener, peers, layout, holds, kind_of })
+    let layout = Layout::node(guest::sizes(configure, &config))?;
+    let holds = guest::holds(configure);
+    Ok(Setup { config, listener, peers, layout, holds, kind_of: guest::kind })
 }

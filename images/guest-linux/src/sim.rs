@@ -1,8 +1,7 @@
 //! A whole topology in this process: the core's own simulator, with real workloads on real stacks
 //! and real page faults, one at a time, on a virtual clock.
 
-use crate::{node, reference};
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use images_control::sim::{SimLine, SimPlan, SimProfile, Trigger};
 use images_control::{FromNode, VERSION, kind_of, to_line};
 use runtime_core::event::Event;
@@ -10,7 +9,7 @@ use runtime_core::id::{Epoch, NodeId, Rank};
 use runtime_core::mem::PageMem;
 use runtime_core::node::{Medium, Role};
 use runtime_core::time::Duration;
-use runtime_linux::context::{Program, Request as Asked};
+use runtime_driver::context::{Program, Request as Asked};
 use runtime_linux::sim_host::Host;
 use runtime_sim::world::Told;
 use runtime_sim::{Answer, End, Machine, Request, World, WorldConfig};
@@ -128,7 +127,7 @@ fn matches(trigger: &Trigger, from: NodeId, event: &Event, seen: &mut u32) -> bo
 
 fn world(plan: &SimPlan) -> Result<World<SimNode>> {
     let first = plan.nodes.first().context("the plan has no nodes")?;
-    let mut config = node::config(first, [0; 32])?;
+    let mut config = guest::config(first, [0; 32]).map_err(Error::msg)?;
     let mut lossy = false;
     for (i, link) in plan.links.iter().enumerate() {
         lossy |= !is_perfect(&link.up) || !is_perfect(&link.down);
@@ -141,8 +140,9 @@ fn world(plan: &SimPlan) -> Result<World<SimNode>> {
         eprintln!("links lose frames: the datagram link stands in for TCP");
         config.media.fill(Medium::Datagram);
     }
-    let sizes = node::sizes(first, &config);
-    let (workload, args) = reference::workload(&plan.run.workload, plan.run.args.clone())?;
+    let sizes = guest::sizes(first, &config);
+    let (workload, args) =
+        guest::workload(&plan.run.workload, plan.run.args.clone()).map_err(Error::msg)?;
     let program = runtime::image(workload.program, &args);
     let mut hosts = Vec::new();
     for _ in &plan.nodes {
@@ -240,7 +240,7 @@ impl Teller {
                 job: self.job,
                 rank,
                 bytes: bytes.len() as u64,
-                sha256: reference::sha256(&bytes),
+                sha256: guest::sha256(&bytes),
                 text,
             },
         };

@@ -7,6 +7,7 @@
 
 extern crate alloc;
 
+mod fault;
 mod laplace;
 mod litmus;
 mod recursion;
@@ -32,7 +33,8 @@ pub struct Workload {
 }
 
 /// All of them.
-pub const ALL: &[Workload] = &[laplace::WORKLOAD, recursion::WORKLOAD, litmus::WORKLOAD];
+pub const ALL: &[Workload] =
+    &[laplace::WORKLOAD, recursion::WORKLOAD, litmus::WORKLOAD, fault::WORKLOAD];
 
 impl Workload {
     /// Refuses arguments that the program does not know or cannot use.

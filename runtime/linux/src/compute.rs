@@ -1,13 +1,13 @@
 //! The thread that a rank computes on. The runtime's thread tells it what to do, and finds its
 //! requests behind an eventfd.
 
-use crate::context::{Answer, Context, ContextError, Program, Request};
 use crate::signals;
 use core::time::Duration;
 use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::pthread::pthread_kill;
 use runtime_core::id::Rank;
+use runtime_driver::context::{Answer, Context, ContextError, Program, Request};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::thread::JoinHandleExt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -80,12 +80,12 @@ impl Compute {
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
             .map_err(ComputeError::EventFd)?;
         let desk = Arc::new(Desk { state: Mutex::default(), changed: Condvar::new(), wake });
-        let (context, for_thread) = (Context::of(memory), Arc::clone(&desk));
+        let (context, for_thread) = (memory.rank(), Arc::clone(&desk));
         let thread = std::thread::Builder::new()
             .name("compute".into())
             .spawn(move || host(&for_thread, context))
             .map_err(ComputeError::Thread)?;
-        Ok(Self { desk, stopping: Context::of(memory), thread: Some(thread) })
+        Ok(Self { desk, stopping: memory.rank(), thread: Some(thread) })
     }
 
     /// Readable when [`Compute::take`] has something.
@@ -172,6 +172,7 @@ impl Drop for Compute {
 
 /// The thread's loop, on its normal stack.
 fn host(desk: &Desk, mut context: Context) {
+    let ready = signals::ready();
     let mut state = desk.lock();
     loop {
         if state.stop {
@@ -189,10 +190,11 @@ fn host(desk: &Desk, mut context: Context) {
         };
         drop(state);
         let done = match command {
-            Command::Resume(answer) => context.resume(answer),
-            Command::Start { program, rank, ranks } => {
-                context.start(&program, rank, ranks).and_then(|()| context.resume(Ok(0)))
-            }
+            Command::Resume(answer) => ready.clone().and_then(|()| context.resume(answer)),
+            Command::Start { program, rank, ranks } => ready
+                .clone()
+                .and_then(|()| context.start(&program, rank, ranks))
+                .and_then(|()| context.resume(Ok(0))),
         };
         state = desk.lock();
         if !state.stop {

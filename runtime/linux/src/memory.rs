@@ -2,9 +2,6 @@
 //! twice. The *runtime's window* lies anywhere and may always be read and written; the *rank's
 //! windows* lie at the addresses of the [`Layout`] and exist while the memory is attached.
 
-use crate::arena;
-use crate::layout::{GUARD_BYTES, HEAP_OFFSET, Layout, LayoutError, SHARED_OFFSET, Sizes};
-use crate::slot;
 use core::ffi::c_void;
 use core::num::NonZeroUsize;
 use core::ops::Range;
@@ -17,6 +14,10 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, mprotect, munmap
 use runtime_core::id::PageNo;
 use runtime_core::limits::PAGE_SIZE;
 use runtime_core::mem::{Access, PRIVATE_BASE, PageBytes, PageMem};
+use runtime_driver::arena;
+use runtime_driver::context::Context;
+use runtime_driver::layout::{GUARD_BYTES, HEAP_OFFSET, Layout, LayoutError, SHARED_OFFSET, Sizes};
+use runtime_driver::slot;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -86,7 +87,7 @@ pub struct LinuxMem {
     /// What the rank may do with each shared page.
     allowed: Vec<Access>,
     id: u32,
-    /// The stopped rank's stack pointer, shared with its [`crate::context::Context`]; 0 for none.
+    /// The stopped rank's stack pointer, shared with its [`Context`]; 0 for none.
     saved: Arc<AtomicUsize>,
     /// The first change of protection that the kernel refused.
     trouble: Option<MemError>,
@@ -137,9 +138,10 @@ impl LinuxMem {
         &self.layout
     }
 
-    /// The place of the stopped rank's stack pointer.
-    pub(crate) fn saved(&self) -> Arc<AtomicUsize> {
-        Arc::clone(&self.saved)
+    /// The context of the rank that lives in it.
+    #[must_use]
+    pub fn rank(&self) -> Context {
+        Context::new(self.layout, Arc::clone(&self.saved))
     }
 
     fn owner(&self) -> u64 {

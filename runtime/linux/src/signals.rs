@@ -1,15 +1,17 @@
 //! Page faults and stops, by signal. The handlers run on a signal stack of their own and never block:
 //! they change where the interrupted rank continues, and return.
 
-use crate::layout::GUARD_BYTES;
-use crate::slot::{self, Slot};
-use crate::switch::{self, FaultFrame, XSAVE_BYTES};
+use crate::trampoline::{self, FaultFrame, XSAVE_BYTES};
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use runtime_core::limits::PAGE_SIZE;
+use runtime_driver::context::ContextError;
+use runtime_driver::layout::GUARD_BYTES;
+use runtime_driver::slot::{self, Slot};
+use runtime_driver::switch;
 use std::sync::OnceLock;
 
 /// Makes a computing rank stand still.
@@ -28,16 +30,16 @@ pub(crate) fn handled() -> Result<(), Errno> {
 }
 
 /// Installs the handlers, and this thread's signal stack.
-pub(crate) fn ready() -> Result<(), Errno> {
+pub(crate) fn ready() -> Result<(), ContextError> {
     thread_local! {
         static STACK: Result<SignalStack, Errno> = SignalStack::install();
     }
-    handled()?;
-    STACK.with(|stack| stack.as_ref().map(|_| ()).map_err(|errno| *errno))
+    let done = handled().and_then(|()| STACK.with(|s| s.as_ref().map(|_| ()).map_err(|e| *e)));
+    done.map_err(|errno| ContextError::Thread(errno.to_string()))
 }
 
 fn install() -> Result<(), Errno> {
-    switch::detect_xsave();
+    trampoline::detect_xsave();
     let flags = SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK | SaFlags::SA_RESTART;
     let mut mask = SigSet::empty();
     mask.add(STOP);
@@ -174,7 +176,7 @@ fn redirect(at: &mut Interrupted<'_>, frame: usize, offset: usize) {
     // SAFETY: on the rank's stack, below everything that the interrupted code uses, and aligned.
     unsafe { core::ptr::with_exposed_provenance_mut::<FaultFrame>(frame).write(content) };
     at.set(libc::REG_RSP, frame);
-    at.set(libc::REG_RIP, switch::fault as *const () as usize);
+    at.set(libc::REG_RIP, trampoline::fault as *const () as usize);
 }
 
 /// Says where the host touched what it may not. Only calls that a handler may make.

@@ -1,11 +1,12 @@
 //! Memory and context of one node of a simulated cluster: many of them live in one process, and all
 //! run on one thread.
 
-use crate::context::{Answer, Context, ContextError, Program, Request};
-use crate::layout::{Layout, LayoutError, Sizes};
 use crate::memory::{LinuxMem, MemError};
+use crate::signals;
 use core::marker::PhantomData;
 use runtime_core::id::Rank;
+use runtime_driver::context::{Answer, Context, ContextError, Program, Request};
+use runtime_driver::layout::{Layout, LayoutError, Sizes};
 
 /// Why a simulated node cannot run its rank.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +39,7 @@ impl Host {
     /// When a size is out of range, or the memory cannot be had.
     pub fn new(sizes: Sizes) -> Result<Self, HostError> {
         let memory = LinuxMem::new(Layout::node(sizes)?)?;
-        let context = Context::of(&memory);
+        let context = memory.rank();
         Ok(Self { memory, context, thread: PhantomData })
     }
 
@@ -60,7 +61,7 @@ impl Host {
     pub fn adopt_if_free(&mut self, rank: Rank) -> Result<(), HostError> {
         self.memory.relocate(rank.0)?;
         self.memory.attach(false)?;
-        self.context = Context::of(&self.memory);
+        self.context = self.memory.rank();
         Ok(())
     }
 
@@ -71,7 +72,7 @@ impl Host {
     pub fn adopt(&mut self, rank: Rank) -> Result<(), HostError> {
         self.memory.relocate(rank.0)?;
         self.memory.attach(true)?;
-        self.context = Context::of(&self.memory);
+        self.context = self.memory.rank();
         Ok(())
     }
 
@@ -105,6 +106,7 @@ impl Host {
     /// When there is no rank to run, or the kernel refused to protect pages.
     pub fn resume(&mut self, answer: Answer) -> Result<Request, HostError> {
         self.memory.attach(true)?;
+        signals::ready()?;
         let request = self.context.resume(answer)?;
         self.memory.check()?;
         Ok(request)

@@ -1,8 +1,5 @@
 //! Ranks with real faults, on one thread.
 
-use crate::context::{Program, Request, Start};
-use crate::layout::Sizes;
-use crate::rank::{self, Array};
 use crate::sim_host::Host;
 use core::arch::asm;
 use core::sync::atomic::{AtomicU16, Ordering::SeqCst};
@@ -10,6 +7,9 @@ use runtime_core::id::{PageNo, Rank};
 use runtime_core::limits::PAGE_SIZE;
 use runtime_core::mem::{Access, PageMem};
 use runtime_core::node::{Call, CallError, Distribution};
+use runtime_driver::context::{Program, Request, Start};
+use runtime_driver::layout::Sizes;
+use runtime_driver::rank::{self, Array};
 use std::collections::BTreeMap;
 
 pub(crate) const SIZES: Sizes =
@@ -216,9 +216,9 @@ fn wide_registers_live_across_a_fault_and_old_processors_do_without() {
         println!("this processor has no AVX: only the narrow registers are shown");
     }
     // As on a processor without xsave. In this test, for no other one has wide registers to lose.
-    let bytes = crate::switch::XSAVE_BYTES.swap(0, SeqCst);
+    let bytes = crate::trampoline::XSAVE_BYTES.swap(0, SeqCst);
     registers_live_across_a_fault();
-    crate::switch::XSAVE_BYTES.store(bytes, SeqCst);
+    crate::trampoline::XSAVE_BYTES.store(bytes, SeqCst);
 }
 
 fn deep(level: u64, kept: &mut BTreeMap<u64, String>) -> f64 {

@@ -4,18 +4,18 @@ use runtime_core::id::{PageNo, Rank};
 use runtime_core::limits::PAGE_SIZE;
 use runtime_core::mem::PageMem;
 use runtime_core::node::Call;
-use runtime_linux::RankAllocator;
-use runtime_linux::context::{Program, Request, Start};
-use runtime_linux::layout::Sizes;
-use runtime_linux::rank;
+use runtime_driver::context::{Program, Request, Start};
+use runtime_driver::layout::Sizes;
+use runtime_driver::rank;
 use runtime_linux::sim_host::Host;
+use runtime_linux::{ALLOCATOR, RankAllocator};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::process::Command;
 
 #[global_allocator]
-static ALLOCATOR: RankAllocator = RankAllocator;
+static GLOBAL: RankAllocator = ALLOCATOR;
 
 const IMAGE: &str = "UNDERSTUDY_TEST_IMAGE";
 const SIZES: Sizes = Sizes { stack_bytes: 256 * 1024, heap_bytes: 8 << 20, shared_pages: 16 };

@@ -4,7 +4,7 @@ use crate::machine::{Answer, Machine, Request};
 use crate::rng::Rng;
 use netem::{Direction, Profile};
 use runtime_core::event::Event;
-use runtime_core::id::{Generation, Job, NodeId};
+use runtime_core::id::{Generation, Job, NodeId, Rank};
 use runtime_core::node::{Config, Input, Medium, Node, Output};
 use runtime_core::time::{Duration, Instant};
 use std::collections::BTreeMap;
@@ -227,6 +227,11 @@ impl<M: Machine> World<M> {
         }
     }
 
+    /// A node's copy of a rank goes bad in its memory.
+    pub fn damage(&mut self, node: NodeId, rank: Rank) {
+        self.handle(node, &Input::Damage(rank));
+    }
+
     /// To some of its peers, what the dead machine sent last never left it: a word to all may have
     /// reached only some.
     fn lose_frames_of(&mut self, dead: NodeId) {
@@ -348,6 +353,7 @@ impl<M: Machine> World<M> {
             Input::RankStopped => Input::RankStopped,
             Input::Start(job) => Input::Start(*job),
             Input::Tick => Input::Tick,
+            Input::Damage(rank) => Input::Damage(*rank),
         };
         place.node.handle(now, input, place.machine.mem());
         let mut size = 0;

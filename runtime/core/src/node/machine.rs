@@ -139,6 +139,7 @@ impl Node {
                 }
             }
             Input::Call(call) => self.on_call(call, mem),
+            Input::Damage(rank) => drop(self.shared.store.damage(rank)),
             Input::Fault { page, access } => {
                 if let Some(session) = self.running() {
                     session.on_fault(page, access, mem);

@@ -1,12 +1,12 @@
 use super::*;
-use crate::context::Start;
-use crate::layout::Layout;
 use crate::memory::LinuxMem;
-use crate::rank::{self, Array};
 use crate::tests::{SIZES, free_rank, program};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use runtime_core::mem::{Access, PageMem};
 use runtime_core::node::{Call, Distribution};
+use runtime_driver::context::Start;
+use runtime_driver::layout::Layout;
+use runtime_driver::rank::{self, Array};
 
 fn memory() -> LinuxMem {
     let mut memory = LinuxMem::new(Layout::for_rank(free_rank().0, SIZES).unwrap()).unwrap();

@@ -1,10 +1,13 @@
 use super::*;
-use crate::context::Start;
-use crate::rank::{self, Array};
 use crate::tests::{SIZES, free_rank, program};
-use runtime_core::id::{Generation, ViewId};
+use runtime_core::id::{Generation, Job, ViewId};
 use runtime_core::mem::Access;
-use runtime_core::node::{Binding, Call, Distribution, Image, Medium, Member, Quorum, Role};
+use runtime_core::node::{
+    Binding, Call, Distribution, Image, Medium, Member, Output, Quorum, Role, Timer,
+};
+use runtime_driver::context::Start;
+use runtime_driver::rank::{self, Array};
+use std::collections::VecDeque;
 
 /// Stands in for a node alone in its cluster; rolls its rank back once, at its second barrier.
 #[derive(Debug, Default)]
@@ -172,5 +175,5 @@ fn a_crash_of_the_program_ends_the_node_with_the_reason() {
     };
     commander.send(Command::Start { job: Job(1), program: program(wild) });
     let error = driver.run(&mut |_| ()).unwrap_err();
-    assert!(matches!(error, DriverError::Crash { address: 8, .. }), "{error}");
+    assert!(matches!(error, DriverError::Rank(RankFault::Crash { address: 8, .. })), "{error}");
 }

@@ -1,6 +1,7 @@
 //! Every failure story, first here.
 
 use super::*;
+use runtime_core::id::Rank;
 
 fn all_right(scenario: &Scenario) -> Verdict {
     match scenario.check() {
@@ -107,6 +108,53 @@ fn a_late_death_rolls_back_to_all_that_was_ever_checkpointed() {
         takeovers += all_right(&scenario).takeovers;
     }
     assert!(takeovers > 40, "{takeovers}");
+}
+
+/// Runs a program to its second epoch, damages the copies of rank 1 on these nodes, kills its host, and
+/// returns the end and how many copies were found damaged.
+fn with_damage(seed: u64, replicas: usize, on: &[u16]) -> (End, usize) {
+    let scenario = Scenario::new(seed, 3, 2);
+    let script = Rc::new(Script::random(seed, 3, 3));
+    let mut config = scenario.config(script.shared_pages);
+    config.node.replicas = replicas;
+    config.node.members.iter_mut().zip(0..).for_each(|(member, board)| member.board = board);
+    let mut world = World::new(config, |_| ScriptMachine::new(Rc::clone(&script)));
+    let (mut commits, mut damaged) = (0, 0);
+    loop {
+        let end = world.step();
+        for (_, _, told) in world.take_told() {
+            match told {
+                Told::Event(Event::CopyDamaged { .. }) => damaged += 1,
+                Told::Event(Event::CheckpointCommitted { epoch: Epoch(2), .. }) => {
+                    commits += 1;
+                    if commits == 3 {
+                        on.iter().for_each(|node| world.damage(NodeId(*node), Rank(1)));
+                        world.kill(NodeId(1));
+                    }
+                }
+                _ => {}
+            }
+        }
+        if let Some(end) = end {
+            return (end, damaged);
+        }
+    }
+}
+
+#[test]
+fn a_damaged_copy_is_never_used() {
+    for seed in 0..20 {
+        // Rank 1 is on n1, its copies on n2 and n0.
+        assert_eq!(with_damage(seed, 2, &[2]), (End::Done, 1), "seed {seed}");
+        assert_eq!(with_damage(seed, 2, &[0]), (End::Done, 1), "seed {seed}");
+        let (end, damaged) = with_damage(seed, 2, &[0, 2]);
+        let End::Lost(why) = end else { panic!("seed {seed}: {end:?}") };
+        assert_eq!(damaged, 2, "seed {seed}");
+        assert!(
+            why.contains("rank 1 of n1 (the copy on n0 is damaged) (the copy on n2 is"),
+            "{why}"
+        );
+    }
 }
 
 #[test]

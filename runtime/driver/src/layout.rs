@@ -15,15 +15,15 @@ use runtime_core::id::Rank;
 use runtime_core::limits::{MAX_PRIVATE_PAGES, MAX_RANKS, MAX_SHARED_PAGES, PAGE_SIZE};
 
 /// Address of the first slot.
-pub(crate) const FIRST_SLOT: usize = 0x10_0000_0000;
+pub const FIRST_SLOT: usize = 0x10_0000_0000;
 /// Distance of slots.
-pub(crate) const SLOT_BYTES: usize = 0x20_0000_0000;
+pub const SLOT_BYTES: usize = 0x20_0000_0000;
 /// Bytes below the stack that nobody may touch.
-pub(crate) const GUARD_BYTES: usize = 64 * 1024;
+pub const GUARD_BYTES: usize = 64 * 1024;
 /// Where the heap lies in its slot.
-pub(crate) const HEAP_OFFSET: usize = 0x1_0000_0000;
+pub const HEAP_OFFSET: usize = 0x1_0000_0000;
 /// Where the shared segment lies in its slot.
-pub(crate) const SHARED_OFFSET: usize = 0x10_0000_0000;
+pub const SHARED_OFFSET: usize = 0x10_0000_0000;
 /// Smallest stack: the fault trampoline saves all vector registers on it.
 const MIN_STACK_BYTES: usize = 64 * 1024;
 
@@ -130,7 +130,8 @@ impl Layout {
     }
 
     /// Which slot it lies in.
-    pub(crate) const fn slot(&self) -> usize {
+    #[must_use]
+    pub const fn slot(&self) -> usize {
         (self.stack_base - FIRST_SLOT) / SLOT_BYTES
     }
 
@@ -142,22 +143,26 @@ impl Layout {
     }
 
     /// First address after the stack.
-    pub(crate) const fn stack_top(&self) -> usize {
+    #[must_use]
+    pub const fn stack_top(&self) -> usize {
         self.stack_base + self.stack_bytes
     }
 
     /// Bytes of the shared segment.
-    pub(crate) const fn shared_bytes(&self) -> usize {
+    #[must_use]
+    pub const fn shared_bytes(&self) -> usize {
         self.shared_pages as usize * PAGE_SIZE
     }
 
     /// Pages of the stack.
-    pub(crate) const fn stack_pages(&self) -> usize {
+    #[must_use]
+    pub const fn stack_pages(&self) -> usize {
         self.stack_bytes / PAGE_SIZE
     }
 
     /// Pages of stack and heap.
-    pub(crate) const fn private_pages(&self) -> usize {
+    #[must_use]
+    pub const fn private_pages(&self) -> usize {
         (self.stack_bytes + self.heap_bytes) / PAGE_SIZE
     }
 }

@@ -1,17 +1,15 @@
 //! The heap of a rank, behind the global allocator.
 //!
 //! Whoever allocates on a rank's stack gets memory of that rank's heap, everybody else gets the
-//! system's. All state of the allocator lies at the start of the heap itself, so it is copied and
+//! host's. All state of the allocator lies at the start of the heap itself, so it is copied and
 //! restored with it, and a heap of zeroes is a valid empty one.
 
 use crate::layout::{HEAP_OFFSET, Layout};
 use crate::slot::{self, Slot};
-use core::alloc::GlobalAlloc;
+use core::alloc::{GlobalAlloc, Layout as Shape};
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering::Relaxed;
-use nix::libc;
 use runtime_core::limits::PAGE_SIZE;
-use std::alloc::{Layout as Shape, System};
 use talc::DefaultBinning;
 use talc::base::{Talc, binning::Binning};
 use talc::source::Source;
@@ -19,7 +17,7 @@ use talc::source::Source;
 /// Bytes of the heap by which the part in use grows.
 const STEP: usize = 16 * PAGE_SIZE;
 /// Bytes at the start of the heap that say how much of it is in use.
-pub(crate) const HEADER_BYTES: usize = 16;
+pub const HEADER_BYTES: usize = 16;
 
 /// The heap's first bytes.
 #[repr(C)]
@@ -67,7 +65,8 @@ unsafe impl Source for Grow {
 }
 
 /// Bytes of the heap in use, from a copy of its first bytes.
-pub(crate) fn high_water(header: &[u8; HEADER_BYTES], layout: &Layout) -> usize {
+#[must_use]
+pub fn high_water(header: &[u8; HEADER_BYTES], layout: &Layout) -> usize {
     let (ready, high) = header.split_at(8);
     let high = high.iter().rev().fold(0_usize, |word, byte| word << 8 | usize::from(*byte));
     if ready.iter().all(|byte| *byte == 0) {
@@ -76,16 +75,15 @@ pub(crate) fn high_water(header: &[u8; HEADER_BYTES], layout: &Layout) -> usize 
     high.saturating_sub(layout.heap_base).min(layout.heap_bytes)
 }
 
-/// The global allocator of a binary that runs ranks:
-///
-/// ```
-/// use runtime_linux::RankAllocator;
-///
-/// #[global_allocator]
-/// static ALLOCATOR: RankAllocator = RankAllocator;
-/// ```
+/// What is under the ranks of a binary: its own allocator, and a way to complain.
+pub trait Below: GlobalAlloc {
+    /// Says something to people, without allocating.
+    fn complain(&self, text: &str);
+}
+
+/// The global allocator of a binary that runs ranks, over that of the host.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct RankAllocator;
+pub struct RankAllocator<B>(pub B);
 
 /// Lets `use_it` work on the allocator of a slot.
 ///
@@ -112,25 +110,21 @@ unsafe fn with_talc<R>(
     }
 }
 
-/// The heap is full: whoever asked will most likely end the process, so say why.
-fn complain() {
-    let text = b"understudy: the rank's heap is full: raise runtime.heap in the topology\n";
-    // SAFETY: writes from a live buffer.
-    unsafe { libc::write(2, text.as_ptr().cast(), text.len()) };
-}
+/// Whoever asked will most likely end the node, so say why.
+const FULL: &str = "understudy: the rank's heap is full: raise runtime.heap in the topology\n";
 
 // SAFETY: both allocators keep the contract, and which of them a block is from is told by its address.
-unsafe impl GlobalAlloc for RankAllocator {
+unsafe impl<B: Below> GlobalAlloc for RankAllocator<B> {
     unsafe fn alloc(&self, shape: Shape) -> *mut u8 {
         let Some(slot) = slot::current() else {
             // SAFETY: as the caller promises.
-            return unsafe { System.alloc(shape) };
+            return unsafe { self.0.alloc(shape) };
         };
         // SAFETY: code on this rank's stack; a layout is never of size 0 here.
         let block = unsafe { with_talc(slot, |talc| talc.allocate(shape)) };
         block.map_or_else(
             || {
-                complain();
+                self.0.complain(FULL);
                 core::ptr::null_mut()
             },
             NonNull::as_ptr,
@@ -142,14 +136,14 @@ unsafe impl GlobalAlloc for RankAllocator {
             // SAFETY: a block of this heap, freed by its rank.
             Some(slot) => unsafe { with_talc(slot, |talc| talc.deallocate(block, shape)) },
             // SAFETY: as the caller promises.
-            None => unsafe { System.dealloc(block, shape) },
+            None => unsafe { self.0.dealloc(block, shape) },
         }
     }
 
     unsafe fn realloc(&self, block: *mut u8, shape: Shape, new_size: usize) -> *mut u8 {
         let Some(slot) = slot::of_heap(block.addr()) else {
             // SAFETY: as the caller promises.
-            return unsafe { System.realloc(block, shape, new_size) };
+            return unsafe { self.0.realloc(block, shape, new_size) };
         };
         // SAFETY: a block of this heap, in the hands of its rank; the new shape is valid because the
         // caller promises so, and the old one covers what is copied.

@@ -9,33 +9,33 @@ use runtime_core::limits::MAX_RANKS;
 /// Two saved stack pointers, at offsets that the assembly knows.
 #[derive(Debug)]
 #[repr(C)]
-pub(crate) struct Registers {
+pub struct Registers {
     /// Offset 0: of the host, while the rank runs.
-    pub(crate) host: AtomicUsize,
+    pub host: AtomicUsize,
     /// Offset 8: of the rank, while it stands still.
-    pub(crate) rank: AtomicUsize,
+    pub rank: AtomicUsize,
 }
 
 /// One slot.
 #[derive(Debug)]
 #[repr(C)]
-pub(crate) struct Slot {
+pub struct Slot {
     /// First, so that a pointer to the slot is one to them.
-    pub(crate) registers: Registers,
+    pub registers: Registers,
     /// Which memory is mapped here; 0 for none.
-    pub(crate) owner: AtomicU64,
+    pub owner: AtomicU64,
     /// End of the stack; 0 when nothing is mapped.
-    pub(crate) stack_top: AtomicUsize,
+    pub stack_top: AtomicUsize,
     /// End of the heap.
-    pub(crate) heap_end: AtomicUsize,
+    pub heap_end: AtomicUsize,
     /// End of the shared segment.
-    pub(crate) shared_end: AtomicUsize,
+    pub shared_end: AtomicUsize,
     /// Is the rank to be stopped? A stop signal that comes late finds it cleared.
-    pub(crate) stopping: AtomicBool,
+    pub stopping: AtomicBool,
     /// Address of the touch that the rank did not survive.
-    pub(crate) crash_address: AtomicUsize,
+    pub crash_address: AtomicUsize,
     /// Instruction that did it; 0 for no crash.
-    pub(crate) crash_instruction: AtomicUsize,
+    pub crash_instruction: AtomicUsize,
 }
 
 static SLOTS: [Slot; MAX_RANKS] = [const {
@@ -52,7 +52,8 @@ static SLOTS: [Slot; MAX_RANKS] = [const {
 }; MAX_RANKS];
 
 /// The slot with this number.
-pub(crate) fn get(index: usize) -> &'static Slot {
+#[must_use]
+pub fn get(index: usize) -> &'static Slot {
     &SLOTS[index]
 }
 
@@ -66,21 +67,24 @@ fn reach(address: usize) -> Option<(&'static Slot, usize)> {
 
 /// The slot on whose stack (or its guard) the address lies.
 #[inline]
-pub(crate) fn of_stack(address: usize) -> Option<&'static Slot> {
+#[must_use]
+pub fn of_stack(address: usize) -> Option<&'static Slot> {
     let (slot, offset) = reach(address)?;
     (offset < HEAP_OFFSET && address < slot.stack_top.load(Relaxed)).then_some(slot)
 }
 
 /// The slot in whose heap the address lies.
 #[inline]
-pub(crate) fn of_heap(address: usize) -> Option<&'static Slot> {
+#[must_use]
+pub fn of_heap(address: usize) -> Option<&'static Slot> {
     let (slot, offset) = reach(address)?;
     (offset >= HEAP_OFFSET && address < slot.heap_end.load(Relaxed)).then_some(slot)
 }
 
 /// The slot that the code which calls this runs on, if it is a rank's.
 #[inline]
-pub(crate) fn current() -> Option<&'static Slot> {
+#[must_use]
+pub fn current() -> Option<&'static Slot> {
     let rsp: usize;
     // SAFETY: reads a register.
     unsafe {
@@ -91,26 +95,28 @@ pub(crate) fn current() -> Option<&'static Slot> {
 
 impl Slot {
     /// Address of the slot.
-    pub(crate) fn base(&'static self) -> usize {
+    #[must_use]
+    pub fn base(&'static self) -> usize {
         let index = (core::ptr::from_ref(self).addr() - SLOTS.as_ptr().addr()) / size_of::<Self>();
         FIRST_SLOT + index * SLOT_BYTES
     }
 
     /// Offset in the shared segment, when the address lies there.
-    pub(crate) fn shared_offset(&'static self, address: usize) -> Option<usize> {
+    #[must_use]
+    pub fn shared_offset(&'static self, address: usize) -> Option<usize> {
         let base = self.base() + SHARED_OFFSET;
         (address >= base && address < self.shared_end.load(Relaxed)).then(|| address - base)
     }
 
     /// Makes the slot known as mapped.
-    pub(crate) fn publish(&self, layout: &Layout) {
+    pub fn publish(&self, layout: &Layout) {
         self.stack_top.store(layout.stack_top(), SeqCst);
         self.heap_end.store(layout.heap_base + layout.heap_bytes, SeqCst);
         self.shared_end.store(layout.shared_base + layout.shared_bytes(), SeqCst);
     }
 
     /// Makes the slot known as empty.
-    pub(crate) fn retract(&self) {
+    pub fn retract(&self) {
         for end in [&self.stack_top, &self.heap_end, &self.shared_end] {
             end.store(0, SeqCst);
         }

@@ -5,17 +5,16 @@
 //! that they can be copied and continued in another process at the same addresses.
 
 use crate::layout::{GUARD_BYTES, Layout};
-use crate::memory::LinuxMem;
 use crate::rank::Form;
-use crate::signals;
 use crate::slot::{self, Slot};
 use crate::switch::{self, FRAME_WORDS, Words};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use nix::errno::Errno;
 use runtime_core::id::{PageNo, Rank};
 use runtime_core::mem::Access;
 use runtime_core::node::{Call, CallError};
-use std::sync::Arc;
 
 /// What a rank gets back.
 pub type Answer = Result<u64, CallError>;
@@ -100,6 +99,22 @@ pub enum Request {
     },
 }
 
+/// What a switch to the host brings in place of a request's address when the rank was abandoned.
+pub const GIVEN_UP: usize = 0;
+/// The same when a trap interrupted it.
+pub const TRAPPED: usize = 1;
+
+/// How a rank was left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// It switched out.
+    Request(Request),
+    /// It was abandoned.
+    GivenUp,
+    /// A trap interrupted it.
+    Trapped,
+}
+
 /// Why a rank could not be made to run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ContextError {
@@ -113,9 +128,9 @@ pub enum ContextError {
         "a restored rank should continue at {0:#x}, which is not on its stack: its copy is damaged"
     )]
     BadContext(u64),
-    /// The handlers could not be installed.
-    #[error("installing signal handlers: {0}")]
-    Signals(Errno),
+    /// The thread that runs ranks could not be prepared for it.
+    #[error("preparing a thread to run ranks: {0}")]
+    Thread(String),
     /// The memory is not attached.
     #[error("the rank's memory is not mapped at its addresses")]
     Detached,
@@ -131,11 +146,11 @@ pub struct Context {
 }
 
 impl Context {
-    /// The context of a memory.
+    /// The context of a memory with this layout. `saved` is the stopped rank's stack pointer, which the
+    /// memory reads and writes too.
     #[must_use]
-    pub fn of(memory: &LinuxMem) -> Self {
-        let layout = *memory.layout();
-        Self { layout, slot: slot::get(layout.slot()), saved: memory.saved() }
+    pub fn new(layout: Layout, saved: Arc<AtomicUsize>) -> Self {
+        Self { layout, slot: slot::get(layout.slot()), saved }
     }
 
     /// Prepares the first stack frame. The private state must be zero, and the memory attached.
@@ -197,20 +212,46 @@ impl Context {
     /// # Errors
     /// When it cannot run: see [`Context::check`].
     pub fn resume(&mut self, answer: Answer) -> Result<Request, ContextError> {
+        Ok(match self.enter(answer)? {
+            Left::Request(request) => request,
+            Left::GivenUp | Left::Trapped => {
+                self.saved.store(0, SeqCst);
+                self.given_up()
+            }
+        })
+    }
+
+    /// As [`Context::resume`], for a host that takes traps itself: says how the rank was left.
+    ///
+    /// # Errors
+    /// When it cannot run: see [`Context::check`].
+    pub fn enter(&mut self, answer: Answer) -> Result<Left, ContextError> {
         self.check()?;
-        signals::ready().map_err(ContextError::Signals)?;
         let registers = &self.slot.registers;
         registers.rank.store(self.saved.load(SeqCst), SeqCst);
         // SAFETY: the saved stack pointer is that of a rank that stands still: `start` made it or a
         // switch did, here or on the node that the private state comes from.
         let request = unsafe { switch::enter(registers, encode(answer)) };
-        if request == 0 {
-            self.saved.store(0, SeqCst);
-            return Ok(self.given_up());
+        // SAFETY: just returned from there.
+        Ok(unsafe { self.left(request) })
+    }
+
+    /// How a rank was left, from what [`switch::enter`] returned. A trapped one was interrupted: its
+    /// registers are where the trap put them.
+    ///
+    /// # Safety
+    /// `word` is what the switch to this rank has just returned.
+    pub unsafe fn left(&mut self, word: usize) -> Left {
+        match word {
+            GIVEN_UP => Left::GivenUp,
+            TRAPPED => Left::Trapped,
+            form => {
+                self.saved.store(self.slot.registers.rank.load(SeqCst), SeqCst);
+                // SAFETY: `leave` was called with the address of a form on the stack that now
+                // stands still.
+                Left::Request(unsafe { Form::read(form) })
+            }
         }
-        self.saved.store(registers.rank.load(SeqCst), SeqCst);
-        // SAFETY: `leave` was called with the address of a form on the stack that now stands still.
-        Ok(unsafe { Form::read(request) })
     }
 
     /// Forgets the rank; it stands still.
@@ -219,7 +260,7 @@ impl Context {
     }
 
     /// Tells the signal handler whether the rank is to be stopped.
-    pub(crate) fn stopping(&self, wanted: bool) {
+    pub fn stopping(&self, wanted: bool) {
         self.slot.stopping.store(wanted, SeqCst);
     }
 
@@ -282,7 +323,7 @@ pub(crate) fn leave(form: &Form) -> Answer {
 }
 
 /// The way out for the fault trampoline.
-pub(crate) extern "C" fn leave_with_fault(page: u64, write: u64) {
+pub extern "C" fn leave_with_fault(page: u64, write: u64) {
     let access = if write == 0 { Access::Read } else { Access::Write };
     let page = PageNo(u32::try_from(page).unwrap_or(u32::MAX));
     let _ = leave(&Form::Fault { page, access });
