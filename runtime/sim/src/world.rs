@@ -62,6 +62,7 @@ struct Place<M> {
     node: Node,
     machine: M,
     alive: bool,
+    fenced: bool,
     /// Which rank life: what a stopped rank had under way is void.
     life: u64,
     tick_at: Option<u64>,
@@ -124,7 +125,7 @@ impl<M: Machine> World<M> {
             let node = Config { me: *me, generation: Generation(1), ..config.node.clone() };
             let node = Node::new(node, Instant(0));
             let machine = machine(*me);
-            Place { node, machine, alive: true, life: 0, tick_at: None, done: false }
+            Place { node, machine, alive: true, fenced: false, life: 0, tick_at: None, done: false }
         };
         let mut world = Self {
             places: nodes.iter().map(place).collect(),
@@ -223,6 +224,22 @@ impl<M: Machine> World<M> {
             if self.config.death_is_seen && self.places[i].alive {
                 let at = self.now + self.rng.below(NOTICE_NS);
                 self.plan(at, Happening::TransportDown { node, peer: dead });
+            }
+        }
+    }
+
+    /// The way from one node to another is cut; with `seen`, both find their connection closed.
+    pub fn cut(&mut self, from: NodeId, to: NodeId, seen: bool) {
+        if let Some(wire) = self.wires.get_mut(&(from, to)) {
+            wire.cut();
+        }
+        self.agenda.retain(|_, happening| {
+            !matches!(happening, Happening::Frame { from: f, to: t, .. } if (*f, *t) == (from, to))
+        });
+        if seen {
+            for (node, peer) in [(from, to), (to, from)] {
+                let at = self.now + self.rng.below(NOTICE_NS);
+                self.plan(at, Happening::TransportDown { node, peer });
             }
         }
     }
@@ -390,6 +407,10 @@ impl<M: Machine> World<M> {
                 self.plan(at, Happening::Stopped { node: id });
             }
             Output::Event(event) => self.on_event(id, event),
+            // It was replaced, and knows it.
+            Output::Halt { .. } if self.places[id.index()].fenced => {
+                self.places[id.index()].alive = false;
+            }
             Output::Halt { reason } => {
                 self.end = Some(End::Wrong(format!("{id} halted: {reason}")));
             }
@@ -407,6 +428,7 @@ impl<M: Machine> World<M> {
             Event::JobDone { job, .. } if *job == self.job => self.places[id.index()].done = true,
             Event::JobLost { reason, .. } => self.end = Some(End::Lost(reason.clone())),
             Event::NoMajority { .. } => self.no_majority = true,
+            Event::Fenced { .. } => self.places[id.index()].fenced = true,
             _ => {}
         }
         self.told.push((self.now, id, Told::Event(event)));
@@ -418,7 +440,10 @@ impl<M: Machine> World<M> {
         let Some(wire) = self.wires.get_mut(&(from, to)) else { return };
         let fate = wire.send(self.now, bytes.len());
         let stream = self.config.node.medium_to(to) == Medium::Stream;
-        debug_assert!(!stream || fate.deliveries.len() == 1, "a stream loses and repeats nothing");
+        debug_assert!(
+            !stream || wire.is_cut() || fate.deliveries.len() == 1,
+            "a stream loses and repeats nothing"
+        );
         for delivery in fate.deliveries {
             let mut bytes = bytes.to_vec();
             if let Some(bit) = delivery.corrupt {

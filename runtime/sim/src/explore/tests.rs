@@ -110,6 +110,52 @@ fn a_late_death_rolls_back_to_all_that_was_ever_checkpointed() {
     assert!(takeovers > 40, "{takeovers}");
 }
 
+/// Cuts the way between two nodes that live on, in the middle of a run; who was fenced?
+fn with_cut(seed: u64, medium: Medium, ways: &[(u16, u16)]) -> (End, Vec<NodeId>) {
+    let scenario = Scenario { medium, ..Scenario::new(seed, 3, 2) };
+    let script = Rc::new(Script::random(seed, 3, 3));
+    let config = scenario.config(script.shared_pages);
+    let mut world = World::new(config, |_| ScriptMachine::new(Rc::clone(&script)));
+    let at = Rng::new(seed ^ 0x0063_7574).below(3_000);
+    let mut fenced = Vec::new();
+    loop {
+        if world.steps() == at {
+            for (from, to) in ways {
+                world.cut(NodeId(*from), NodeId(*to), medium == Medium::Stream);
+            }
+        }
+        let end = world.step();
+        for (_, node, told) in world.take_told() {
+            if matches!(told, Told::Event(Event::Fenced { .. })) {
+                fenced.push(node);
+            }
+        }
+        if let Some(end) = end {
+            return (end, fenced);
+        }
+    }
+}
+
+#[test]
+fn two_living_nodes_that_lose_their_connection_stall_nobody() {
+    let (mut cuts, mut one_way) = (0, 0);
+    for seed in 0..60 {
+        let a = u16::try_from(seed % 5).unwrap();
+        let b = (a + 1 + u16::try_from(seed / 5 % 4).unwrap()) % 5;
+        for medium in [Medium::Stream, Medium::Datagram] {
+            let (end, fenced) = with_cut(seed, medium, &[(a, b), (b, a)]);
+            assert_eq!(end, End::Done, "seed {seed}, {medium:?}, n{a} and n{b}");
+            assert!(fenced.len() <= 1, "seed {seed}: {fenced:?}");
+            cuts += fenced.len();
+        }
+        let (end, fenced) = with_cut(seed, Medium::Datagram, &[(a, b)]);
+        assert_eq!(end, End::Done, "seed {seed}, from n{a} to n{b} only");
+        assert!(fenced.len() <= 1, "seed {seed}: {fenced:?}");
+        one_way += fenced.len();
+    }
+    assert!(cuts > 60 && one_way > 20, "{cuts} and {one_way} fenced: the runs test little");
+}
+
 /// Runs a program to its second epoch, damages the copies of rank 1 on these nodes, kills its host, and
 /// returns the end and how many copies were found damaged.
 fn with_damage(seed: u64, replicas: usize, on: &[u16]) -> (End, usize) {
