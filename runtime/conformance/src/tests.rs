@@ -1,11 +1,11 @@
 use crate::{Body, Suite, WORDS, cases, expected, link, run, runner};
 use alloc::collections::BTreeSet;
 use runtime::{Args, Distribution, Rank, sequential};
-use runtime_linux::layout::Sizes;
+use runtime_driver::layout::Sizes;
 
 // Bodies of ranks run on a rank's heap.
 #[global_allocator]
-static ALLOCATOR: runtime_linux::RankAllocator = runtime_linux::RankAllocator;
+static ALLOCATOR: runtime_linux::RankAllocator = runtime_linux::ALLOCATOR;
 
 #[test]
 fn every_case_that_needs_nobody_holds() {
