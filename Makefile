@@ -5,6 +5,7 @@ TOPOLOGY   ?= topology/examples/failover.yaml
 BACKEND    ?= qemu
 UNDERSTUDY := target/debug/understudy
 export UNDERSTUDY_NODE := $(CURDIR)/target/node/x86_64-unknown-linux-gnu/node/guest-linux
+export UNDERSTUDY_BAREMETAL := $(CURDIR)/target/bare-metal/x86_64-unknown-linux-gnu/bare-metal/guest-baremetal
 
 .PHONY: cluster-up cluster-down test check lint unit system build images node harness setup sim soak validate clean
 
@@ -43,9 +44,11 @@ build: setup harness node
 harness:
 	$(CARGO) build -p harness
 
-# The node program is static and not position-independent; see runtime/linux/node.toml.
+# The node programs, static and not position-independent: for Linux (runtime/linux/node.toml), and for guests
+# without an operating system (runtime/baremetal/image.toml).
 node:
 	$(CARGO) build --config runtime/linux/node.toml --profile node -p guest-linux
+	$(CARGO) build --config runtime/baremetal/image.toml --profile bare-metal -p guest-baremetal
 
 # Kernel and initramfs of Linux guests, with a manifest of hashes.
 images: setup node

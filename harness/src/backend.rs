@@ -4,14 +4,19 @@ pub(crate) mod loopback;
 pub(crate) mod qemu;
 pub(crate) mod sim;
 pub(crate) mod spawn;
+mod symbols;
 
 use crate::plan::NodePlan;
 use anyhow::{Context as _, Result};
+use runtime_core::node::Image;
 use spawn::{OnExit, Process, Program, Spawner};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
+
+/// Number of the descriptor on which a node or its machine inherits its end of the cable.
+pub(crate) const NET_FD: i32 = 3;
 
 /// What all nodes of a cluster share.
 #[derive(Debug)]
@@ -53,15 +58,22 @@ impl Site {
     async fn start_process(&self, node: &NodePlan, on_exit: OnExit) -> Result<Started> {
         let (control, theirs) = UnixStream::pair().context("cannot make a socket pair")?;
         let theirs = OwnedFd::from(theirs);
+        let (net, fds) = match node.nic.as_ref().and_then(|nic| nic.fd) {
+            Some(fd) => {
+                let (net, theirs) = UnixDatagram::pair().context("cannot make a socket pair")?;
+                (Some(net), vec![(theirs.into(), fd)])
+            }
+            None => (None, Vec::new()),
+        };
         let program = Program {
             words: vec![self.node_program.clone().into(), "process".into()],
             stdin: Some(theirs.try_clone().context("cannot share a socket")?),
             stdout: Some(theirs),
             log: log(&self.console(&node.name))?,
-            fds: Vec::new(),
+            fds,
         };
         let process = self.spawner.start(program, on_exit).await?;
-        Ok(Started { process, control, net: None, _monitor: None })
+        Ok(Started { process, control, net, _monitor: None })
     }
 
     async fn start_guest(
@@ -81,13 +93,27 @@ impl Site {
             stdout: None,
             log: log(&self.run_dir.join(format!("qemu-{}.log", node.name)))?,
             fds: vec![
-                (their_net.into(), qemu::NET_FD),
+                (their_net.into(), NET_FD),
                 (their_control.into(), qemu::CONTROL_FD),
                 (their_monitor.into(), qemu::QMP_FD),
             ],
         };
         let process = self.spawner.start(program, on_exit).await?;
         Ok(Started { process, control, net: Some(net), _monitor: Some(monitor) })
+    }
+
+    /// The program whose addresses a node names.
+    fn program(&self, image: Image) -> &Path {
+        let metal = self.machine.as_ref().and_then(qemu::Machine::bare_metal);
+        match image {
+            Image::Linux => &self.node_program,
+            Image::BareMetal => metal.unwrap_or(&self.node_program),
+        }
+    }
+
+    /// A backtrace in words. Takes some time: the program is large.
+    pub(crate) fn backtrace(&self, image: Image, addresses: &[u64]) -> Vec<String> {
+        symbols::backtrace(self.program(image), addresses)
     }
 
     /// The last lines that a node left behind: its console, and what its QEMU said. A kernel names

@@ -109,7 +109,10 @@ impl Connection {
             match self.next()? {
                 Response::Progress { done, of, text } => progress.step(done, of, &text),
                 Response::Note { text } => progress.line(&text),
-                Response::Failed { exit, mut reason, node, console } => {
+                Response::Failed { exit, mut reason, node, frames, console } => {
+                    for (n, frame) in frames.words.iter().enumerate() {
+                        reason += &format!("\n  {n:2}: {frame}");
+                    }
                     if let Some(node) = node {
                         reason += &format!("\nlast lines of the console of {node}:");
                         for line in console {

@@ -8,7 +8,7 @@ mod nodes;
 mod record;
 
 use crate::backend::loopback::Loopback;
-use crate::backend::qemu::Machine;
+use crate::backend::qemu::{Machine, bare_metal_end};
 use crate::backend::spawn::{Process, Spawner};
 use crate::backend::{Site, console};
 use crate::dispatcher::{Action, Dispatcher, Event, OWNER};
@@ -21,6 +21,7 @@ use anyhow::{Context as _, Result};
 use clients::Clients;
 use nodes::Node;
 use record::Record;
+use runtime_core::node::Image;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -157,7 +158,9 @@ async fn prepare(
             let text = "the guests' image is built, and the accelerator probed".to_owned();
             clients.send(OWNER, Response::Progress { done: 0, of: 0, text });
             let (places, program) = (setup.places.clone(), node_program.clone());
-            let task = tokio::task::spawn_blocking(move || Machine::prepare(&places, &program));
+            let images: Vec<Image> = file.nodes.iter().map(|n| n.image).collect();
+            let prepare = move || Machine::prepare(&places, &program, &images);
+            let task = tokio::task::spawn_blocking(prepare);
             let prepared = task.await.map_err(|e| broken(e.into()))?.map_err(broken)?;
             let words = prepared.words.clone();
             machine = Some(prepared);
@@ -173,10 +176,10 @@ async fn prepare(
     let setting = Setting { backend: setup.backend, factor, loopback: loopback.as_ref() };
     let plan = Plan::new(&file, &setting);
     drop(fs::copy(&setup.file, setup.run_dir.join("topology.yaml")));
-    let wire = match setup.backend {
-        Backend::Qemu => Some(Wire::new(Fabric::new(&plan)).map_err(broken)?),
-        Backend::Process | Backend::Sim => None,
-    };
+    let mut wire = None;
+    if plan.needs_switch() {
+        wire = Some(Wire::new(Fabric::new(&plan)).map_err(broken)?);
+    }
     let executor = Executor {
         site: Arc::new(Site { spawner, run_dir: setup.run_dir.clone(), node_program, machine }),
         nodes: plan.nodes.iter().map(|_| None).collect(),
@@ -332,7 +335,10 @@ impl Executor {
     async fn start_node(&mut self, node: usize) -> Result<u32> {
         let plan = &self.plan.nodes[node];
         let (ended, end) = tokio::sync::oneshot::channel();
-        let on_exit = Box::new(move |status| drop(ended.send(status)));
+        let metal = self.plan.runs(node) == Image::BareMetal;
+        let on_exit = Box::new(move |status: String| {
+            drop(ended.send(if metal { bare_metal_end(&status) } else { status }));
+        });
         let mut started = self.site.start(plan, on_exit).await?;
         if let (Some(wire), Some(net)) = (&self.wire, started.net.take()) {
             wire.plug(node, net);
@@ -343,7 +349,7 @@ impl Executor {
     }
 
     /// Adds what the dispatcher does not know.
-    async fn complete(&self, mut response: Response) -> Response {
+    async fn complete(&mut self, mut response: Response) -> Response {
         match &mut response {
             Response::Up { status } | Response::Status { status } => {
                 status.run_dir = self.site.run_dir.display().to_string();
@@ -351,13 +357,29 @@ impl Executor {
                     status.ports = wire.status().await;
                 }
             }
-            Response::Failed { node: Some(node), console: lines, .. } => {
+            Response::Failed { node: Some(node), console: lines, frames, .. } => {
+                if let Some(n) = self.plan.node(node) {
+                    frames.words = self.backtrace(n, &frames.addresses).await;
+                    self.record.backtrace(self.inbox.start.elapsed(), node, &frames.words);
+                }
                 *lines = self.site.last_words(node);
                 lines.push(format!("(all of it: {})", console(&self.site.run_dir, node).display()));
             }
             _ => {}
         }
         response
+    }
+
+    /// Where a node was when it panicked, in words.
+    async fn backtrace(&self, node: usize, addresses: &[u64]) -> Vec<String> {
+        if addresses.is_empty() {
+            return Vec::new();
+        }
+        let (site, image, addresses) =
+            (self.site.clone(), self.plan.runs(node), addresses.to_owned());
+        let task = tokio::task::spawn_blocking(move || site.backtrace(image, &addresses));
+        // A look at a strange file may fail in any way; the addresses are in the event log.
+        task.await.unwrap_or_else(|e| vec![format!("the backtrace cannot be read: {e}")])
     }
 
     /// Kills everything, and waits until it is gone.

@@ -8,12 +8,15 @@ mod state;
 mod tests;
 mod verdict;
 
-use crate::plan::{Backend, Plan, Workload, role_name};
-use crate::proto::{EXIT_OK, EXIT_TESTBED, EXIT_USAGE, NodeStatus, Request, Response, Status};
+use crate::plan::{Backend, Plan, Workload, image_name, role_name};
+use crate::proto::{
+    EXIT_OK, EXIT_TESTBED, EXIT_USAGE, Frames, NodeStatus, Request, Response, Status,
+};
 use crate::result::RunResult;
 use images_control::sim::SimPlan;
 use images_control::{FromNode, ToNode};
 use run::Run;
+use runtime_core::node::Image;
 use state::{Life, NodeState};
 use std::time::Duration;
 
@@ -97,8 +100,8 @@ pub(crate) struct Dispatcher {
     nodes: Vec<NodeState>,
     phase: Phase,
     detach: bool,
-    /// SHA-256 of the first node's image; all others must have it too.
-    image: Option<String>,
+    /// SHA-256 of the first image of each kind; all others of that kind must have it too.
+    images: Vec<(Image, String)>,
     /// Newest view heard of, and which node hosts each rank in it.
     view: u64,
     hosts: Vec<usize>,
@@ -121,7 +124,7 @@ impl Dispatcher {
             nodes,
             phase: Phase::Booting,
             detach: false,
-            image: None,
+            images: Vec::new(),
             view: 0,
             hosts,
             reference: None,
@@ -187,8 +190,8 @@ impl Dispatcher {
             }
             FromNode::Held { at } => self.held(now, node, &at),
             FromNode::Failed { reason } => self.fail_node(node, &reason),
-            FromNode::Panic { message, .. } => {
-                self.fail_node(node, &format!("panicked: {message}"))
+            FromNode::Panic { message, backtrace } => {
+                self.fail_node_in(node, &format!("panicked: {message}"), backtrace);
             }
         }
     }
@@ -265,11 +268,17 @@ impl Dispatcher {
 
     /// A node did what no node may do: the testbed cannot go on.
     fn fail_node(&mut self, node: usize, reason: &str) {
+        self.fail_node_in(node, reason, Vec::new());
+    }
+
+    /// The same, and in which calls it stood.
+    fn fail_node_in(&mut self, node: usize, reason: &str, addresses: Vec<u64>) {
         let name = self.plan.nodes[node].name.clone();
         let response = Response::Failed {
             exit: EXIT_TESTBED,
             reason: format!("node {name} {reason}"),
             node: Some(name),
+            frames: Frames { addresses, words: Vec::new() },
             console: Vec::new(),
         };
         self.nodes[node].life = Life::Dead;
@@ -331,6 +340,7 @@ impl Dispatcher {
                 NodeStatus {
                     name: plan.name.clone(),
                     role: role_name(plan.role).to_owned(),
+                    image: image_name(self.plan.runs(i)).to_owned(),
                     state: state.words().to_owned(),
                     boot_us: state.boot.map(micros),
                     ranks: hosted.map(|(r, _)| crate::plan::number(r)).collect(),

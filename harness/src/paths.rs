@@ -69,6 +69,24 @@ impl Places {
         Ok(path)
     }
 
+    /// The program that bare-metal guests boot.
+    pub(crate) fn bare_metal_program(&self) -> Result<PathBuf> {
+        let path = match std::env::var_os("UNDERSTUDY_BAREMETAL") {
+            Some(path) => PathBuf::from(path),
+            None => {
+                self.target.join("bare-metal/x86_64-unknown-linux-gnu/bare-metal/guest-baremetal")
+            }
+        };
+        if !path.is_file() {
+            bail!(
+                "no program for bare-metal guests at {}: run `make node`, or set \
+                 UNDERSTUDY_BAREMETAL to one",
+                path.display()
+            );
+        }
+        Ok(path)
+    }
+
     /// A new directory for a cluster: `<name>-<n>`.
     pub(crate) fn new_run(&self, name: &str) -> Result<PathBuf> {
         let runs = self.runs();

@@ -5,7 +5,7 @@ mod from_topology;
 pub(crate) mod tests;
 
 use crate::backend::loopback::Loopback;
-use images_control::sim::{SimLink, Trigger};
+use images_control::sim::{SimLink, SimProfile, Trigger};
 use images_control::{Configure, Hold, Nic, NodeSpec, RuntimeSpec, Transport};
 use netem::Profile;
 use runtime_core::node::{Image, Role};
@@ -58,6 +58,7 @@ pub(crate) struct NodePlan {
     pub(crate) name: String,
     pub(crate) role: Role,
     pub(crate) board: u16,
+    /// What the file wants it to run; see [`Plan::runs`].
     pub(crate) image: Image,
     pub(crate) memory_bytes: u64,
     pub(crate) cpus: u32,
@@ -65,6 +66,9 @@ pub(crate) struct NodePlan {
     pub(crate) address: String,
     /// Hardware address of its NIC.
     pub(crate) mac: String,
+    /// How it reaches each node; for itself, how it reaches most others.
+    pub(crate) transports: Vec<Transport>,
+    /// Its card, if it needs one: every guest does, and whoever speaks Ethernet.
     pub(crate) nic: Option<Nic>,
     /// Index of its switch.
     pub(crate) switch: usize,
@@ -127,12 +131,13 @@ impl Plan {
             nodes: self
                 .nodes
                 .iter()
-                .map(|n| NodeSpec {
+                .zip(&self.nodes[node].transports)
+                .map(|(n, transport)| NodeSpec {
                     name: n.name.clone(),
                     role: n.role,
                     board: n.board,
                     image: n.image,
-                    transport: Transport::Tcp,
+                    transport: *transport,
                     address: n.address.clone(),
                     mac: n.mac.clone(),
                 })
@@ -146,6 +151,47 @@ impl Plan {
                 .filter_map(|f| f.hold.clone())
                 .collect(),
         }
+    }
+
+    /// What a node really runs: only a guest can be without an operating system.
+    pub(crate) fn runs(&self, node: usize) -> Image {
+        match self.backend {
+            Backend::Qemu => self.nodes[node].image,
+            Backend::Process | Backend::Sim => Image::Linux,
+        }
+    }
+
+    /// Do frames pass through the harness's switch?
+    pub(crate) fn needs_switch(&self) -> bool {
+        self.backend != Backend::Sim && self.nodes.iter().any(|n| n.nic.is_some())
+    }
+
+    /// What of the file does not mean here what it means between guests.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        let names = |wanted: &dyn Fn(usize) -> bool| {
+            let nodes = (0..self.nodes.len()).filter(|n| wanted(*n));
+            nodes.map(|n| self.nodes[n].name.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        let metal = names(&|n| self.nodes[n].image != self.runs(n));
+        let kind =
+            if self.backend == Backend::Sim { "simulated Linux node" } else { "Linux process" };
+        let metal = (!metal.is_empty())
+            .then(|| format!("{metal}: bare-metal runs as a {kind} on this backend"));
+        let free = names(&|n| self.backend == Backend::Process && self.is_impaired_tcp(n));
+        let free = (!free.is_empty()).then(|| {
+            format!(
+                "{free}: delay, loss and the like do not touch TCP between processes of one machine"
+            )
+        });
+        metal.into_iter().chain(free).collect()
+    }
+
+    /// Does a node speak TCP to another over a link that is not perfect?
+    fn is_impaired_tcp(&self, node: usize) -> bool {
+        let NodePlan { link, transports, .. } = &self.nodes[node];
+        let perfect = |p: SimProfile| SimProfile { mtu: 0, ..p } == SimProfile::default();
+        let tcp = (0..transports.len()).any(|n| n != node && transports[n] == Transport::Tcp);
+        tcp && !(perfect(link.up) && perfect(link.down))
     }
 
     /// Which node hosts each rank before anything happens.
@@ -183,5 +229,13 @@ pub(crate) const fn role_name(role: Role) -> &'static str {
     match role {
         Role::Compute => "compute",
         Role::Standby => "standby",
+    }
+}
+
+/// `linux` or `bare-metal`.
+pub(crate) const fn image_name(image: Image) -> &'static str {
+    match image {
+        Image::Linux => "linux",
+        Image::BareMetal => "bare-metal",
     }
 }

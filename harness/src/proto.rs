@@ -82,9 +82,21 @@ pub(crate) enum Response {
         reason: String,
         /// The node that it is about.
         node: Option<String>,
+        /// The calls in which it stood, innermost first, if it told.
+        frames: Frames,
         /// Its last words on the console.
         console: Vec<String>,
     },
+}
+
+/// A backtrace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Frames {
+    /// As the node told it.
+    pub(crate) addresses: Vec<u64>,
+    /// For people: functions and lines, as the daemon found them.
+    pub(crate) words: Vec<String>,
 }
 
 /// How a cluster is.
@@ -113,6 +125,8 @@ pub(crate) struct NodeStatus {
     pub(crate) name: String,
     /// `compute` or `standby`.
     pub(crate) role: String,
+    /// What it runs, as the file calls it.
+    pub(crate) image: String,
     /// For people.
     pub(crate) state: String,
     /// From start to first words, in microseconds.
@@ -148,6 +162,7 @@ pub(crate) struct PortStatus {
 impl Response {
     /// A failure that is about no node.
     pub(crate) fn failed(exit: u8, reason: impl Into<String>) -> Self {
-        Self::Failed { exit, reason: reason.into(), node: None, console: Vec::new() }
+        let frames = Frames::default();
+        Self::Failed { exit, reason: reason.into(), node: None, frames, console: Vec::new() }
     }
 }

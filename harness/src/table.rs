@@ -1,6 +1,6 @@
 //! Tables for people.
 
-use crate::proto::Status;
+use crate::proto::{NodeStatus, Status};
 use crate::result::RunResult;
 use comfy_table::{Table, presets};
 use std::fmt::Write as _;
@@ -20,12 +20,13 @@ fn table(header: &[&str]) -> Table {
 pub(crate) fn status(status: &Status) -> String {
     let Status { cluster, backend, phase, run_dir, nodes, ports } = status;
     let mut text = format!("cluster {cluster} ({backend}): {phase}\nlogs in {run_dir}\n");
-    let mut rows = table(&["node", "role", "state", "rank", "boot", "process"]);
+    let mut rows = table(&["node", "role", "image", "state", "rank", "boot", "process"]);
     for node in nodes {
         let ranks: Vec<String> = node.ranks.iter().map(ToString::to_string).collect();
         let pid = node.pid.map_or_else(|| "–".to_owned(), |p| p.to_string());
         let ranks = if ranks.is_empty() { "–".to_owned() } else { ranks.join(", ") };
-        rows.add_row([&node.name, &node.role, &node.state, &ranks, &time(node.boot_us), &pid]);
+        let NodeStatus { name, role, image, state, boot_us, .. } = node;
+        rows.add_row([name, role, image, state, &ranks, &time(*boot_us), &pid]);
     }
     // Writing to a string cannot fail.
     let _ = writeln!(text, "{rows}");

@@ -17,6 +17,16 @@ mod tests;
 /// The emulator.
 pub const PROGRAM: &str = "qemu-system-x86_64";
 
+/// Where a bare-metal guest writes how it ended; QEMU then exits with twice the value, plus one.
+pub const EXIT_PORT: u16 = 0xf4;
+/// QEMU's exit code for a bare-metal guest that ended in an orderly way: it wrote 0x10.
+pub const EXIT_ORDERLY: i32 = 33;
+/// QEMU's exit code for a bare-metal guest that stopped at a fault of its own: it wrote 0x11.
+pub const EXIT_FAULT: i32 = 35;
+/// QEMU's exit code for a guest that reset itself, which is what a processor does that faults while it
+/// handles a fault while it handles a fault.
+pub const EXIT_RESET: i32 = 0;
+
 /// What executes a guest's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accel {
@@ -55,22 +65,37 @@ pub struct NicSpec {
     pub fd: RawFd,
 }
 
+/// What a guest boots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Boot {
+    /// Linux, with the node program as its PID 1.
+    Linux {
+        /// [`crate::Built::kernel`].
+        kernel: PathBuf,
+        /// [`crate::Built::initramfs`].
+        initramfs: PathBuf,
+    },
+    /// The node program itself: an ELF file with an entry for PVH.
+    BareMetal {
+        /// The file.
+        program: PathBuf,
+    },
+}
+
 /// One guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuestSpec {
     /// For `ps` and messages.
     pub name: String,
-    /// [`crate::Built::kernel`].
-    pub kernel: PathBuf,
-    /// [`crate::Built::initramfs`].
-    pub initramfs: PathBuf,
+    /// What it boots.
+    pub boot: Boot,
     /// Memory in MiB.
     pub memory_mib: u32,
     /// Processors.
     pub cpus: u32,
     /// What executes its instructions.
     pub accel: Accel,
-    /// [`host_tsc_khz`].
+    /// [`host_tsc_khz`]. A Linux guest needs it under emulation only, a bare-metal guest always.
     pub tsc_khz: u32,
     /// An inherited end of a stream socket pair for the control port.
     pub control: RawFd,
@@ -100,8 +125,18 @@ pub fn qemu_args(spec: &GuestSpec) -> Vec<String> {
     // A guest that resets has failed: QEMU ends, and QMP says `guest-reset`.
     args.extend(words(&["-no-reboot", "-display", "none"]));
     args.extend(machine(spec));
-    args.extend(words(&["-kernel", &text(&spec.kernel), "-initrd", &text(&spec.initramfs)]));
-    args.extend(words(&["-append", &kernel_command_line(spec)]));
+    match &spec.boot {
+        Boot::Linux { kernel, initramfs } => {
+            args.extend(words(&["-kernel", &text(kernel), "-initrd", &text(initramfs)]));
+            args.extend(words(&["-append", &kernel_command_line(spec)]));
+        }
+        Boot::BareMetal { program } => {
+            args.extend(words(&["-kernel", &text(program)]));
+            args.extend(words(&["-append", &format!("tsc_khz={}", spec.tsc_khz)]));
+            let exit = format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=0x04");
+            args.extend(words(&["-device", &exit]));
+        }
+    }
 
     let console = match &spec.console {
         Console::File(path) => format!("file,id=console,path={}", escaped(path)),
@@ -112,7 +147,12 @@ pub fn qemu_args(spec: &GuestSpec) -> Vec<String> {
     args.extend(words(&["-chardev", &qmp, "-mon", "chardev=qmp,mode=control"]));
     let control = format!("socket,id=control,fd={}", spec.control);
     args.extend(words(&["-device", "virtio-serial-device", "-chardev", &control]));
-    args.extend(words(&["-device", &format!("virtserialport,chardev=control,name={PORT_NAME}")]));
+    let port = match &spec.boot {
+        Boot::Linux { .. } => format!("virtserialport,chardev=control,name={PORT_NAME}"),
+        // The port that needs no negotiation: a driver for it is small.
+        Boot::BareMetal { .. } => "virtconsole,chardev=control".into(),
+    };
+    args.extend(words(&["-device", &port]));
     for (i, nic) in spec.nics.iter().enumerate() {
         args.extend(words(&[
             "-netdev",

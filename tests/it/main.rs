@@ -1,7 +1,10 @@
 //! The whole system, as its users meet it: the real harness and the real node program.
 
 mod bindings;
+mod failures;
+mod faults;
 mod litmus;
+mod metal;
 mod process;
 mod qemu;
 mod robustness;

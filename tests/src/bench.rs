@@ -104,6 +104,14 @@ pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_owned()
 }
 
+/// Where the program of bare-metal guests is; whether it is there matters only to those who boot it.
+fn bare_metal_program() -> PathBuf {
+    let default = || {
+        workspace().join("target/bare-metal/x86_64-unknown-linux-gnu/bare-metal/guest-baremetal")
+    };
+    std::env::var_os("UNDERSTUDY_BAREMETAL").map_or_else(default, PathBuf::from)
+}
+
 /// A program that these tests need and do not build.
 fn program(path: PathBuf) -> PathBuf {
     assert!(path.is_file(), "no program at {}: run `make test`, which builds it", path.display());
@@ -117,7 +125,9 @@ fn understudy() -> PathBuf {
     program(dir.join("understudy"))
 }
 
-fn node_program() -> PathBuf {
+/// The node program.
+#[must_use]
+pub fn node_program() -> PathBuf {
     let default = || workspace().join("target/node/x86_64-unknown-linux-gnu/node/guest-linux");
     program(std::env::var_os("UNDERSTUDY_NODE").map_or_else(default, PathBuf::from))
 }
@@ -215,6 +225,7 @@ impl Bench {
             .env_remove("KERNEL_MODULES")
             .env_remove("RUST_BACKTRACE")
             .env("UNDERSTUDY_NODE", node_program())
+            .env("UNDERSTUDY_BAREMETAL", bare_metal_program())
             .env(MARK, &self.target)
             .envs(self.environment.iter().map(|(k, v)| (k, v)))
             .stdin(Stdio::null())

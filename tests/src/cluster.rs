@@ -11,6 +11,17 @@ pub const RECURSION: &str =
 /// The memory model's litmus tests, with four checkpoints.
 pub const LITMUS: &str = "{ workload: litmus, args: { rounds: 1 } }";
 
+/// What the nodes of a cluster run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Images {
+    /// Linux, all of them.
+    Linux,
+    /// No operating system, all of them.
+    BareMetal,
+    /// Of those that compute, every second one is bare metal, and of the standbys too.
+    Mixed,
+}
+
 /// A topology file. Nodes are `n0`, `n1`, …: first those that compute, then the standbys.
 #[derive(Clone, Debug)]
 pub struct Cluster {
@@ -18,6 +29,8 @@ pub struct Cluster {
     pub name: String,
     compute: usize,
     standby: usize,
+    images: Images,
+    links: Option<String>,
     runtime: Vec<String>,
     checkpoint: Vec<String>,
     run: String,
@@ -34,6 +47,8 @@ impl Cluster {
             name: format!("t{compute}-{standby}"),
             compute,
             standby,
+            images: Images::Linux,
+            links: None,
             runtime: runtime.map(str::to_owned).to_vec(),
             checkpoint: Vec::new(),
             run: LAPLACE.to_owned(),
@@ -46,6 +61,20 @@ impl Cluster {
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
+        self
+    }
+
+    /// Other images than Linux.
+    #[must_use]
+    pub fn of_images(mut self, images: Images) -> Self {
+        self.images = images;
+        self
+    }
+
+    /// All links are like this, for example `loss: 5%, mtu: 9000`.
+    #[must_use]
+    pub fn links(mut self, like: &str) -> Self {
+        self.links = Some(like.to_owned());
         self
     }
 
@@ -99,6 +128,27 @@ impl Cluster {
         self.expects("result: reference")
     }
 
+    /// Is this node bare metal?
+    fn is_bare_metal(&self, node: usize) -> bool {
+        let of_role = node.checked_sub(self.compute).unwrap_or(node);
+        match self.images {
+            Images::Linux => false,
+            Images::BareMetal => true,
+            Images::Mixed => of_role % 2 == 1,
+        }
+    }
+
+    /// Who takes over from a node when all standbys are free: the first of its image.
+    #[track_caller]
+    #[must_use]
+    pub fn heir(&self, node: usize) -> String {
+        let mut standbys = self.compute..self.compute + self.standby;
+        match standbys.find(|s| self.is_bare_metal(*s) == self.is_bare_metal(node)) {
+            Some(heir) => format!("n{heir}"),
+            None => panic!("nobody can take over from n{node} of {}", self.name),
+        }
+    }
+
     /// As a file.
     #[must_use]
     pub fn yaml(&self) -> String {
@@ -108,7 +158,15 @@ impl Cluster {
             .chain(std::iter::repeat_n("standby", self.standby));
         // Writing to a string cannot fail.
         for (n, role) in roles.enumerate() {
-            let _ = writeln!(text, "  n{n}: {{ role: {role} }}");
+            let image =
+                if self.is_bare_metal(n) { ", image: bare-metal, memory: 128MiB" } else { "" };
+            let _ = writeln!(text, "  n{n}: {{ role: {role}{image} }}");
+        }
+        if let Some(like) = &self.links {
+            let _ = writeln!(text, "switches: {{ sw0: {{}} }}\nlinks:");
+            for n in 0..self.compute + self.standby {
+                let _ = writeln!(text, "  - {{ between: [n{n}, sw0], {like} }}");
+            }
         }
         let _ = writeln!(text, "runtime:");
         for setting in &self.runtime {

@@ -8,6 +8,6 @@ mod bench;
 mod cluster;
 mod outcome;
 
-pub use bench::{Backend, Bench, Child, Said, workspace};
-pub use cluster::{Cluster, LAPLACE, LITMUS, RECURSION};
+pub use bench::{Backend, Bench, Child, Said, node_program, workspace};
+pub use cluster::{Cluster, Images, LAPLACE, LITMUS, RECURSION};
 pub use outcome::Outcome;

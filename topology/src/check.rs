@@ -3,8 +3,10 @@
 use crate::error::Reader;
 use crate::model::{Action, Expectation, Fault, Node, Runtime, Trigger};
 use crate::read::{At, Marks};
-use runtime_core::id::NodeId;
-use runtime_core::node::{Quorum, Role};
+use runtime_core::id::{Generation, NodeId, ViewId};
+use runtime_core::membership::View;
+use runtime_core::node::{Image, Quorum, Role};
+use std::collections::BTreeSet;
 
 /// Checks faults against nodes, and expectations against faults.
 pub(crate) fn consequences(
@@ -65,17 +67,29 @@ fn takeovers(
     faults: &[(Fault, Marks)],
     expectations: &[At<Expectation>],
 ) {
-    let standby = nodes.iter().any(|n| n.role == Role::Standby);
+    let standbys: Vec<&Node> = nodes.iter().filter(|n| n.role == Role::Standby).collect();
     for expected in expectations {
         let Expectation::Takeover { of, by, .. } = expected.value else { continue };
-        let name = &nodes[of.index()].name;
-        if !standby {
-            let help = "add one, for example `spare: { role: standby }`";
+        let Node { name, image, .. } = &nodes[of.index()];
+        let alike: Vec<&str> =
+            standbys.iter().filter(|n| n.image == *image).map(|n| n.name.as_str()).collect();
+        if standbys.is_empty() {
+            let message = format!("a takeover of \"{name}\" is expected, but there is no standby");
             r.error(
                 expected.span,
-                format!("a takeover of \"{name}\" is expected, but there is no standby"),
-                help,
+                message,
+                format!("add one, for example {}", spare(nodes, *image)),
             );
+        } else if alike.is_empty() {
+            let message = format!(
+                "a takeover of \"{name}\" is expected, but no standby runs its image, {}",
+                words(*image)
+            );
+            let help = format!(
+                "a rank moves only to a standby of the same image: add one, for example {}",
+                spare(nodes, *image)
+            );
+            r.error(expected.span, message, help);
         }
         if !faults.iter().any(|(f, _)| victim(f) == of) {
             let help = format!("add `- {{ at: {{ checkpoint: 2 }}, kill: {name} }}` to the faults");
@@ -97,7 +111,38 @@ fn takeovers(
                 heir.name
             );
             r.error(expected.span, message, help);
+        } else if heir.image != *image {
+            let message = format!(
+                "\"{}\" cannot take over from \"{name}\": one runs {}, the other {}",
+                heir.name,
+                words(heir.image),
+                words(*image)
+            );
+            let help = match alike.first() {
+                Some(other) => {
+                    format!("name a standby of the same image, for example `by: {other}`")
+                }
+                None => format!("add a standby, for example {}", spare(nodes, *image)),
+            };
+            r.error(expected.span, message, help);
         }
+    }
+}
+
+/// As the file calls it.
+const fn words(image: Image) -> &'static str {
+    match image {
+        Image::Linux => "linux",
+        Image::BareMetal => "bare-metal",
+    }
+}
+
+/// A standby to add; it names its image where nodes differ in that.
+fn spare(nodes: &[Node], image: Image) -> String {
+    if nodes.iter().all(|n| n.image == Image::Linux) {
+        "`spare: { role: standby }`".into()
+    } else {
+        format!("`spare: {{ role: standby, image: {} }}`", words(image))
     }
 }
 
@@ -126,33 +171,43 @@ fn stillness(
 
 /// Walks through the kills: are there hosts for all ranks, copies of the dead, and a majority?
 fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(Fault, Marks)]) {
-    let ranks = nodes.iter().filter(|n| n.role == Role::Compute).count();
+    let images: Vec<Image> = nodes.iter().map(|n| n.image).collect();
     let mut done = vec![false; faults.len()];
-    let mut members = nodes.len();
+    let mut view = first_view(nodes);
     for first in 0..faults.len() {
         if done[first] {
             continue;
         }
         // Kills with one trigger strike together: one view must survive them all.
-        let mut together = 0;
+        let mut dead = BTreeSet::new();
         for (i, (fault, _)) in faults.iter().enumerate().skip(first) {
             if !done[i] && same_moment(&fault.trigger, &faults[first].0.trigger) {
                 done[i] = true;
-                together += 1;
+                dead.insert(victim(fault));
             }
         }
-        let left = members.saturating_sub(together);
+        // The very rule by which the nodes will find a host for each rank.
+        let next = view.without(&dead, &images);
+        let (members, left, ranks) = (view.members.len(), next.members.len(), view.ranks.len());
         let (fault, marks) = &faults[first];
         let name = &nodes[victim(fault).index()].name;
-        if left < ranks {
-            let message = format!(
-                "killing \"{name}\" leaves fewer nodes than ranks ({left} and {ranks}), but a result is expected"
-            );
-            r.error(
-                marks.node,
-                message,
-                "add a standby, for example `spare: { role: standby }`, or remove a kill",
-            );
+        if let Some(orphan) = next.orphans().next() {
+            let host = next.ranks[orphan.index()];
+            let Node { name: host_name, image, .. } = &nodes[host.index()];
+            let message = if left < ranks {
+                format!(
+                    "killing \"{name}\" leaves fewer nodes than ranks ({left} and {ranks}), but a result is expected"
+                )
+            } else {
+                format!(
+                    "killing \"{host_name}\" leaves its rank no standby of its image, {}, but a result is expected",
+                    words(*image)
+                )
+            };
+            let help =
+                format!("add a standby, for example {}, or remove a kill", spare(nodes, *image));
+            let of_host = faults.iter().find(|(f, _)| left >= ranks && victim(f) == host);
+            r.error(of_host.map_or(marks.node, |(_, marks)| marks.node), message, help);
             return;
         }
         if runtime.quorum == Quorum::Majority && 2 * left <= members {
@@ -172,7 +227,17 @@ fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(F
             r.error(marks.node, message, "write `replicas: 1` under runtime, checkpoint");
             return;
         }
-        members = left;
+        view = next;
+    }
+}
+
+/// All nodes, each compute node with its rank.
+fn first_view(nodes: &[Node]) -> View {
+    let compute = nodes.iter().filter(|n| n.role == Role::Compute);
+    View {
+        id: ViewId(1),
+        members: nodes.iter().map(|n| (n.id, Generation(1))).collect(),
+        ranks: compute.map(|n| n.id).collect(),
     }
 }
 

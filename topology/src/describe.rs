@@ -1,8 +1,8 @@
 //! The topology in words.
 
-use crate::model::{Action, Expectation, Fault, Node, Topology, Trigger};
+use crate::model::{Action, Expectation, Fault, Node, Topology, Transport, Trigger};
 use crate::units::{show_duration, show_size};
-use runtime_core::node::{Binding, Quorum};
+use runtime_core::node::{Binding, Image, Quorum, Role};
 
 impl Topology {
     /// A few lines for people: what is there, what runs, what it survives, what will happen.
@@ -35,13 +35,32 @@ impl Topology {
             0 => "no standby".into(),
             n => format!("{n} standby ({standby})"),
         };
-        format!("{}: {} compute ({compute}), {standbys}", self.name, self.ranks())
+        let metal: Vec<&Node> = self.nodes.iter().filter(|n| n.image == Image::BareMetal).collect();
+        let images = match metal.len() {
+            0 => String::new(),
+            n if n == self.nodes.len() => ", all bare metal".into(),
+            _ => format!(", bare metal: {}", names(metal)),
+        };
+        format!("{}: {} compute ({compute}), {standbys}{images}", self.name, self.ranks())
+    }
+
+    /// Between which nodes which transport. Nodes that speak TCP at all do so among each other.
+    fn transport_words(&self) -> String {
+        let tcp: Vec<&str> = (self.links.iter().zip(&self.nodes))
+            .filter(|(link, _)| link.transport == Transport::Tcp)
+            .map(|(_, node)| node.name.as_str())
+            .collect();
+        match tcp.len() {
+            n if n == self.nodes.len() => "TCP".into(),
+            0 | 1 => "Ethernet".into(),
+            _ => format!("TCP (among {}) and Ethernet", tcp.join(", ")),
+        }
     }
 
     fn runtime_words(&self) -> String {
         let binding = match self.runtime.binding {
-            Binding::Mcapi => "MCAPI over TCP",
-            Binding::Sockets => "plain TCP sockets",
+            Binding::Mcapi => format!("MCAPI over {}", self.transport_words()),
+            Binding::Sockets => "plain TCP sockets".into(),
         };
         let when = match self.runtime.checkpoint_every {
             0 => "checkpoints when the program asks".into(),
@@ -54,7 +73,8 @@ impl Topology {
     #[must_use]
     pub fn tolerates(&self) -> (usize, usize) {
         let nodes = self.nodes.len();
-        let spare = nodes - self.ranks();
+        // The rank that dies may be one of the image with the fewest standbys.
+        let spare = self.compute().map(|rank| self.spares_of(rank.image)).min().unwrap_or(0);
         let majority = self.runtime.quorum == Quorum::Majority;
         // At once: 2 × left > nodes. In a row: each view of 3 or more can lose one.
         let at_once = if majority { nodes.saturating_sub(1) / 2 } else { spare };
@@ -62,6 +82,10 @@ impl Topology {
         let replicas = usize::from(self.runtime.replicas);
         let at_once = spare.min(at_once).min(replicas);
         (at_once, if at_once == 0 { 0 } else { spare.min(in_a_row) })
+    }
+
+    fn spares_of(&self, image: Image) -> usize {
+        self.nodes.iter().filter(|n| n.role == Role::Standby && n.image == image).count()
     }
 
     fn survival(&self) -> String {

@@ -89,6 +89,9 @@ pub struct Link {
     pub up: LinkProfile,
     /// From the switch to the node.
     pub down: LinkProfile,
+    /// What its node speaks over it where the other node does so too; see
+    /// [`Topology::transport_between`].
+    pub transport: Transport,
 }
 
 /// What one direction of a link does to frames. The default is a perfect link.
@@ -128,11 +131,12 @@ impl Default for LinkProfile {
 }
 
 /// What carries frames between nodes.
-#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// TCP connections.
     Tcp,
+    /// Raw Ethernet frames.
+    Ethernet,
 }
 
 /// Settings of the runtime that all nodes share.
@@ -141,7 +145,7 @@ pub enum Transport {
 pub struct Runtime {
     /// What the shared memory speaks.
     pub binding: Binding,
-    /// What carries frames.
+    /// What carries frames on links that do not say otherwise.
     pub transport: Transport,
     /// How often a sign of life is sent.
     pub heartbeat: Duration,
@@ -289,6 +293,15 @@ impl Topology {
     #[must_use]
     pub fn node(&self, name: &str) -> Option<&Node> {
         self.nodes.iter().find(|n| n.name == name)
+    }
+
+    /// What carries frames between two nodes: TCP where the links of both say so.
+    #[must_use]
+    pub fn transport_between(&self, a: NodeId, b: NodeId) -> Transport {
+        let tcp = |node: NodeId| {
+            self.links.get(node.index()).is_some_and(|link| link.transport == Transport::Tcp)
+        };
+        if tcp(a) && tcp(b) { Transport::Tcp } else { Transport::Ethernet }
     }
 
     /// The name of a node.

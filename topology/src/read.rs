@@ -44,8 +44,9 @@ pub(crate) fn topology(r: &mut Reader<'_>, yaml: &Yaml) -> Option<Topology> {
     let cluster = nodes::nodes(r, &top, &defaults, boards);
     // Errors of a node's role or address would make others follow that are none.
     let sound = r.count() == before;
-    let (switches, links) = links::links(r, &top, &cluster);
     let runtime = settings::runtime(r, top.get("runtime"), cluster.nodes.len());
+    let (switches, links) = links::links(r, &top, &cluster, &runtime);
+    let runtime = runtime.value;
     let run = settings::run(r, top.get("run"));
     let faults = faults::faults(r, top.get("faults"), &cluster.nodes);
     let expectations = faults::expectations(r, top.get("expect"), &cluster.nodes);

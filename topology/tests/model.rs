@@ -1,10 +1,10 @@
 //! What a file means: names resolved, gaps filled, units taken off.
 
 use runtime_core::id::NodeId;
-use runtime_core::node::{Binding, Quorum, Role};
+use runtime_core::node::{Binding, Image, Quorum, Role};
 use std::net::Ipv4Addr;
 use std::time::Duration;
-use topology::{Action, Expectation, LinkProfile, Phase, Topology, Trigger};
+use topology::{Action, Expectation, LinkProfile, Phase, Topology, Transport, Trigger};
 
 fn read(text: &str) -> Topology {
     topology::parse("test.yaml", text).unwrap_or_else(|e| panic!("{e}"))
@@ -143,6 +143,65 @@ expects: at least 5 checkpoints";
     assert_eq!(t.describe(), expected);
 }
 
+const MIXED: &str = "name: mixed
+nodes:
+  n0: { role: compute }
+  n1: { role: compute, image: bare-metal }
+  n2: { role: standby }
+  n3: { role: standby, image: bare-metal }
+  n4: { role: standby }
+switches: { sw0: {} }
+links:
+  - { between: [n0, sw0] }
+  - { between: [n1, sw0], mtu: 9000 }
+  - { between: [n2, sw0] }
+  - { between: [n3, sw0], transport: ethernet }
+  - { between: [n4, sw0], transport: ethernet }
+run: { workload: laplace }
+";
+
+#[test]
+fn two_nodes_speak_tcp_where_both_their_links_do() {
+    let t = read(MIXED);
+    assert_eq!((t.nodes[1].image, t.nodes[2].image), (Image::BareMetal, Image::Linux));
+    let between = |a, b| t.transport_between(NodeId(a), NodeId(b));
+    assert_eq!((between(0, 2), between(2, 0)), (Transport::Tcp, Transport::Tcp));
+    for (a, b) in [(0, 1), (0, 3), (0, 4), (1, 2), (1, 3), (2, 4), (3, 4)] {
+        let both = (between(a, b), between(b, a));
+        assert_eq!(both, (Transport::Ethernet, Transport::Ethernet), "n{a} and n{b}");
+    }
+}
+
+#[test]
+fn links_speak_the_transport_of_the_runtime_unless_they_say_otherwise() {
+    let nodes =
+        "{ a: { role: compute }, b: { role: compute }, c: { role: compute, image: bare-metal } }";
+    let of = |rest: &str| -> Vec<Transport> {
+        let t = read(&format!("name: t\nnodes: {nodes}\n{rest}"));
+        t.links.iter().map(|link| link.transport).collect()
+    };
+    let (tcp, ethernet) = (Transport::Tcp, Transport::Ethernet);
+    assert_eq!(of(""), [tcp, tcp, ethernet], "without links");
+    assert_eq!(of("runtime: { transport: ethernet }"), [ethernet; 3]);
+    let links = "switches: { s: {} }
+links: [{ between: [a, s], transport: tcp }, { between: [b, s] }, { between: [s, c] }]
+runtime: { transport: ethernet }
+";
+    assert_eq!(of(links), [tcp, ethernet, ethernet]);
+}
+
+#[test]
+fn a_mixed_cluster_says_who_is_what_and_speaks_what() {
+    let expected = "\
+mixed: 2 compute (n0, n1), 3 standby (n2, n3, n4), bare metal: n1, n3
+runs laplace on MCAPI over TCP (among n0, n2) and Ethernet, 64MiB shared, checkpoints when the program asks
+survives the death of any 1";
+    assert_eq!(read(MIXED).describe(), expected);
+    let metal = read(include_str!("../examples/bare-metal.yaml")).describe();
+    let first = "bare-metal: 3 compute (n0, n1, n2), 1 standby (n3), all bare metal\n";
+    assert!(metal.starts_with(first) && metal.contains(" on MCAPI over Ethernet, "), "{metal}");
+}
+
 #[test]
 fn what_is_survived_depends_on_standbys_copies_and_majority() {
     let tolerates = |nodes: &str, runtime: &str| {
@@ -153,6 +212,12 @@ fn what_is_survived_depends_on_standbys_copies_and_majority() {
     assert_eq!(tolerates(&five_two, "{}"), (1, 2));
     assert_eq!(tolerates(&five_two, "{ checkpoint: { replicas: 2 } }"), (2, 2));
     assert_eq!(tolerates(&five_two, "{ checkpoint: { replicas: 0 } }"), (0, 0));
+    let metal = ": { role: standby, image: bare-metal }, ";
+    let mixed =
+        format!("a{c}b{c}c{c}d{c}e: {{ role: compute, image: bare-metal }}, f{s}g{s}h{metal}");
+    assert_eq!(tolerates(&mixed, "{}"), (1, 1), "the one standby of an image is the limit");
+    let none = format!("a{c}b: {{ role: compute, image: bare-metal }}, c{s}d{s}");
+    assert_eq!(tolerates(&none, "{}"), (0, 0), "no standby of one image");
     let pair = format!("a{c}b{s}");
     assert_eq!(tolerates(&pair, "{}"), (0, 0), "one of two is no majority");
     assert_eq!(tolerates(&pair, "{ quorum: fail-stop }"), (1, 1));

@@ -4,16 +4,18 @@ use crate::paths::Places;
 use crate::plan::NodePlan;
 use anyhow::{Context as _, Result};
 use images::kernel::Override;
-use images::qemu::{Accel, Console, GuestSpec, NicSpec, PROGRAM, host_tsc_khz, qemu_args};
+use images::qemu::{
+    Accel, Boot, Console, EXIT_FAULT, EXIT_ORDERLY, EXIT_RESET, GuestSpec, NicSpec, PROGRAM,
+    host_tsc_khz, qemu_args,
+};
 use images::{Built, Options, probe};
+use runtime_core::node::Image;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Numbers of the descriptors that QEMU inherits.
-pub(super) const NET_FD: i32 = 3;
-/// The control port.
+/// Number of the descriptor that QEMU inherits for the control port.
 pub(super) const CONTROL_FD: i32 = 4;
-/// QEMU's own monitor.
+/// The same for QEMU's own monitor.
 pub(super) const QMP_FD: i32 = 5;
 /// Everything takes longer when QEMU translates instructions on few cores.
 const TCG_FACTOR: u32 = 3;
@@ -21,7 +23,10 @@ const TCG_FACTOR: u32 = 3;
 /// What all guests of a cluster have in common.
 #[derive(Debug)]
 pub(crate) struct Machine {
-    built: Built,
+    /// What Linux guests boot, if there are any.
+    linux: Option<Built>,
+    /// What bare-metal guests boot, if there are any.
+    bare_metal: Option<PathBuf>,
     accel: Accel,
     tsc_khz: u32,
     /// How much longer everything may take.
@@ -31,16 +36,23 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Finds out what this machine can do, and builds what its guests boot. Takes seconds, or
-    /// longer when a kernel must be fetched.
-    pub(crate) fn prepare(places: &Places, node_program: &Path) -> Result<Self> {
-        let built = images::build(&Options {
-            node: node_program.to_owned(),
-            out: places.target().join("understudy/image"),
-            cache: places.cache(),
-            kernel: Override::from_env(),
-        })
-        .context("the guests' image cannot be built")?;
+    /// Finds out what this machine can do, and builds what guests of these images boot. Takes
+    /// seconds, or longer when a kernel must be fetched.
+    pub(crate) fn prepare(places: &Places, node_program: &Path, wanted: &[Image]) -> Result<Self> {
+        let mut bare_metal = None;
+        if wanted.contains(&Image::BareMetal) {
+            bare_metal = Some(places.bare_metal_program()?);
+        }
+        let mut linux = None;
+        if wanted.contains(&Image::Linux) {
+            let built = images::build(&Options {
+                node: node_program.to_owned(),
+                out: places.target().join("understudy/image"),
+                cache: places.cache(),
+                kernel: Override::from_env(),
+            });
+            linux = Some(built.context("the guests' image cannot be built")?);
+        }
         let kvm = probe::kvm_usable();
         let (accel, factor) = if kvm.usable { (Accel::Kvm, 1) } else { (Accel::Tcg, TCG_FACTOR) };
         let words = match accel {
@@ -51,21 +63,36 @@ impl Machine {
                 kvm.reason
             ),
         };
-        let tsc_khz = match accel {
-            Accel::Kvm => 0,
-            Accel::Tcg => host_tsc_khz().context("guests cannot be given a clock")?,
+        let tsc_khz = match (accel, &bare_metal) {
+            (Accel::Kvm, None) => 0,
+            _ => host_tsc_khz().context("guests cannot be given a clock")?,
         };
-        Ok(Self { built, accel, tsc_khz, factor, words })
+        Ok(Self { linux, bare_metal, accel, tsc_khz, factor, words })
+    }
+
+    /// The program of bare-metal guests, if there are any.
+    pub(super) fn bare_metal(&self) -> Option<&Path> {
+        self.bare_metal.as_deref()
     }
 
     /// The command that boots a node.
     pub(super) fn command(&self, node: &NodePlan, console: &Path) -> Result<Vec<OsString>> {
         let nic = node.nic.as_ref().context("a guest needs a NIC")?;
         let memory_mib = u32::try_from(node.memory_bytes >> 20).unwrap_or(u32::MAX);
+        let boot = match node.image {
+            Image::Linux => {
+                let built = self.linux.as_ref().context("no image was built for Linux guests")?;
+                let (kernel, initramfs) = (built.kernel.clone(), built.initramfs.clone());
+                Boot::Linux { kernel, initramfs }
+            }
+            Image::BareMetal => {
+                let program = self.bare_metal.clone();
+                Boot::BareMetal { program: program.context("no program for bare-metal guests")? }
+            }
+        };
         let args = qemu_args(&GuestSpec {
             name: node.name.clone(),
-            kernel: self.built.kernel.clone(),
-            initramfs: self.built.initramfs.clone(),
+            boot,
             memory_mib,
             cpus: node.cpus,
             accel: self.accel,
@@ -73,8 +100,35 @@ impl Machine {
             control: CONTROL_FD,
             qmp: QMP_FD,
             console: Console::File(console.to_owned()),
-            nics: vec![NicSpec { mac: nic.mac.clone(), fd: NET_FD }],
+            nics: vec![NicSpec { mac: nic.mac.clone(), fd: super::NET_FD }],
         });
         Ok(std::iter::once(PROGRAM.into()).chain(args.into_iter().map(Into::into)).collect())
+    }
+}
+
+/// How a bare-metal guest ended, given how its QEMU did: the guest itself wrote the exit code, or had no
+/// time to.
+pub(crate) fn bare_metal_end(status: &str) -> String {
+    let code = status.strip_prefix("exit status: ").and_then(|code| code.parse().ok());
+    match code {
+        Some(EXIT_RESET) => "the guest reset itself: triple fault".to_owned(),
+        Some(EXIT_ORDERLY) => format!("in an orderly way, {status}"),
+        Some(EXIT_FAULT) => format!("at a fault that its console tells, {status}"),
+        _ => status.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bare_metal_end;
+
+    #[test]
+    fn a_bare_metal_guest_tells_by_its_exit_code_how_it_ended() {
+        assert!(bare_metal_end("exit status: 0").contains("reset itself: triple fault"));
+        assert!(bare_metal_end("exit status: 33").contains("orderly"));
+        assert!(bare_metal_end("exit status: 35").contains("a fault"));
+        for other in ["exit status: 1", "signal: 9 (SIGKILL)", ""] {
+            assert_eq!(bare_metal_end(other), other, "that is QEMU's own end");
+        }
     }
 }

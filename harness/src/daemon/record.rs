@@ -59,6 +59,14 @@ impl Record {
         self.line(&Line { at_us: micros(at), node, message: None, harness: Some("killed") });
     }
 
+    /// Where a node was when it panicked.
+    pub(super) fn backtrace(&mut self, at: Duration, node: &str, frames: &[String]) {
+        for frame in frames {
+            let text = format!("was in {frame}");
+            self.line(&Line { at_us: micros(at), node, message: None, harness: Some(&text) });
+        }
+    }
+
     /// Keeps a result, also as the last one.
     pub(super) fn result(&self, result: &RunResult) {
         let mut json = serde_json::to_string_pretty(result).unwrap_or_default();

@@ -11,6 +11,9 @@ impl Dispatcher {
         self.detach = detach;
         let text = self.machine.clone();
         self.note(text);
+        for remark in self.plan.remarks() {
+            self.note(remark);
+        }
         if self.plan.backend == Backend::Sim {
             self.note("the nodes of a simulated cluster are made anew for each run".to_owned());
             self.up();
@@ -38,10 +41,12 @@ impl Dispatcher {
             );
             return self.fail_node(node, &reason);
         }
-        match &self.image {
-            None => self.image = Some(image),
-            Some(first) if *first == image => {}
-            Some(first) => {
+        // Addresses need to mean the same only where a rank can move.
+        let kind = self.plan.runs(node);
+        match self.images.iter().find(|(first, _)| *first == kind) {
+            None => self.images.push((kind, image)),
+            Some((_, first)) if *first == image => {}
+            Some((_, first)) => {
                 let reason = format!(
                     "runs image {}, another node runs {}: addresses would not mean the same; \
                      take the cluster down and up again",

@@ -274,7 +274,7 @@ impl Dispatcher {
         for state in &mut self.nodes {
             *state = super::NodeState::default();
         }
-        self.image = None;
+        self.images.clear();
         self.view = 0;
         self.hosts = self.plan.first_hosts();
         let kill = |f: &Fault| SimKill { node: number(f.kill), at: f.at.clone() };

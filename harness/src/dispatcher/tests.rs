@@ -1,11 +1,12 @@
 use super::{Action, Dispatcher, Event, OWNER};
-use crate::plan::{Plan, tests::plan};
+use crate::plan::{Backend, Plan, tests::plan};
 use crate::proto::{EXIT_TESTBED, EXIT_USAGE, Request, Response};
 use crate::result::RunResult;
 use images_control::sim::Trigger;
 use images_control::{FromNode, Hold, ToNode, VERSION};
 use runtime_core::event::{Counters, Event as NodeEvent};
 use runtime_core::id::{Epoch, Job, NodeId, Rank, ViewId};
+use runtime_core::node::Image;
 use std::time::Duration;
 
 const CLIENT: u64 = 7;
@@ -243,6 +244,40 @@ fn a_node_with_another_image_is_refused() {
     assert_eq!(actions.last(), Some(&Action::Stop));
 }
 
+/// `n1` and `n3` are bare metal.
+fn mixed(backend: Backend) -> Plan {
+    let mut plan = plan();
+    plan.backend = backend;
+    for node in [1, 3] {
+        plan.nodes[node].image = Image::BareMetal;
+    }
+    plan
+}
+
+#[test]
+fn images_are_compared_between_nodes_of_one_kind() {
+    let mut story = Story::begun(mixed(Backend::Qemu));
+    for (node, image) in [(0, "linux"), (1, "metal"), (2, "linux")] {
+        let actions = story.hello(node, image);
+        assert!(!actions.contains(&Action::Stop), "{actions:?}");
+    }
+    let (exit, reason) = failure(&story.hello(3, "other"), OWNER);
+    assert_eq!(exit, EXIT_TESTBED);
+    assert!(reason.contains("n3 runs image other, another node runs metal"), "{reason}");
+}
+
+#[test]
+fn processes_all_run_the_same_program_whatever_the_file_says() {
+    let mut story = Story::new(mixed(Backend::Process));
+    let actions = story.tell(Event::Begin { detach: true });
+    let notes: Vec<String> = (replies(&actions, OWNER).into_iter())
+        .filter_map(|r| if let Response::Note { text } = r { Some(text) } else { None })
+        .collect();
+    assert_eq!(notes[1..], ["n1, n3: bare-metal runs as a Linux process on this backend"]);
+    story.hello(0, "one");
+    assert!(failure(&story.hello(1, "other"), OWNER).1.contains("n1 runs image other"));
+}
+
 #[test]
 fn a_node_that_stays_silent_is_named() {
     let mut story = Story::begun(plan());
@@ -261,10 +296,13 @@ fn a_node_that_stays_silent_is_named() {
 fn a_node_that_panics_in_a_run_ends_it_all() {
     let mut story = Story::running(plan());
     let message =
-        FromNode::Panic { message: "index out of bounds".to_owned(), backtrace: Vec::new() };
+        FromNode::Panic { message: "index out of bounds".to_owned(), backtrace: vec![3, 4] };
     let actions = story.tell(Event::Node { node: 2, message });
     let (exit, reason) = failure(&actions, CLIENT);
     assert_eq!((exit, reason.as_str()), (EXIT_TESTBED, "node n2 panicked: index out of bounds"));
+    let told =
+        |r: &Response| matches!(r, Response::Failed { frames, .. } if frames.addresses == [3, 4]);
+    assert!(replies(&actions, CLIENT).iter().any(told), "where it stood is passed on");
     assert_eq!(actions.last(), Some(&Action::Stop));
 }
 

@@ -1,8 +1,9 @@
 //! From the checked topology to the harness's terms.
 
 use super::{Backend, Expect, Fault, NodePlan, Plan, Setting, Wanted, Workload, number};
+use crate::backend::NET_FD;
 use images_control::sim::{SimLink, SimProfile, Trigger};
-use images_control::{Hold, Nic, RuntimeSpec};
+use images_control::{Hold, Nic, RuntimeSpec, Transport};
 use netem::{Loss, Profile};
 use runtime_core::id::NodeId;
 use std::time::Duration;
@@ -59,12 +60,17 @@ fn node_plan(topology: &Topology, index: usize, setting: &Setting<'_>) -> NodePl
     let link = &topology.links[index];
     let mac: Vec<String> = node.mac.iter().map(|b| format!("{b:02x}")).collect();
     let mac = mac.join(":");
+    let transports = transports(topology, index);
+    let ethernet =
+        (0..transports.len()).any(|n| n != index && transports[n] == Transport::Ethernet);
+    // A process has no card of its own: the harness hands it the end of a cable.
+    let fd = (setting.backend == Backend::Process).then_some(NET_FD);
     let nic = Nic {
         mac: mac.clone(),
         address: node.address.to_string(),
         prefix: topology.subnet.prefix,
         mtu: link.up.mtu.into(),
-        fd: None,
+        fd,
     };
     NodePlan {
         name: node.name.clone(),
@@ -78,12 +84,29 @@ fn node_plan(topology: &Topology, index: usize, setting: &Setting<'_>) -> NodePl
             None => format!("{}:{GUEST_PORT}", node.address),
         },
         mac,
-        nic: (setting.backend == Backend::Qemu).then_some(nic),
+        transports,
+        nic: (setting.backend == Backend::Qemu || ethernet).then_some(nic),
         switch: link.switch,
         link: SimLink { up: sim_profile(&link.up), down: sim_profile(&link.down) },
         up: profile(&link.up),
         down: profile(&link.down),
     }
+}
+
+/// How a node reaches each node; for itself, how it reaches most others.
+fn transports(topology: &Topology, index: usize) -> Vec<Transport> {
+    let own = topology.nodes[index].id;
+    let to = |n: &topology::Node| match topology.transport_between(own, n.id) {
+        topology::Transport::Tcp => Transport::Tcp,
+        topology::Transport::Ethernet => Transport::Ethernet,
+    };
+    let mut transports: Vec<Transport> = topology.nodes.iter().map(to).collect();
+    let ethernet = transports.iter().filter(|t| **t == Transport::Ethernet).count();
+    // Over Ethernet it counts itself.
+    if 2 * ethernet >= transports.len() {
+        transports[index] = Transport::Ethernet;
+    }
+    transports
 }
 
 fn runtime(topology: &Topology, factor: u32) -> RuntimeSpec {

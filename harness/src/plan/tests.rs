@@ -1,6 +1,6 @@
 use super::{Backend, Expect, Fault, NodePlan, Plan, Wanted, Workload};
-use images_control::RuntimeSpec;
 use images_control::sim::{SimLink, Trigger};
+use images_control::{RuntimeSpec, Transport};
 use netem::Profile;
 use runtime_core::node::{Binding, Image, Quorum, Role};
 use std::collections::BTreeMap;
@@ -16,6 +16,7 @@ pub(crate) fn plan() -> Plan {
         cpus: 1,
         address: format!("10.0.0.{}:7411", n + 1),
         mac: format!("52:54:00:00:00:{n:02x}"),
+        transports: vec![Transport::Tcp; 4],
         nic: None,
         switch: 0,
         link: SimLink::default(),
@@ -89,4 +90,57 @@ fn the_example_becomes_a_plan_with_scaled_times() {
     assert!(one.nodes.iter().all(|n| n.nic.is_some()));
     assert_eq!(one.faults[0].kill, 1);
     assert!(one.nodes[0].address.ends_with(":7411"), "{}", one.nodes[0].address);
+}
+
+fn example(name: &str, backend: Backend) -> Plan {
+    let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../topology/examples");
+    let topology = topology::load(&examples.join(name)).unwrap();
+    Plan::new(&topology, &super::Setting { backend, factor: 1, loopback: None })
+}
+
+#[test]
+fn each_node_is_told_how_it_reaches_the_others() {
+    use Transport::{Ethernet, Tcp};
+    let plan = example("mixed.yaml", Backend::Qemu);
+    let of = |node: usize| -> Vec<Transport> {
+        plan.configure(node).nodes.iter().map(|n| n.transport).collect()
+    };
+    // n0, n1 and n4 run Linux. The entry for the node itself says what it mostly speaks.
+    assert_eq!(of(0), [Ethernet, Tcp, Ethernet, Ethernet, Tcp, Ethernet]);
+    assert_eq!(of(4), [Tcp, Tcp, Ethernet, Ethernet, Ethernet, Ethernet]);
+    assert_eq!(of(2), [Ethernet; 6]);
+    let images: Vec<Image> = plan.configure(2).nodes.iter().map(|n| n.image).collect();
+    let (linux, metal) = (Image::Linux, Image::BareMetal);
+    assert_eq!(images, [linux, linux, metal, metal, linux, metal]);
+    assert_eq!(example("failover.yaml", Backend::Qemu).nodes[0].transports, [Tcp; 4]);
+}
+
+#[test]
+fn whoever_speaks_ethernet_gets_a_card() {
+    let card = |name, backend| example(name, backend).configure(0).nic;
+    assert_eq!(card("failover.yaml", Backend::Process), None);
+    assert_eq!(card("failover.yaml", Backend::Sim), None);
+    assert_eq!(card("failover.yaml", Backend::Qemu).unwrap().fd, None);
+    let process = card("bare-metal.yaml", Backend::Process).unwrap();
+    assert_eq!((process.fd, process.mtu), (Some(crate::backend::NET_FD), 9000));
+    let sim = card("bare-metal.yaml", Backend::Sim).unwrap();
+    assert_eq!((sim.fd, sim.mtu), (None, 9000));
+    let switch = |name, backend| example(name, backend).needs_switch();
+    assert!(switch("mixed.yaml", Backend::Process) && switch("failover.yaml", Backend::Qemu));
+    assert!(!switch("failover.yaml", Backend::Process) && !switch("mixed.yaml", Backend::Sim));
+}
+
+#[test]
+fn what_a_backend_does_otherwise_than_guests_is_said() {
+    assert_eq!(example("mixed.yaml", Backend::Qemu).remarks(), [""; 0]);
+    let process = example("mixed.yaml", Backend::Process).remarks();
+    assert_eq!(process, ["n2, n3, n5: bare-metal runs as a Linux process on this backend"]);
+    let sim = example("mixed.yaml", Backend::Sim).remarks();
+    assert_eq!(sim, ["n2, n3, n5: bare-metal runs as a simulated Linux node on this backend"]);
+    let mut plan = plan();
+    plan.nodes[2].link.down.loss_ppm = 1;
+    plan.nodes[3].link.up.mtu = 9000;
+    assert!(plan.remarks()[0].starts_with("n2: delay, loss"), "{:?}", plan.remarks());
+    plan.nodes[2].transports = vec![Transport::Ethernet; 4];
+    assert_eq!(plan.remarks(), [""; 0]);
 }

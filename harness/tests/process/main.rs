@@ -116,6 +116,45 @@ fn a_node_that_ends_at_once_is_exit_code_3_with_its_last_words() {
 }
 
 #[test]
+fn a_node_that_panics_is_exit_code_3_with_the_calls_it_was_in() {
+    let bench = Bench::with("panic", "aa");
+    let (exit, text) = bench.on_file("up");
+    assert_eq!(exit, 3, "{text}");
+    assert!(text.contains(" panicked: a bad day at line 7\n   0: 0x401000\n   1: 0x8\n"), "{text}");
+    assert!(text.contains("without names"), "a script has no symbols: {text}");
+    let events = bench.dir.path().join("understudy/runs/smoke-1/events.jsonl");
+    let events = std::fs::read_to_string(events).unwrap();
+    assert!(events.contains("was in 0x401000"), "{events}");
+}
+
+#[test]
+fn nodes_that_speak_ethernet_are_plugged_into_the_switch() {
+    let bench = Bench::new();
+    let ethernet = FILE.replace("run:", "runtime: { transport: ethernet }\nrun:");
+    std::fs::write(bench.file(), ethernet).unwrap();
+    let (exit, text) = bench.on_file("up");
+    assert_eq!(exit, 0, "{text}");
+    let ports = text.lines().filter(|l| l.contains("sw0") && l.contains("up"));
+    assert_eq!(ports.count(), 2, "{text}");
+    let (exit, text) = bench.verb(&["run"]);
+    assert_eq!(exit, 0, "{text}");
+}
+
+#[test]
+fn a_missing_program_for_bare_metal_guests_is_exit_code_3_with_the_remedy() {
+    let bench = Bench::new();
+    let metal = FILE.replace("role: compute", "role: compute, image: bare-metal");
+    std::fs::write(bench.file(), metal).unwrap();
+    let missing = bench.dir.path().join("nowhere");
+    let file = bench.file();
+    let words = ["up", "--backend", "qemu", file.to_str().unwrap()];
+    let output = bench.command(&words).env("UNDERSTUDY_BAREMETAL", &missing).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains(missing.to_str().unwrap()) && text.contains("make node"), "{text}");
+}
+
+#[test]
 fn a_cluster_stays_up_and_verbs_attach_to_it() {
     let bench = Bench::new();
     let (exit, text) = bench.on_file("up");
@@ -156,12 +195,14 @@ fn a_daemon_killed_hard_leaves_no_node_and_blocks_nothing() {
     let daemon = std::fs::read_dir("/proc").unwrap().flatten().find_map(find).unwrap();
     let pid = nix::unistd::Pid::from_raw;
     nix::sys::signal::kill(pid(daemon), nix::sys::signal::Signal::SIGKILL).unwrap();
-    // Its node is killed by the kernel; whoever inherits it reaps it, or leaves a zombie.
-    let gone = || {
-        let stat = std::fs::read_to_string(format!("/proc/{node}/stat")).unwrap_or_default();
-        stat.is_empty() || stat.contains(") Z ")
+    // Its node is killed by the kernel; whoever inherits it reaps it, or leaves a zombie. The daemon
+    // holds its name until the last of its threads is gone, and its first may be a zombie before that.
+    let gone = |pid: i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+        stat.is_empty() || stat.contains(") Z ") && threads <= 1
     };
-    while !gone() {
+    while !(gone(node) && gone(daemon)) {
         std::thread::yield_now();
     }
     let (exit, text) = bench.on_file("up");

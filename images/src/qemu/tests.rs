@@ -3,8 +3,10 @@ use super::*;
 fn spec() -> GuestSpec {
     GuestSpec {
         name: "n0".into(),
-        kernel: "/images/kernel".into(),
-        initramfs: "/images/initramfs.cpio".into(),
+        boot: Boot::Linux {
+            kernel: "/images/kernel".into(),
+            initramfs: "/images/initramfs.cpio".into(),
+        },
         memory_mib: 96,
         cpus: 1,
         accel: Accel::Tcg,
@@ -36,6 +38,27 @@ setpriv --pdeathsig KILL -- qemu-system-x86_64
 -netdev dgram,id=net0,local.type=fd,local.str=12
 -device virtio-net-device,netdev=net0,mac=52:54:00:00:00:01,rx_queue_size=1024";
     assert_eq!(command_line(&spec()).join(" "), expected.replace("\n ", " ").replace('\n', " "));
+}
+
+#[test]
+fn a_bare_metal_guest_has_the_same_machine_and_no_kernel() {
+    let expected = "\
+-name n0 -nodefaults -no-user-config
+-no-reboot -display none
+-machine microvm -global virtio-mmio.force-legacy=off
+-accel tcg -cpu qemu64,+rdrand -smp 1 -m 96M
+-kernel /metal/node -append tsc_khz=2445430
+-device isa-debug-exit,iobase=0xf4,iosize=0x04
+-chardev file,id=console,path=/runs/a,,b/n0.log -serial chardev:console
+-chardev socket,id=qmp,fd=11 -mon chardev=qmp,mode=control
+-device virtio-serial-device -chardev socket,id=control,fd=10
+-device virtconsole,chardev=control
+-netdev dgram,id=net0,local.type=fd,local.str=12
+-device virtio-net-device,netdev=net0,mac=52:54:00:00:00:01,rx_queue_size=1024";
+    let metal = GuestSpec { boot: Boot::BareMetal { program: "/metal/node".into() }, ..spec() };
+    assert_eq!(qemu_args(&metal).join(" "), expected.replace('\n', " "));
+    let kvm = qemu_args(&GuestSpec { accel: Accel::Kvm, ..metal }).join(" ");
+    assert!(kvm.contains("-append tsc_khz=2445430 "), "its clock has nothing else: {kvm}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a node tells the outside: facts for logs, for the harness and for verdicts. Never commands.
 
-use crate::id::{Epoch, Generation, Job, NodeId, Rank, ViewId};
+use crate::id::{Epoch, Generation, Job, NodeId, PageNo, Rank, ViewId};
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,9 @@ pub enum Event {
     CopySent { rank: Rank, epoch: Epoch, to: NodeId, pages: u64, bytes: u64 },
     /// This node has a whole copy of a rank's epoch that it had not before.
     CopyReceived { rank: Rank, epoch: Epoch, from: NodeId, pages: u64, bytes: u64 },
+    /// This node's copy of a rank's epoch was found damaged, from this page on, and given up: it is
+    /// not used, another one is.
+    CopyDamaged { rank: Rank, epoch: Epoch, page: PageNo },
     /// This node's rank stands again at this epoch.
     RolledBack { rank: Rank, epoch: Epoch, taken_over: bool },
     /// Every rank may run (again) from this epoch.
@@ -90,6 +93,7 @@ impl Event {
             Self::Recovering { epoch, .. }
             | Self::CopySent { epoch, .. }
             | Self::CopyReceived { epoch, .. }
+            | Self::CopyDamaged { epoch, .. }
             | Self::RolledBack { epoch, .. }
             | Self::Resumed { epoch, .. }
             | Self::CheckpointBegun { epoch }

@@ -4,7 +4,7 @@ use crate::machine::{Answer, Machine, Request};
 use crate::rng::Rng;
 use netem::{Direction, Profile};
 use runtime_core::event::Event;
-use runtime_core::id::{Generation, Job, NodeId};
+use runtime_core::id::{Generation, Job, NodeId, Rank};
 use runtime_core::node::{Config, Input, Medium, Node, Output};
 use runtime_core::time::{Duration, Instant};
 use std::collections::BTreeMap;
@@ -62,6 +62,7 @@ struct Place<M> {
     node: Node,
     machine: M,
     alive: bool,
+    fenced: bool,
     /// Which rank life: what a stopped rank had under way is void.
     life: u64,
     tick_at: Option<u64>,
@@ -124,7 +125,7 @@ impl<M: Machine> World<M> {
             let node = Config { me: *me, generation: Generation(1), ..config.node.clone() };
             let node = Node::new(node, Instant(0));
             let machine = machine(*me);
-            Place { node, machine, alive: true, life: 0, tick_at: None, done: false }
+            Place { node, machine, alive: true, fenced: false, life: 0, tick_at: None, done: false }
         };
         let mut world = Self {
             places: nodes.iter().map(place).collect(),
@@ -225,6 +226,27 @@ impl<M: Machine> World<M> {
                 self.plan(at, Happening::TransportDown { node, peer: dead });
             }
         }
+    }
+
+    /// The way from one node to another is cut; with `seen`, both find their connection closed.
+    pub fn cut(&mut self, from: NodeId, to: NodeId, seen: bool) {
+        if let Some(wire) = self.wires.get_mut(&(from, to)) {
+            wire.cut();
+        }
+        self.agenda.retain(|_, happening| {
+            !matches!(happening, Happening::Frame { from: f, to: t, .. } if (*f, *t) == (from, to))
+        });
+        if seen {
+            for (node, peer) in [(from, to), (to, from)] {
+                let at = self.now + self.rng.below(NOTICE_NS);
+                self.plan(at, Happening::TransportDown { node, peer });
+            }
+        }
+    }
+
+    /// A node's copy of a rank goes bad in its memory.
+    pub fn damage(&mut self, node: NodeId, rank: Rank) {
+        self.handle(node, &Input::Damage(rank));
     }
 
     /// To some of its peers, what the dead machine sent last never left it: a word to all may have
@@ -348,6 +370,7 @@ impl<M: Machine> World<M> {
             Input::RankStopped => Input::RankStopped,
             Input::Start(job) => Input::Start(*job),
             Input::Tick => Input::Tick,
+            Input::Damage(rank) => Input::Damage(*rank),
         };
         place.node.handle(now, input, place.machine.mem());
         let mut size = 0;
@@ -384,6 +407,10 @@ impl<M: Machine> World<M> {
                 self.plan(at, Happening::Stopped { node: id });
             }
             Output::Event(event) => self.on_event(id, event),
+            // It was replaced, and knows it.
+            Output::Halt { .. } if self.places[id.index()].fenced => {
+                self.places[id.index()].alive = false;
+            }
             Output::Halt { reason } => {
                 self.end = Some(End::Wrong(format!("{id} halted: {reason}")));
             }
@@ -401,6 +428,7 @@ impl<M: Machine> World<M> {
             Event::JobDone { job, .. } if *job == self.job => self.places[id.index()].done = true,
             Event::JobLost { reason, .. } => self.end = Some(End::Lost(reason.clone())),
             Event::NoMajority { .. } => self.no_majority = true,
+            Event::Fenced { .. } => self.places[id.index()].fenced = true,
             _ => {}
         }
         self.told.push((self.now, id, Told::Event(event)));
@@ -412,7 +440,10 @@ impl<M: Machine> World<M> {
         let Some(wire) = self.wires.get_mut(&(from, to)) else { return };
         let fate = wire.send(self.now, bytes.len());
         let stream = self.config.node.medium_to(to) == Medium::Stream;
-        debug_assert!(!stream || fate.deliveries.len() == 1, "a stream loses and repeats nothing");
+        debug_assert!(
+            !stream || wire.is_cut() || fate.deliveries.len() == 1,
+            "a stream loses and repeats nothing"
+        );
         for delivery in fate.deliveries {
             let mut bytes = bytes.to_vec();
             if let Some(bit) = delivery.corrupt {

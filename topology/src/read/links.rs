@@ -1,18 +1,32 @@
 //! Switches and links.
 
+use super::At;
 use super::fields::{Fields, plausible_name, suggestion};
 use super::nodes::Cluster;
+use super::settings::TRANSPORTS;
 use crate::error::{Reader, Span};
-use crate::model::{Link, LinkProfile};
+use crate::model::{Link, LinkProfile, Node, Runtime, Transport};
 use crate::raw::{Shape, Yaml};
 use crate::units::{self, Parsed, show_duration};
 use runtime_core::limits::MIN_MTU;
+use runtime_core::node::{Binding, Image};
 use std::time::Duration;
 
-const LINK: &[&str] =
-    &["between", "delay", "jitter", "loss", "duplicate", "reorder", "corrupt", "rate", "mtu"];
+const LINK: &[&str] = &[
+    "between",
+    "transport",
+    "delay",
+    "jitter",
+    "loss",
+    "duplicate",
+    "reorder",
+    "corrupt",
+    "rate",
+    "mtu",
+];
 const MAX_DELAY: Duration = Duration::from_secs(60);
-const MAX_MTU: u64 = 65_535;
+/// Of the largest frames that are usual on Ethernet.
+const MAX_MTU: u64 = 9_000;
 const EXAMPLE: &str = "write for example `links: [{ between: [n0, sw0], delay: 50us }]`";
 
 /// One end of a link.
@@ -27,10 +41,46 @@ pub(crate) fn links(
     r: &mut Reader<'_>,
     top: &Fields<'_>,
     cluster: &Cluster,
+    runtime: &At<Runtime>,
+) -> (Vec<String>, Vec<Link>) {
+    let default = runtime.value.transport;
+    let (switches, links) = all_links(r, top, cluster, default);
+    sockets_need_tcp(r, cluster, &links, runtime);
+    (switches, links)
+}
+
+/// Plain sockets between two nodes need TCP between them.
+fn sockets_need_tcp(r: &mut Reader<'_>, cluster: &Cluster, links: &[Link], runtime: &At<Runtime>) {
+    let speaks = links.iter().find(|link| link.transport == Transport::Ethernet);
+    let (Some(link), Binding::Sockets, [_, _, ..]) = (speaks, runtime.value.binding, links) else {
+        return;
+    };
+    let node = &cluster.nodes[link.node];
+    let message = format!(
+        "binding \"sockets\" needs tcp between all nodes, but \"{}\" speaks ethernet",
+        node.name
+    );
+    let help = match node.image {
+        Image::BareMetal => "write `binding: mcapi`: a bare-metal node has no tcp",
+        Image::Linux => "write `binding: mcapi`, or `transport: tcp` for all links",
+    };
+    r.error(runtime.span, message, help);
+}
+
+fn all_links(
+    r: &mut Reader<'_>,
+    top: &Fields<'_>,
+    cluster: &Cluster,
+    default: Transport,
 ) -> (Vec<String>, Vec<Link>) {
     let (switches, spans) = switches(r, top.get("switches"), cluster);
-    let perfect =
-        |node| Link { node, switch: 0, up: LinkProfile::default(), down: LinkProfile::default() };
+    let perfect = |node: usize| Link {
+        node,
+        switch: 0,
+        up: LinkProfile::default(),
+        down: LinkProfile::default(),
+        transport: usual(cluster.nodes[node].image, default),
+    };
     let items = top.get("links").map_or(&[][..], |y| r.items(y, "links", EXAMPLE));
     if items.is_empty() {
         if let [_, second, ..] = spans.as_slice() {
@@ -43,7 +93,7 @@ pub(crate) fn links(
     let before = r.count();
     let mut found: Vec<Option<(Link, Span)>> = vec![None; cluster.nodes.len()];
     for item in items {
-        let Some((link, span)) = link(r, item, cluster, &switches) else { continue };
+        let Some((link, span)) = link(r, item, cluster, &switches, default) else { continue };
         let slot = &mut found[link.node];
         if let Some((_, first)) = slot {
             let message = format!("node \"{}\" has a second link", cluster.nodes[link.node].name);
@@ -128,6 +178,7 @@ fn link(
     yaml: &Yaml,
     cluster: &Cluster,
     switches: &[String],
+    default: Transport,
 ) -> Option<(Link, Span)> {
     let fields = Fields::read(r, yaml, yaml.span, "a link", LINK, &[])?;
     let (a_to_b, b_to_a) = profiles(r, &fields);
@@ -145,7 +196,10 @@ fn link(
         return None;
     };
     let (a_end, b_end) = (end(r, *a, cluster, switches), end(r, *b, cluster, switches));
-    let link = |node, switch, up, down| Some((Link { node, switch, up, down }, between.span));
+    let mut link = |node: usize, switch, up, down| {
+        let transport = transport(r, &fields, &cluster.nodes[node], default);
+        Some((Link { node, switch, up, down, transport }, between.span))
+    };
     match (a_end?, b_end?) {
         (End::Node(node), End::Switch(switch)) => link(node, switch, a_to_b, b_to_a),
         (End::Switch(switch), End::Node(node)) => link(node, switch, b_to_a, a_to_b),
@@ -169,6 +223,31 @@ fn link(
             None
         }
     }
+}
+
+/// What a node speaks that is not told otherwise.
+const fn usual(image: Image, default: Transport) -> Transport {
+    match image {
+        Image::Linux => default,
+        Image::BareMetal => Transport::Ethernet,
+    }
+}
+
+/// What a node speaks over its link.
+fn transport(
+    r: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    node: &Node,
+    default: Transport,
+) -> Transport {
+    let usual = usual(node.image, default);
+    let Some(yaml) = fields.get("transport") else { return usual };
+    let given = r.choice(yaml, "transport", TRANSPORTS).unwrap_or(usual);
+    if node.image == Image::BareMetal && given == Transport::Tcp {
+        let message = format!("node \"{}\" is bare metal and has no tcp", node.name);
+        r.error(yaml.span, message, "remove it, or write `transport: ethernet`");
+    }
+    given
 }
 
 fn end(

@@ -14,8 +14,10 @@ use std::net::Ipv4Addr;
 const MACHINE: &[&str] = &["image", "arch", "memory", "cpus"];
 const NODE: &[&str] = &["board", "role", "image", "arch", "memory", "cpus", "address", "mac"];
 
-/// Least memory in which the Linux guest boots.
-const LEAST_MEMORY: u64 = 64 << 20;
+/// Least memory in which a Linux guest boots.
+const LEAST_LINUX: u64 = 64 << 20;
+/// Least memory in which a bare-metal guest boots.
+const LEAST_BARE_METAL: u64 = 16 << 20;
 const MOST_MEMORY: u64 = 64 << 30;
 const MOST_CPUS: u64 = 16;
 /// So many nodes get a name to refer to, even when they are too many.
@@ -49,14 +51,13 @@ pub(crate) fn defaults(r: &mut Reader<'_>, yaml: Option<&Yaml>) -> Machine {
 }
 
 fn machine(r: &mut Reader<'_>, fields: &Fields<'_>, base: Machine) -> Machine {
-    let images = [("linux", Some(Image::Linux)), ("bare-metal", None)];
+    let images = [("linux", Some(Image::Linux)), ("bare-metal", Some(Image::BareMetal))];
     let archs = [("x86_64", Some(Arch::X86_64)), ("aarch64", None)];
-    let memory = (LEAST_MEMORY, MOST_MEMORY);
+    let image = fields.get("image").and_then(|y| r.choice(y, "image", &images));
+    let image = image.unwrap_or(base.image);
+    let memory = (least_memory(image), MOST_MEMORY);
     Machine {
-        image: fields
-            .get("image")
-            .and_then(|y| r.choice(y, "image", &images))
-            .unwrap_or(base.image),
+        image,
         arch: fields.get("arch").and_then(|y| r.choice(y, "arch", &archs)).unwrap_or(base.arch),
         memory_bytes: fields
             .get("memory")
@@ -67,6 +68,32 @@ fn machine(r: &mut Reader<'_>, fields: &Fields<'_>, base: Machine) -> Machine {
             .and_then(|y| r.within(y, "cpus", (1, MOST_CPUS), units::integer, |v| v.to_string()))
             .and_then(|v| u16::try_from(v).ok())
             .unwrap_or(base.cpus),
+    }
+}
+
+const fn least_memory(image: Image) -> u64 {
+    match image {
+        Image::Linux => LEAST_LINUX,
+        Image::BareMetal => LEAST_BARE_METAL,
+    }
+}
+
+/// What a node writes and what it gets from `defaults` must make a machine that can be.
+fn possible(r: &mut Reader<'_>, fields: &Fields<'_>, machine: &Machine, name: &str, span: Span) {
+    if machine.image == Image::BareMetal && machine.cpus > 1 {
+        let span = fields.get("cpus").map_or(span, |y| y.span);
+        let cpus = machine.cpus;
+        let message =
+            format!("node \"{name}\" is bare metal and runs on one processor, not on {cpus}");
+        r.error(span, message, "write `cpus: 1` for it, or `image: linux`");
+    }
+    let least = least_memory(machine.image);
+    // A size of its own was compared when it was read.
+    if machine.memory_bytes < least && fields.get("memory").is_none() {
+        let has = show_size(machine.memory_bytes);
+        let message =
+            format!("node \"{name}\" has {has} of memory, which is too small for its image");
+        r.error(span, message, format!("write `memory: {}` or more for it", show_size(least)));
     }
 }
 
@@ -133,6 +160,7 @@ fn node(
             .required(r, "role", "add `role: compute` or `role: standby`")
             .and_then(|y| r.choice(y, "role", &roles));
         machine_of = machine(r, fields, *defaults);
+        possible(r, fields, &machine_of, name, span);
         board = fields.get("board").map(|y| board_index(r, y, &cluster.boards));
         if let Some(y) = fields.get("mac")
             && let Some(mac) = r.parse(y, "mac", address::mac)

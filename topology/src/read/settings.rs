@@ -1,7 +1,8 @@
 //! Settings of the runtime, and the program.
 
+use super::At;
 use super::fields::{Fields, plausible_name};
-use crate::error::Reader;
+use crate::error::{Reader, Span};
 use crate::model::{Run, Runtime, Transport};
 use crate::raw::{Shape, Yaml};
 use crate::units::{self, Parsed, bad, show_duration, show_size};
@@ -48,22 +49,31 @@ fn base(nodes: usize) -> Runtime {
     }
 }
 
-/// The settings, with what the file leaves out filled in.
-pub(crate) fn runtime(r: &mut Reader<'_>, yaml: Option<&Yaml>, nodes: usize) -> Runtime {
-    let mut runtime = base(nodes);
-    let Some(yaml) = yaml else { return runtime };
+/// The words for transports.
+pub(super) const TRANSPORTS: &[(&str, Option<Transport>)] =
+    &[("tcp", Some(Transport::Tcp)), ("ethernet", Some(Transport::Ethernet)), ("shm", None)];
+
+/// The settings, with what the file leaves out filled in, and where the binding stands.
+pub(crate) fn runtime(r: &mut Reader<'_>, yaml: Option<&Yaml>, nodes: usize) -> At<Runtime> {
+    let nothing = || At { value: base(nodes), span: Span::default() };
+    let Some(yaml) = yaml else { return nothing() };
     let Some(fields) = Fields::read(r, yaml, yaml.span, "runtime", RUNTIME, &[]) else {
-        return runtime;
+        return nothing();
     };
+    let span = fields.get("binding").map_or(yaml.span, |y| y.span);
+    At { value: settings(r, &fields, yaml.span, nodes), span }
+}
+
+fn settings(r: &mut Reader<'_>, fields: &Fields<'_>, section: Span, nodes: usize) -> Runtime {
+    let mut runtime = base(nodes);
     let bindings = [("mcapi", Some(Binding::Mcapi)), ("sockets", Some(Binding::Sockets))];
     set(
         &mut runtime.binding,
         fields.get("binding").and_then(|y| r.choice(y, "binding", &bindings)),
     );
-    let transports = [("tcp", Some(Transport::Tcp)), ("ethernet", None), ("shm", None)];
     set(
         &mut runtime.transport,
-        fields.get("transport").and_then(|y| r.choice(y, "transport", &transports)),
+        fields.get("transport").and_then(|y| r.choice(y, "transport", TRANSPORTS)),
     );
     let quorums = [("majority", Some(Quorum::Majority)), ("fail-stop", Some(Quorum::FailStop))];
     set(&mut runtime.quorum, fields.get("quorum").and_then(|y| r.choice(y, "quorum", &quorums)));
@@ -93,7 +103,7 @@ pub(crate) fn runtime(r: &mut Reader<'_>, yaml: Option<&Yaml>, nodes: usize) -> 
             show_size(runtime.heap_bytes + runtime.stack_bytes)
         );
         let help = format!("both together may have {}: make one smaller", show_size(MOST_PRIVATE));
-        r.error(key.map_or(yaml.span, |(span, _)| span), message, help);
+        r.error(key.map_or(section, |(span, _)| span), message, help);
     }
     if let Some(yaml) = fields.get("checkpoint") {
         checkpoint(r, yaml, &mut runtime, nodes);

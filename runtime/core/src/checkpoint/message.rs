@@ -1,8 +1,8 @@
 //! Pages of epochs on the wire: towards partners in a checkpoint, towards new holders in a recovery.
 
+use super::SealedPage;
 use crate::id::{Epoch, PageNo, Rank};
 use crate::limits::PAGE_SIZE;
-use crate::mem::PageBytes;
 use crate::wire::{Malformed, Reader, Writer};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 pub const PAGES_PER_MESSAGE: usize = 8;
 
 const _: () =
-    assert!(PAGES_PER_MESSAGE * (PAGE_SIZE + 4) + 64 <= crate::limits::MCAPI_MAX_PKT_SIZE);
+    assert!(PAGES_PER_MESSAGE * (PAGE_SIZE + 8) + 64 <= crate::limits::MCAPI_MAX_PKT_SIZE);
 
 /// Pages, or the word that they were all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub enum CopyMessage {
         /// Of this epoch.
         epoch: Epoch,
         /// At most [`PAGES_PER_MESSAGE`].
-        pages: Vec<(PageNo, Box<PageBytes>)>,
+        pages: Vec<(PageNo, SealedPage)>,
     },
     /// These were all.
     Done {
@@ -64,8 +64,8 @@ impl CopyMessage {
             Self::Pages { rank, epoch, pages } => {
                 w.u8(PAGES).u16(rank.0).u64(epoch.0);
                 w.u8(u8::try_from(pages.len()).unwrap_or(u8::MAX));
-                for (page, bytes) in pages {
-                    w.u32(page.0).bytes(&bytes[..]);
+                for (number, page) in pages {
+                    w.u32(number.0).u32(page.crc()).bytes(page.bytes());
                 }
             }
             Self::Done { rank, epoch, count } => {
@@ -96,8 +96,10 @@ impl CopyMessage {
                 }
                 let mut pages = Vec::with_capacity(count);
                 for _ in 0..count {
-                    let page = PageNo(r.u32("page number")?);
-                    pages.push((page, Box::new(r.array::<PAGE_SIZE>("page")?)));
+                    let number = PageNo(r.u32("page number")?);
+                    let crc = r.u32("page checksum")?;
+                    let bytes = Box::new(r.array::<PAGE_SIZE>("page")?);
+                    pages.push((number, SealedPage::with_crc(bytes, crc)));
                 }
                 Ok(Self::Pages { rank, epoch, pages })
             }

@@ -8,11 +8,13 @@
 //! ([`choose_epoch`]).
 
 mod message;
+mod sealed;
 mod store;
 #[cfg(test)]
 mod tests;
 
 pub use message::{CopyMessage, FIRST_KIND, Message, PAGES_PER_MESSAGE};
+pub use sealed::SealedPage;
 pub use store::{Image, META_BASE, Store};
 
 use crate::id::{Epoch, NodeId, Rank};
@@ -32,6 +34,8 @@ pub struct Holdings {
     pub done: bool,
     /// Every rank and epoch of which it holds all pages.
     pub whole: BTreeSet<(Rank, Epoch)>,
+    /// Every rank and epoch of which it gave up a copy that was damaged.
+    pub damaged: BTreeSet<(Rank, Epoch)>,
 }
 
 /// One image to be sent from a node that has it to a node that should.
@@ -91,6 +95,10 @@ pub fn choose_epoch(
         let host = hosts_before.get(usize::from(rank)).copied().unwrap_or_default();
         // Writing to a String cannot fail.
         let _ = write!(why, "{}rank {rank} of {host}", if why.is_empty() { "" } else { ", " });
+        let damaged = |h: &Holdings| h.damaged.contains(&(Rank(rank), committed));
+        for (node, _) in holdings.iter().filter(|(_, h)| damaged(h)) {
+            let _ = write!(why, " (the copy on {node} is damaged)");
+        }
     }
     Err(alloc::format!("epoch {} lost: no living node holds a copy of {why}", committed.0))
 }

@@ -1,11 +1,11 @@
 //! Images of ranks at epochs, in this node's memory.
 
-use super::Holdings;
+use super::{Holdings, SealedPage};
 use crate::id::{Epoch, PageNo, Rank};
 use crate::limits::PAGE_SIZE;
-use crate::mem::{PRIVATE_BASE, PageBytes};
+use crate::mem::PRIVATE_BASE;
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 /// Number of the first page that holds a rank's own records (allocations, context) and no memory.
@@ -20,7 +20,7 @@ pub struct Image {
     /// The epoch.
     pub epoch: Epoch,
     /// Its pages: shared ones that the rank is home of, private ones, records.
-    pub pages: BTreeMap<PageNo, Box<PageBytes>>,
+    pub pages: BTreeMap<PageNo, SealedPage>,
 }
 
 impl Image {
@@ -29,7 +29,7 @@ impl Image {
     pub fn meta(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for page in self.pages.range(PageNo(META_BASE)..) {
-            bytes.extend_from_slice(&page.1[..]);
+            bytes.extend_from_slice(page.1.bytes());
         }
         bytes
     }
@@ -39,8 +39,13 @@ impl Image {
         for (i, chunk) in (0u32..).zip(meta.chunks(PAGE_SIZE)) {
             let mut page = Box::new([0; PAGE_SIZE]);
             page[..chunk.len()].copy_from_slice(chunk);
-            self.pages.insert(PageNo(META_BASE + i), page);
+            self.pages.insert(PageNo(META_BASE + i), SealedPage::new(page));
         }
+    }
+
+    /// The first page whose seal is broken.
+    fn broken(&self) -> Option<PageNo> {
+        self.pages.iter().find(|(_, page)| !page.is_intact()).map(|(number, _)| *number)
     }
 
     /// Bytes in its pages.
@@ -65,6 +70,8 @@ struct Slot {
 pub struct Store {
     slots: BTreeMap<Rank, Slot>,
     committed: Epoch,
+    /// Copies that were given up because they were damaged, until a recovery settles on an epoch.
+    damaged: BTreeSet<(Rank, Epoch)>,
 }
 
 impl Store {
@@ -88,7 +95,11 @@ impl Store {
     /// What this node holds, for a recovery.
     #[must_use]
     pub fn holdings(&self) -> Holdings {
-        let mut holdings = Holdings { committed: self.committed, ..Holdings::default() };
+        let mut holdings = Holdings {
+            committed: self.committed,
+            damaged: self.damaged.clone(),
+            ..Holdings::default()
+        };
         for (rank, slot) in &self.slots {
             let base = slot.committed.as_ref().map(|image| image.epoch);
             holdings.whole.extend(base.map(|epoch| (*rank, epoch)));
@@ -101,9 +112,40 @@ impl Store {
         holdings
     }
 
+    /// Gives up every copy with a broken seal, before anybody goes back to it; says which, with the
+    /// first bad page of each.
+    pub fn inspect(&mut self) -> Vec<(Rank, Epoch, PageNo)> {
+        let mut found = Vec::new();
+        for (rank, slot) in &mut self.slots {
+            let broken = slot.staged.as_ref().and_then(|(image, _)| Some((image, image.broken()?)));
+            if let Some((image, page)) = broken {
+                found.push((*rank, image.epoch, page));
+                slot.staged = None;
+            }
+            let broken = slot.committed.as_ref().and_then(|image| Some((image, image.broken()?)));
+            if let Some((image, page)) = broken {
+                found.push((*rank, image.epoch, page));
+                // What was staged stands on it, but for the pages that it replaces.
+                if let Some((staged, _)) = &slot.staged {
+                    self.damaged.insert((*rank, staged.epoch));
+                }
+                *slot = Slot::default();
+            }
+        }
+        self.damaged.extend(found.iter().map(|(rank, epoch, _)| (*rank, *epoch)));
+        found
+    }
+
+    /// Damages the copy of a rank, if there is one here: for tests of what comes of it.
+    pub fn damage(&mut self, rank: Rank) -> bool {
+        let image = self.slots.get_mut(&rank).and_then(|slot| slot.committed.as_mut());
+        let page = image.and_then(|image| image.pages.values_mut().next_back());
+        page.map(SealedPage::damage).is_some()
+    }
+
     /// A page towards an epoch.
-    pub fn stage(&mut self, rank: Rank, epoch: Epoch, page: PageNo, bytes: &PageBytes) {
-        self.stage_of(rank, epoch).0.pages.insert(page, Box::new(*bytes));
+    pub fn stage(&mut self, rank: Rank, epoch: Epoch, number: PageNo, page: SealedPage) {
+        self.stage_of(rank, epoch).0.pages.insert(number, page);
     }
 
     /// What is staged towards an epoch. Of what was staged for another one, the epoch before, if
@@ -149,6 +191,7 @@ impl Store {
     pub fn settle(&mut self, epoch: Epoch) {
         self.commit(epoch);
         self.committed = epoch;
+        self.damaged.clear();
         for slot in self.slots.values_mut() {
             slot.staged = None;
             slot.committed.take_if(|image| image.epoch != epoch);
@@ -167,10 +210,10 @@ impl Store {
     }
 
     /// A page of a whole copy that a recovery brings.
-    pub fn receive(&mut self, rank: Rank, epoch: Epoch, page: PageNo, bytes: &PageBytes) {
+    pub fn receive(&mut self, rank: Rank, epoch: Epoch, number: PageNo, page: SealedPage) {
         let image = self.slots.entry(rank).or_default().incoming.get_or_insert_default();
         image.epoch = epoch;
-        image.pages.insert(page, Box::new(*bytes));
+        image.pages.insert(number, page);
     }
 
     /// The copy is complete: its size in pages, or `None` if pages are missing.

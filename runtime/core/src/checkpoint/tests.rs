@@ -23,11 +23,9 @@ fn view(nodes: u16, ranks: &[u16]) -> View {
     }
 }
 
-fn page(byte: u8) -> PageBytes {
-    [byte; PAGE_SIZE]
+fn page(byte: u8) -> SealedPage {
+    SealedPage::new(Box::new([byte; PAGE_SIZE]))
 }
-
-use crate::mem::PageBytes;
 
 #[test]
 fn partners_sit_on_another_board_and_then_next_in_the_ring() {
@@ -42,17 +40,17 @@ fn partners_sit_on_another_board_and_then_next_in_the_ring() {
 #[test]
 fn a_stage_counts_only_when_whole_and_on_its_own_base() {
     let mut store = Store::default();
-    store.stage(Rank(0), Epoch(1), PageNo(3), &page(1));
+    store.stage(Rank(0), Epoch(1), PageNo(3), page(1));
     assert!(store.holdings().whole.is_empty());
     assert!(!store.stage_done(Rank(0), Epoch(1), 2), "a page is missing");
     assert!(store.stage_done(Rank(0), Epoch(1), 1));
     assert_eq!(store.holdings().whole, BTreeSet::from([(Rank(0), Epoch(1))]));
     store.commit(Epoch(1));
-    store.stage(Rank(0), Epoch(2), PageNo(3), &page(2));
-    assert_eq!(store.image(Rank(0)).unwrap().pages[&PageNo(3)], Box::new(page(1)));
+    store.stage(Rank(0), Epoch(2), PageNo(3), page(2));
+    assert_eq!(store.image(Rank(0)).unwrap().pages[&PageNo(3)], page(1));
     store.commit(Epoch(2));
     assert_eq!(store.image(Rank(0)).unwrap().epoch, Epoch(1), "an incomplete stage is no epoch");
-    store.stage(Rank(1), Epoch(3), PageNo(0), &page(3));
+    store.stage(Rank(1), Epoch(3), PageNo(0), page(3));
     assert!(
         !store.stage_done(Rank(1), Epoch(3), 1),
         "epoch 3 stands on an epoch 2 that is not here"
@@ -64,10 +62,10 @@ fn a_partner_that_hears_of_the_commit_late_loses_nothing() {
     // A standby is a partner, but not at the barrier: the next stage may overtake the commit.
     let mut store = Store::default();
     for rank in [Rank(0), Rank(1)] {
-        store.stage(rank, Epoch(1), PageNo(3), &page(1));
+        store.stage(rank, Epoch(1), PageNo(3), page(1));
         assert!(store.stage_done(rank, Epoch(1), 1));
     }
-    store.stage(Rank(0), Epoch(2), PageNo(4), &page(2));
+    store.stage(Rank(0), Epoch(2), PageNo(4), page(2));
     let both = BTreeSet::from([(Rank(0), Epoch(1)), (Rank(1), Epoch(1))]);
     assert_eq!((store.committed(), store.holdings().whole), (Epoch(1), both));
     store.commit(Epoch(1));
@@ -83,8 +81,8 @@ fn a_partner_that_hears_of_the_commit_late_loses_nothing() {
 fn a_recovery_goes_to_the_highest_epoch_that_all_ranks_have() {
     let holding = |committed: u64, whole: &[(u16, u64)]| Holdings {
         committed: Epoch(committed),
-        done: false,
         whole: whole.iter().map(|(r, e)| (Rank(*r), Epoch(*e))).collect(),
+        ..Holdings::default()
     };
     let hosts = [NodeId(0), NodeId(1)];
     let choose = |list: Vec<(u16, Holdings)>| {
@@ -103,16 +101,72 @@ fn a_recovery_goes_to_the_highest_epoch_that_all_ranks_have() {
     // Nothing yet.
     assert_eq!(choose(vec![(0, holding(0, &[]))]), Ok(Epoch(0)));
     // Lost: never the wrong answer.
-    let lost = choose(vec![(0, seen)]).unwrap_err();
+    let lost = choose(vec![(0, seen.clone())]).unwrap_err();
     assert_eq!(lost, "epoch 2 lost: no living node holds a copy of rank 1 of n1");
+    let damaged = BTreeSet::from([(Rank(1), Epoch(2))]);
+    let bad = Holdings { damaged, ..holding(2, &[]) };
+    let lost = choose(vec![(0, seen), (2, bad)]).unwrap_err();
+    assert_eq!(
+        lost,
+        "epoch 2 lost: no living node holds a copy of rank 1 of n1 (the copy on n2 is damaged)"
+    );
+}
+
+#[test]
+fn a_damaged_copy_is_given_up_and_named() {
+    let mut store = Store::default();
+    for rank in 0..2 {
+        store.stage(Rank(rank), Epoch(1), PageNo(4), page(1));
+        store.stage(Rank(rank), Epoch(1), PageNo(9), page(2));
+        assert!(store.stage_done(Rank(rank), Epoch(1), 2));
+    }
+    store.commit(Epoch(1));
+    assert!(store.inspect().is_empty());
+    assert!(!store.damage(Rank(7)), "there is no copy to be damaged");
+    assert!(store.damage(Rank(1)));
+    assert_eq!(store.inspect(), [(Rank(1), Epoch(1), PageNo(9))]);
+    let holdings = store.holdings();
+    assert_eq!(holdings.whole, BTreeSet::from([(Rank(0), Epoch(1))]));
+    assert_eq!(holdings.damaged, BTreeSet::from([(Rank(1), Epoch(1))]));
+    assert!(store.inspect().is_empty(), "said once");
+    store.settle(Epoch(1));
+    assert!(store.holdings().damaged.is_empty());
+}
+
+#[test]
+fn what_is_staged_on_a_damaged_epoch_is_given_up_with_it() {
+    let mut store = Store::default();
+    store.stage(Rank(0), Epoch(1), PageNo(4), page(1));
+    assert!(store.stage_done(Rank(0), Epoch(1), 1));
+    store.commit(Epoch(1));
+    store.stage(Rank(0), Epoch(2), PageNo(5), page(2));
+    assert!(store.stage_done(Rank(0), Epoch(2), 1));
+    assert!(store.damage(Rank(0)));
+    assert_eq!(store.inspect(), [(Rank(0), Epoch(1), PageNo(4))]);
+    let holdings = store.holdings();
+    assert!(holdings.whole.is_empty());
+    assert_eq!(holdings.damaged, BTreeSet::from([(Rank(0), Epoch(1)), (Rank(0), Epoch(2))]));
+}
+
+#[test]
+fn a_seal_goes_over_the_wire_as_it_is() {
+    let mut bad = page(3);
+    bad.damage();
+    assert!(page(3).is_intact() && !bad.is_intact());
+    let pages = vec![(PageNo(1), bad)];
+    let copy = CopyMessage::Pages { rank: Rank(0), epoch: Epoch(1), pages };
+    let mut w = Writer::new();
+    copy.emit(&mut w);
+    let parsed = CopyMessage::parse(&mut Reader::new(&w.into_vec()));
+    assert_eq!(parsed, Ok(copy), "who receives it can see the damage");
 }
 
 #[test]
 fn the_standby_and_the_new_partner_get_what_they_lack() {
     let whole = |list: &[u16]| Holdings {
         committed: Epoch(1),
-        done: false,
         whole: list.iter().map(|r| (Rank(*r), Epoch(1))).collect(),
+        ..Holdings::default()
     };
     // n1 died; n3 takes rank 1; n2 held its copy; n0's copy was on n1.
     let mut view = view(4, &[0, 3, 2]);
@@ -136,29 +190,26 @@ fn the_standby_and_the_new_partner_get_what_they_lack() {
 fn settle_gives_up_every_other_epoch() {
     let mut store = Store::default();
     for rank in 0..2 {
-        store.stage(Rank(rank), Epoch(1), PageNo(0), &page(1));
+        store.stage(Rank(rank), Epoch(1), PageNo(0), page(1));
         assert!(store.stage_done(Rank(rank), Epoch(1), 1));
     }
     store.commit(Epoch(1));
-    store.stage(Rank(0), Epoch(2), PageNo(0), &page(2));
+    store.stage(Rank(0), Epoch(2), PageNo(0), page(2));
     assert!(store.stage_done(Rank(0), Epoch(2), 1));
     let mut back = store.clone();
     back.settle(Epoch(1));
-    assert_eq!(back.image(Rank(0)).unwrap().pages[&PageNo(0)][0], 1);
+    assert_eq!(back.image(Rank(0)).unwrap().pages[&PageNo(0)].bytes()[0], 1);
     assert_eq!(back.holdings().whole.len(), 2, "a stage of the life before is gone");
     assert!(!back.stage_done(Rank(0), Epoch(2), 1), "and counts for nothing in the next one");
     store.settle(Epoch(2));
-    assert_eq!(store.image(Rank(0)).unwrap().pages[&PageNo(0)][0], 2);
+    assert_eq!(store.image(Rank(0)).unwrap().pages[&PageNo(0)].bytes()[0], 2);
     assert!(store.image(Rank(1)).is_none(), "its epoch 1 is of no use at epoch 2");
 }
 
 #[test]
 fn copies_survive_the_wire() {
-    let copy = CopyMessage::Pages {
-        rank: Rank(3),
-        epoch: Epoch(9),
-        pages: vec![(PageNo(7), Box::new(page(0xa5)))],
-    };
+    let copy =
+        CopyMessage::Pages { rank: Rank(3), epoch: Epoch(9), pages: vec![(PageNo(7), page(0xa5))] };
     let done = Message::Stage(CopyMessage::Done { rank: Rank(3), epoch: Epoch(9), count: 1 });
     let staged = Message::Staged { rank: Rank(3), epoch: Epoch(9) };
     for message in [Message::Stage(copy), done, staged] {

@@ -42,6 +42,13 @@ pub enum Message {
     },
     /// The view is agreed.
     Install(View),
+    /// The sender cannot reach a member.
+    Suspect {
+        /// The view that holds for the sender.
+        view: ViewId,
+        /// Whom.
+        node: NodeId,
+    },
 }
 
 const PREPARE: u8 = 1;
@@ -49,6 +56,7 @@ const PROMISE: u8 = 2;
 const ACCEPT: u8 = 3;
 const ACCEPTED: u8 = 4;
 const INSTALL: u8 = 5;
+const SUSPECT: u8 = 6;
 
 impl Message {
     /// As bytes.
@@ -82,6 +90,9 @@ impl Message {
                 w.u8(INSTALL);
                 emit_view(&mut w, view);
             }
+            Self::Suspect { view, node } => {
+                w.u8(SUSPECT).u64(view.0).u16(node.0);
+            }
         }
         w.into_vec()
     }
@@ -106,6 +117,9 @@ impl Message {
             ACCEPT => Self::Accept { ballot: ballot(&mut r)?, value: parse_view(&mut r)? },
             ACCEPTED => Self::Accepted { view: ViewId(r.u64("view")?), ballot: ballot(&mut r)? },
             INSTALL => Self::Install(parse_view(&mut r)?),
+            SUSPECT => {
+                Self::Suspect { view: ViewId(r.u64("view")?), node: NodeId(r.u16("suspect")?) }
+            }
             _ => return Err(r.malformed("membership kind")),
         };
         r.end("end of membership message")?;

@@ -11,11 +11,16 @@
 //!    └──────────────────────────── majority accepted: Install to all ──────────────────┘
 //! ```
 //!
+//! Whoever suspects a member tells all others. A member that this node suspects itself is left out of
+//! the view that it proposes; one that only others suspect is judged after a while, in which this node
+//! would have noticed a death by itself: see `blame`.
+//!
 //! Suspicion is sticky: a member once suspected stays so until a view without it is installed. If
 //! the suspicion was wrong, that view fences it ([`Action::Fenced`]) and nothing is lost but a standby.
 //! Whoever installs a view first passes it on to all its members, so that on a first-in first-out
 //! link nothing of a view ever arrives before the view itself.
 
+mod blame;
 mod message;
 #[cfg(test)]
 mod tests;
@@ -141,6 +146,11 @@ pub struct Membership {
     retry: Duration,
     view: View,
     suspects: BTreeSet<NodeId>,
+    /// Who told that it suspects whom, and when it was heard.
+    accusations: BTreeMap<(NodeId, NodeId), Instant>,
+    /// How long an accusation waits for judgement.
+    grace: Duration,
+    judge_at: Option<Instant>,
     promised: Ballot,
     accepted: Option<(Ballot, View)>,
     attempt: Option<Attempt>,
@@ -162,6 +172,9 @@ impl Membership {
             retry,
             view: View::first(config),
             suspects: BTreeSet::new(),
+            accusations: BTreeMap::new(),
+            grace: config.heartbeat.times(u64::from(config.suspect_after)),
+            judge_at: None,
             promised: Ballot::default(),
             accepted: None,
             attempt: None,
@@ -181,8 +194,11 @@ impl Membership {
 
     /// When [`Membership::tick`] is due.
     #[must_use]
-    pub const fn deadline(&self) -> Option<Instant> {
-        self.retry_at
+    pub fn deadline(&self) -> Option<Instant> {
+        if self.fenced {
+            return None;
+        }
+        self.retry_at.into_iter().chain(self.judge_at).min()
     }
 
     /// The next action.
@@ -196,8 +212,30 @@ impl Membership {
             return;
         }
         if self.suspects.insert(node) {
+            self.accuse(node);
             self.reconsider(now);
         }
+    }
+
+    /// All are told, those that this node does not hear as well: they may hear it.
+    fn accuse(&mut self, node: NodeId) {
+        let message = Message::Suspect { view: self.view.id, node };
+        let others = self.view.members.keys().filter(|member| **member != self.me);
+        self.actions.extend(others.map(|member| Action::Send(*member, message.clone())));
+    }
+
+    fn on_suspect(&mut self, now: Instant, from: NodeId, view: ViewId, node: NodeId) {
+        let members = &self.view.members;
+        if view == self.view.id && members.contains_key(&from) && members.contains_key(&node) {
+            self.accusations.entry((from, node)).or_insert(now);
+            self.judge_at.get_or_insert(now + self.grace);
+        }
+    }
+
+    /// Who must go: whom this node suspects, and whom accusations that stood long enough condemn.
+    fn condemned(&self, now: Instant) -> BTreeSet<NodeId> {
+        let judged = self.accusations.iter().filter(|(_, heard)| now >= **heard + self.grace);
+        blame::condemned(&self.view, judged.map(|(pair, _)| *pair), &self.suspects)
     }
 
     /// Repeats an attempt that got no answer.
@@ -205,6 +243,11 @@ impl Membership {
         if self.retry_at.is_some_and(|at| now >= at) {
             self.attempt = None;
             self.retry_at = None;
+            self.reconsider(now);
+        }
+        if self.judge_at.is_some_and(|at| now >= at) {
+            let next = self.accusations.values().map(|heard| *heard + self.grace);
+            self.judge_at = next.filter(|at| *at > now).min();
             self.reconsider(now);
         }
     }
@@ -222,6 +265,7 @@ impl Membership {
             }
             Message::Accept { ballot, value } => self.on_accept(from, ballot, value),
             Message::Accepted { view, ballot } => self.on_accepted(now, from, view, ballot),
+            Message::Suspect { view, node } => self.on_suspect(now, from, view, node),
         }
     }
 
@@ -241,7 +285,8 @@ impl Membership {
     }
 
     fn reconsider(&mut self, now: Instant) {
-        if self.suspects.is_empty() || self.fenced {
+        let condemned = self.condemned(now);
+        if condemned.is_empty() || self.fenced {
             return;
         }
         let reachable = self.reachable();
@@ -256,7 +301,7 @@ impl Membership {
             self.retry_at = None;
             return;
         }
-        let leader = self.view.members.keys().find(|m| !self.suspects.contains(m));
+        let leader = self.view.members.keys().find(|m| !condemned.contains(m));
         if leader == Some(&self.me) && self.attempt.is_none() {
             self.prepare(now);
         }
@@ -319,15 +364,15 @@ impl Membership {
         {
             return;
         }
-        let needed = self.needed();
+        let (needed, condemned) = (self.needed(), self.condemned(now));
         let Some(Attempt::Preparing { promises }) = &mut self.attempt else { return };
         promises.insert(from, accepted);
         if promises.len() < needed {
             return;
         }
         let bound = promises.values().flatten().max_by_key(|(ballot, _)| *ballot);
-        let value = bound
-            .map_or_else(|| self.view.without(&self.suspects, &self.images), |(_, v)| v.clone());
+        let value =
+            bound.map_or_else(|| self.view.without(&condemned, &self.images), |(_, v)| v.clone());
         self.attempt = Some(Attempt::Accepting { value: value.clone(), accepted: BTreeSet::new() });
         self.send_to_reachable(&Message::Accept { ballot, value: value.clone() });
         self.on_accept(self.me, ballot, value);
@@ -377,6 +422,8 @@ impl Membership {
         self.ballot = Ballot::default();
         self.retry_at = None;
         self.told_reachable = None;
+        self.accusations.clear();
+        self.judge_at = None;
         self.view = view;
         if !self.view.members.contains_key(&self.me) {
             self.fenced = true;
@@ -385,6 +432,8 @@ impl Membership {
         }
         self.actions.push_back(Action::Install(self.view.clone()));
         self.suspects.retain(|node| self.view.members.contains_key(node));
+        let suspects: Vec<NodeId> = self.suspects.iter().copied().collect();
+        suspects.into_iter().for_each(|node| self.accuse(node));
         self.reconsider(now);
     }
 }

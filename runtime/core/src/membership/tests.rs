@@ -32,6 +32,8 @@ struct World {
     installed: Vec<Vec<View>>,
     fenced: BTreeSet<NodeId>,
     lost: BTreeSet<NodeId>,
+    /// What the first hears of the second is lost.
+    cut: BTreeSet<(NodeId, NodeId)>,
     now: Instant,
 }
 
@@ -48,6 +50,7 @@ impl World {
             installed: (0..total).map(|_| Vec::new()).collect(),
             fenced: BTreeSet::new(),
             lost: BTreeSet::new(),
+            cut: BTreeSet::new(),
             now: Instant(0),
         }
     }
@@ -73,7 +76,8 @@ impl World {
     /// Delivers a message chosen by `pick`, first in first out per pair; or lets time pass.
     fn step(&mut self, pick: u64, dead: &BTreeSet<NodeId>) -> bool {
         self.collect();
-        self.wire.retain(|(_, to, _)| !dead.contains(to));
+        let cut = &self.cut;
+        self.wire.retain(|(from, to, _)| !dead.contains(to) && !cut.contains(&(*to, *from)));
         if self.wire.is_empty() {
             let due = self.nodes.iter().enumerate();
             let due = due.filter(|(i, _)| !dead.contains(&NodeId(u16::try_from(*i).unwrap())));
@@ -170,6 +174,46 @@ fn a_rank_moves_only_to_a_standby_of_the_same_image() {
     assert_eq!(one.ranks, [NodeId(0), NodeId(4), NodeId(2)]);
     let two = one.without(&BTreeSet::from([NodeId(2)]), &images);
     assert_eq!(two.orphans().collect::<Vec<_>>(), [Rank(2)], "n3 is a standby, but of Linux");
+}
+
+/// Everybody hears everybody but for these pairs: the first suspects the second.
+fn broken(compute: u16, standby: u16, pairs: &[(u16, u16)]) -> World {
+    let mut world = World::new(compute, standby);
+    for (from, of) in pairs {
+        world.nodes[usize::from(*from)].suspect(world.now, NodeId(*of));
+    }
+    let cut: BTreeSet<_> = pairs.iter().map(|(a, b)| (NodeId(*a), NodeId(*b))).collect();
+    for seed in 1..50 {
+        let mut copy = World { nodes: world.nodes.clone(), ..World::new(compute, standby) };
+        copy.cut.clone_from(&cut);
+        copy.run(&mut (seed * 7919), &BTreeSet::new());
+        copy.assert_no_fork();
+        world = if seed == 49 { copy } else { world };
+    }
+    world
+}
+
+#[test]
+fn of_two_that_cannot_reach_each_other_one_must_go() {
+    // Between two compute nodes: the higher one goes, and the standby takes its rank.
+    let world = broken(3, 1, &[(1, 2), (2, 1)]);
+    assert_eq!(world.nodes[0].view().ranks, [NodeId(0), NodeId(1), NodeId(3)]);
+    assert_eq!(world.fenced, BTreeSet::from([NodeId(2)]));
+    // Between a compute node and the standby: the standby goes, and no rank moves.
+    let world = broken(3, 1, &[(1, 3), (3, 1)]);
+    assert_eq!(world.nodes[0].view().ranks, [NodeId(0), NodeId(1), NodeId(2)]);
+    assert_eq!(world.fenced, BTreeSet::from([NodeId(3)]));
+    // One way only: the one that is not heard goes.
+    let world = broken(3, 1, &[(2, 1)]);
+    assert_eq!(world.fenced, BTreeSet::from([NodeId(1)]));
+}
+
+#[test]
+fn who_hears_nobody_goes_and_nobody_else() {
+    let world = broken(3, 2, &[(1, 0), (1, 2), (1, 3), (1, 4)]);
+    assert_eq!(world.lost, BTreeSet::from([NodeId(1)]), "it says that it has no majority");
+    assert_eq!(world.nodes[0].view().ranks, [NodeId(0), NodeId(3), NodeId(2)]);
+    assert_eq!(world.nodes[0].view().members.len(), 4);
 }
 
 #[test]

@@ -59,9 +59,11 @@ impl Message {
         match self {
             Self::Status(holdings) => {
                 w.u8(1).u64(holdings.committed.0).u8(u8::from(holdings.done));
-                w.u16(u16::try_from(holdings.whole.len()).unwrap_or(u16::MAX));
-                for (rank, epoch) in &holdings.whole {
-                    w.u16(rank.0).u64(epoch.0);
+                for set in [&holdings.whole, &holdings.damaged] {
+                    w.u16(u16::try_from(set.len()).unwrap_or(u16::MAX));
+                    for (rank, epoch) in set {
+                        w.u16(rank.0).u64(epoch.0);
+                    }
                 }
             }
             Self::Recover { epoch, transfers } => {
@@ -130,12 +132,14 @@ fn epoch(r: &mut Reader<'_>) -> Result<Epoch, Malformed> {
 fn parse_holdings(r: &mut Reader<'_>) -> Result<Holdings, Malformed> {
     let committed = epoch(r)?;
     let done = r.u8("done")? != 0;
-    let count = usize::from(r.u16("holding count")?);
-    if count > 2 * MAX_RANKS {
-        return Err(r.malformed("holding count"));
-    }
-    let whole = (0..count).map(|_| Ok((Rank(r.u16("rank")?), epoch(r)?)));
-    Ok(Holdings { committed, done, whole: whole.collect::<Result<_, Malformed>>()? })
+    let mut set = || {
+        let count = usize::from(r.u16("holding count")?);
+        if count > 2 * MAX_RANKS {
+            return Err(r.malformed("holding count"));
+        }
+        (0..count).map(|_| Ok((Rank(r.u16("rank")?), epoch(r)?))).collect()
+    };
+    Ok(Holdings { committed, done, whole: set()?, damaged: set()? })
 }
 
 fn parse_transfers(r: &mut Reader<'_>) -> Result<Vec<Transfer>, Malformed> {

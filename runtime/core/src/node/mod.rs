@@ -220,6 +220,8 @@ pub enum Input<'a> {
     Start(Job),
     /// Time has passed: a deadline is due.
     Tick,
+    /// The memory that holds the copy of a rank goes bad: for tests of what comes of it.
+    Damage(Rank),
 }
 
 /// Something for the driver to do.

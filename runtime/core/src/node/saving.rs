@@ -2,7 +2,7 @@
 
 use super::message::Message;
 use super::session::{Saving, Session, Shared};
-use crate::checkpoint::{self, CopyMessage};
+use crate::checkpoint::{self, CopyMessage, SealedPage};
 use crate::event::Event;
 use crate::id::{Epoch, NodeId, PageNo, Rank};
 use crate::limits::PAGE_SIZE;
@@ -18,30 +18,30 @@ impl Session {
         let (Some(rank), Some(sdsm)) = (self.rank, &mut self.sdsm) else { return };
         let epoch = shared.store.committed().next();
         shared.event(Event::CheckpointBegun { epoch });
-        let mut changed: Vec<(PageNo, Box<PageBytes>)> = Vec::new();
+        let mut changed: Vec<(PageNo, SealedPage)> = Vec::new();
         let shared_pages = sdsm.take_dirty(mem);
         let page_bytes = |page: PageNo, mem: &dyn PageMem| {
             let mut bytes: Box<PageBytes> = Box::new([0; PAGE_SIZE]);
             mem.read(page, &mut bytes);
             (page, bytes)
         };
-        changed.extend(shared_pages.iter().map(|page| page_bytes(*page, mem)));
+        changed.extend(shared_pages.iter().map(|page| sealed(page_bytes(*page, mem))));
         let count_shared = changed.len();
         let before = shared.store.image(rank);
         let differs =
             |page: PageNo, bytes: &PageBytes| match before.and_then(|i| i.pages.get(&page)) {
-                Some(old) => **old != *bytes,
+                Some(old) => old.bytes() != bytes,
                 None => *bytes != [0; PAGE_SIZE],
             };
         let private = mem.private_in_use().into_iter().flatten().map(PageNo);
         let private = private.map(|page| page_bytes(page, mem));
-        changed.extend(private.filter(|(page, bytes)| differs(*page, bytes)));
+        changed.extend(private.filter(|(page, bytes)| differs(*page, bytes)).map(sealed));
         let count_private = changed.len() - count_shared;
         let mut meta = Writer::new();
         meta.u64(mem.context()).bytes(&sdsm.records());
         let mut records = checkpoint::Image::default();
         records.set_meta(&meta.into_vec());
-        changed.extend(records.pages.into_iter().filter(|(page, bytes)| differs(*page, bytes)));
+        changed.extend(records.pages.into_iter().filter(|(n, page)| differs(*n, page.bytes())));
         self.stage_pages(rank, epoch, changed, (count_shared, count_private), shared);
     }
 
@@ -49,13 +49,13 @@ impl Session {
         &mut self,
         rank: Rank,
         epoch: Epoch,
-        changed: Vec<(PageNo, Box<PageBytes>)>,
+        changed: Vec<(PageNo, SealedPage)>,
         (count_shared, count_private): (usize, usize),
         shared: &mut Shared,
     ) {
         let count = u64::try_from(changed.len()).unwrap_or(u64::MAX);
-        for (page, bytes) in &changed {
-            shared.store.stage(rank, epoch, *page, bytes);
+        for (number, page) in &changed {
+            shared.store.stage(rank, epoch, *number, page.clone());
         }
         shared.store.stage_done(rank, epoch, count);
         let partners =
@@ -97,8 +97,8 @@ impl Session {
     ) {
         match message {
             checkpoint::Message::Stage(CopyMessage::Pages { rank, epoch, pages }) => {
-                for (page, bytes) in pages {
-                    shared.store.stage(rank, epoch, page, &bytes);
+                for (number, page) in pages {
+                    shared.store.stage(rank, epoch, number, page);
                 }
             }
             checkpoint::Message::Stage(CopyMessage::Done { rank, epoch, count }) => {
@@ -141,4 +141,8 @@ impl Session {
             sdsm.checkpointed(epoch.0);
         }
     }
+}
+
+fn sealed((number, bytes): (PageNo, Box<PageBytes>)) -> (PageNo, SealedPage) {
+    (number, SealedPage::new(bytes))
 }

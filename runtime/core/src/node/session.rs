@@ -154,6 +154,9 @@ impl Session {
     pub(super) fn on_stopped(&mut self, shared: &mut Shared) {
         if self.stage == Stage::Stopping {
             self.stage = Stage::Gathering;
+            for (rank, epoch, page) in shared.store.inspect() {
+                shared.event(Event::CopyDamaged { rank, epoch, page });
+            }
             let holdings = Holdings { done: shared.done, ..shared.store.holdings() };
             self.tell_coordinator(&Message::Status(holdings), shared);
         }
@@ -301,8 +304,8 @@ impl Session {
     ) {
         match copy {
             CopyMessage::Pages { rank, epoch, pages } => {
-                for (page, bytes) in pages {
-                    shared.store.receive(rank, epoch, page, &bytes);
+                for (number, page) in pages {
+                    shared.store.receive(rank, epoch, number, page);
                 }
             }
             CopyMessage::Done { rank, epoch, count } => {
@@ -349,7 +352,7 @@ impl Session {
         let missing = Malformed { what: "image: there is none", at: 0 };
         let image = shared.store.image(rank).ok_or(missing)?;
         for (page, bytes) in image.pages.range(..PageNo(checkpoint::META_BASE)) {
-            mem.write(*page, bytes);
+            mem.write(*page, bytes.bytes());
         }
         let meta = image.meta();
         let records = &mut Reader::new(&meta);

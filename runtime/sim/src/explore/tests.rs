@@ -1,6 +1,7 @@
 //! Every failure story, first here.
 
 use super::*;
+use runtime_core::id::Rank;
 
 fn all_right(scenario: &Scenario) -> Verdict {
     match scenario.check() {
@@ -107,6 +108,99 @@ fn a_late_death_rolls_back_to_all_that_was_ever_checkpointed() {
         takeovers += all_right(&scenario).takeovers;
     }
     assert!(takeovers > 40, "{takeovers}");
+}
+
+/// Cuts the way between two nodes that live on, in the middle of a run; who was fenced?
+fn with_cut(seed: u64, medium: Medium, ways: &[(u16, u16)]) -> (End, Vec<NodeId>) {
+    let scenario = Scenario { medium, ..Scenario::new(seed, 3, 2) };
+    let script = Rc::new(Script::random(seed, 3, 3));
+    let config = scenario.config(script.shared_pages);
+    let mut world = World::new(config, |_| ScriptMachine::new(Rc::clone(&script)));
+    let at = Rng::new(seed ^ 0x0063_7574).below(3_000);
+    let mut fenced = Vec::new();
+    loop {
+        if world.steps() == at {
+            for (from, to) in ways {
+                world.cut(NodeId(*from), NodeId(*to), medium == Medium::Stream);
+            }
+        }
+        let end = world.step();
+        for (_, node, told) in world.take_told() {
+            if matches!(told, Told::Event(Event::Fenced { .. })) {
+                fenced.push(node);
+            }
+        }
+        if let Some(end) = end {
+            return (end, fenced);
+        }
+    }
+}
+
+#[test]
+fn two_living_nodes_that_lose_their_connection_stall_nobody() {
+    let (mut cuts, mut one_way) = (0, 0);
+    for seed in 0..60 {
+        let a = u16::try_from(seed % 5).unwrap();
+        let b = (a + 1 + u16::try_from(seed / 5 % 4).unwrap()) % 5;
+        for medium in [Medium::Stream, Medium::Datagram] {
+            let (end, fenced) = with_cut(seed, medium, &[(a, b), (b, a)]);
+            assert_eq!(end, End::Done, "seed {seed}, {medium:?}, n{a} and n{b}");
+            assert!(fenced.len() <= 1, "seed {seed}: {fenced:?}");
+            cuts += fenced.len();
+        }
+        let (end, fenced) = with_cut(seed, Medium::Datagram, &[(a, b)]);
+        assert_eq!(end, End::Done, "seed {seed}, from n{a} to n{b} only");
+        assert!(fenced.len() <= 1, "seed {seed}: {fenced:?}");
+        one_way += fenced.len();
+    }
+    assert!(cuts > 60 && one_way > 20, "{cuts} and {one_way} fenced: the runs test little");
+}
+
+/// Runs a program to its second epoch, damages the copies of rank 1 on these nodes, kills its host, and
+/// returns the end and how many copies were found damaged.
+fn with_damage(seed: u64, replicas: usize, on: &[u16]) -> (End, usize) {
+    let scenario = Scenario::new(seed, 3, 2);
+    let script = Rc::new(Script::random(seed, 3, 3));
+    let mut config = scenario.config(script.shared_pages);
+    config.node.replicas = replicas;
+    config.node.members.iter_mut().zip(0..).for_each(|(member, board)| member.board = board);
+    let mut world = World::new(config, |_| ScriptMachine::new(Rc::clone(&script)));
+    let (mut commits, mut damaged) = (0, 0);
+    loop {
+        let end = world.step();
+        for (_, _, told) in world.take_told() {
+            match told {
+                Told::Event(Event::CopyDamaged { .. }) => damaged += 1,
+                Told::Event(Event::CheckpointCommitted { epoch: Epoch(2), .. }) => {
+                    commits += 1;
+                    if commits == 3 {
+                        on.iter().for_each(|node| world.damage(NodeId(*node), Rank(1)));
+                        world.kill(NodeId(1));
+                    }
+                }
+                _ => {}
+            }
+        }
+        if let Some(end) = end {
+            return (end, damaged);
+        }
+    }
+}
+
+#[test]
+fn a_damaged_copy_is_never_used() {
+    for seed in 0..20 {
+        // Rank 1 is on n1, its copies on n2 and n0.
+        assert_eq!(with_damage(seed, 2, &[2]), (End::Done, 1), "seed {seed}");
+        assert_eq!(with_damage(seed, 2, &[0]), (End::Done, 1), "seed {seed}");
+        let (end, damaged) = with_damage(seed, 2, &[0, 2]);
+        let End::Lost(why) = end else { panic!("seed {seed}: {end:?}") };
+        assert_eq!(damaged, 2, "seed {seed}");
+        assert!(
+            why.contains("rank 1 of n1 (the copy on n0 is damaged) (the copy on n2 is"),
+            "{why}"
+        );
+    }
 }
 
 #[test]

@@ -1,0 +1,57 @@
+//! Pages under a seal.
+
+use crate::mem::PageBytes;
+use alloc::boxed::Box;
+use core::fmt;
+
+/// A page of an image with its CRC-32, which the host of the rank computed when the page left the
+/// rank's memory and which goes with it to every copy.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealedPage {
+    bytes: Box<PageBytes>,
+    crc: u32,
+}
+
+impl SealedPage {
+    /// Seals a page.
+    #[must_use]
+    pub fn new(bytes: Box<PageBytes>) -> Self {
+        let crc = crc32fast::hash(&bytes[..]);
+        Self { bytes, crc }
+    }
+
+    /// A page as it came with its seal, which may be broken.
+    #[must_use]
+    pub const fn with_crc(bytes: Box<PageBytes>, crc: u32) -> Self {
+        Self { bytes, crc }
+    }
+
+    /// The page.
+    #[must_use]
+    pub const fn bytes(&self) -> &PageBytes {
+        &self.bytes
+    }
+
+    /// The CRC-32 that it was sealed with.
+    #[must_use]
+    pub const fn crc(&self) -> u32 {
+        self.crc
+    }
+
+    /// Is it as it was when it was sealed?
+    #[must_use]
+    pub fn is_intact(&self) -> bool {
+        crc32fast::hash(&self.bytes[..]) == self.crc
+    }
+
+    /// Flips a bit of the page under its seal, as bad memory does.
+    pub(super) fn damage(&mut self) {
+        self.bytes[0] ^= 0x10;
+    }
+}
+
+impl fmt::Debug for SealedPage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SealedPage({:08x})", self.crc)
+    }
+}

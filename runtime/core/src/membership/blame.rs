@@ -1,0 +1,36 @@
+//! Who must go when members that are alive cannot reach each other.
+//!
+//! A dead member is accused by everybody, and whoever leads suspects it as well: no judgement is
+//! needed. Where a path between two living members is broken, in both ways or in one, only they
+//! know; the others hear both. Then so few members must go that no accusation is left.
+
+use super::View;
+use crate::id::NodeId;
+use alloc::collections::{BTreeMap, BTreeSet};
+
+/// The members that must go, besides those in `gone`, so that no accusation (accuser, accused) between
+/// the rest is left. Each time it is the one that takes part in most broken pairs; then the one that is
+/// accused more often, hosts no rank, has the higher number.
+pub(super) fn condemned(
+    view: &View,
+    accusations: impl Iterator<Item = (NodeId, NodeId)> + Clone,
+    gone: &BTreeSet<NodeId>,
+) -> BTreeSet<NodeId> {
+    let mut gone = gone.clone();
+    loop {
+        let stays = |node: &NodeId| view.members.contains_key(node) && !gone.contains(node);
+        let standing = accusations.clone().filter(|(from, of)| stays(from) && stays(of));
+        let mut pairs: BTreeMap<NodeId, (BTreeSet<NodeId>, usize)> = BTreeMap::new();
+        for (from, of) in standing {
+            pairs.entry(from).or_default().0.insert(of);
+            let accused = pairs.entry(of).or_default();
+            accused.0.insert(from);
+            accused.1 += 1;
+        }
+        let weight = |(node, (others, accused)): &(&NodeId, &(BTreeSet<NodeId>, usize))| {
+            (others.len(), *accused, view.rank_of(**node).is_none(), **node)
+        };
+        let Some((worst, _)) = pairs.iter().max_by_key(weight) else { return gone };
+        gone.insert(*worst);
+    }
+}
