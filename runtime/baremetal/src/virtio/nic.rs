@@ -73,6 +73,8 @@ impl Nic {
         let transmit = queue(WHAT, &mut transport, TRANSMIT, "")?;
         let bytes = VIRTIO_HEADER + HEADER_BYTES + mtu;
         let receive = In::new(receive, RECEIVE, bytes).map_err(|e| VirtioError::Other(WHAT, e))?;
+        // Before the device does anything: an edge that nobody waits for is lost.
+        route(WHAT, device)?;
         transport.finish_init();
         let mut nic = Self {
             line: device.line,
@@ -83,7 +85,6 @@ impl Nic {
             transport,
         };
         nic.receive.settle(&mut nic.transport);
-        route(WHAT, device)?;
         Ok(nic)
     }
 
