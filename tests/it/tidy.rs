@@ -19,8 +19,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("runtime/sim", &["runtime-core", "netem"]),
     ("runtime/linux", &["runtime-core"]),
     ("runtime", &["runtime-core", "runtime-sim", "runtime-linux"]),
+    ("runtime/conformance", &["runtime-core", "runtime", "runtime-linux"]),
     ("images/control", &["runtime-core"]),
-    ("images/workloads", &["runtime"]),
+    ("images/workloads", &["runtime", "runtime-conformance"]),
     (
         "images/guest-linux",
         &[

@@ -7,9 +7,9 @@
 
 extern crate alloc;
 
+mod conformance;
 mod fault;
 mod laplace;
-mod litmus;
 mod recursion;
 
 use alloc::vec::Vec;
@@ -33,8 +33,13 @@ pub struct Workload {
 }
 
 /// All of them.
-pub const ALL: &[Workload] =
-    &[laplace::WORKLOAD, recursion::WORKLOAD, litmus::WORKLOAD, fault::WORKLOAD];
+pub const ALL: &[Workload] = &[
+    laplace::WORKLOAD,
+    recursion::WORKLOAD,
+    conformance::LITMUS,
+    conformance::WORKLOAD,
+    fault::WORKLOAD,
+];
 
 impl Workload {
     /// Refuses arguments that the program does not know or cannot use.

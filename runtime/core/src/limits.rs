@@ -21,7 +21,7 @@ pub const MAX_FRAME: usize = MAX_MESSAGE + 64;
 /// Smallest frame that a datagram transport must carry, in bytes.
 pub const MIN_MTU: usize = 256;
 /// Frames in flight to one peer over a datagram transport.
-pub const LINK_WINDOW: usize = 64;
+pub const LINK_WINDOW: usize = 128;
 /// Allocations of shared memory in one program.
 pub const MAX_ALLOCATIONS: usize = 4096;
 

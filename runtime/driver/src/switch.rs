@@ -9,6 +9,25 @@ use core::mem::offset_of;
 
 const _: () = assert!(offset_of!(Registers, host) == 0 && offset_of!(Registers, rank) == 8);
 
+/// Where nothing is under the ranks, a rank runs with interrupts on, and its host with interrupts off: as
+/// soon as the stack is the rank's, and until it is not. What `sti` turns on begins after the next instruction.
+#[cfg(bare_metal)]
+macro_rules! interrupts {
+    (on) => {
+        "sti"
+    };
+    (off) => {
+        "cli"
+    };
+}
+/// An operating system sees to interrupts.
+#[cfg(not(bare_metal))]
+macro_rules! interrupts {
+    ($state:ident) => {
+        ""
+    };
+}
+
 /// What crosses a switch towards the rank: two registers.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -52,6 +71,7 @@ pub unsafe extern "C" fn enter(_registers: *const Registers, _words: Words) -> u
         "pop rbx",
         "pop rbp",
         "mov rax, rsi",
+        interrupts!(on),
         "ret",
     )
 }
@@ -64,6 +84,7 @@ pub unsafe extern "C" fn enter(_registers: *const Registers, _words: Words) -> u
 pub unsafe extern "C" fn leave(_registers: *const Registers, _request: usize) -> Words {
     // rdi = registers, rsi = request; the answer comes in rax and rdx
     naked_asm!(
+        interrupts!(off),
         "push rbp",
         "push rbx",
         "push r12",

@@ -7,12 +7,13 @@ use super::{Event, Link};
 use crate::limits::MIN_MTU;
 use crate::node::Medium;
 use crate::time::Instant;
+use alloc::boxed::Box;
 use alloc::format;
 
 #[derive(Debug)]
 pub(super) enum Flow {
     Stream(Stream),
-    Datagram { sender: Sender, receiver: Receiver },
+    Datagram { sender: Box<Sender>, receiver: Receiver },
 }
 
 impl Flow {
@@ -20,7 +21,7 @@ impl Flow {
         match medium {
             Medium::Stream => Self::Stream(Stream::default()),
             Medium::Datagram => {
-                Self::Datagram { sender: Sender::default(), receiver: Receiver::default() }
+                Self::Datagram { sender: Box::default(), receiver: Receiver::default() }
             }
         }
     }
@@ -128,7 +129,7 @@ impl Link {
         self.transmit(now, ack, selective, Body::Ack);
     }
 
-    pub(super) fn transmit(&mut self, now: Instant, ack: u64, selective: u64, body: Body<'_>) {
+    pub(super) fn transmit(&mut self, now: Instant, ack: u64, selective: u128, body: Body<'_>) {
         let (from, to) = (self.settings.me.generation, self.peer.unwrap_or_default());
         let frame = Frame { from, to, ack, selective, body };
         self.events.push_back(Event::Transmit(frame.emit(self.settings.medium)));

@@ -4,8 +4,8 @@
 //!  0 magic u8 | 1 version u8 | 2 kind u8 | 3 flags u8
 //!  4 generation of the sender u32 | 8 generation of the receiver, as the sender believes, u32
 //! 12 length of the frame u32 (what follows it is padding) | 16 CRC-32 u32, itself taken as zero
-//! 20 sequence u64 | 28 next sequence expected u64 | 36 frames after that one held already, a bit each, u64
-//! 44 payload
+//! 20 sequence u64 | 28 next sequence expected u64
+//! 36 frames after that one held already, a bit each, u128 | 52 payload
 //! ```
 //! Little endian. Magic, version, kind, length and CRC stay where they are in every version, so that
 //! a node can say which version it met. A Hello always carries the CRC; other frames only over a
@@ -20,7 +20,7 @@ use alloc::vec::Vec;
 pub(super) const MAGIC: u8 = 0xd5;
 pub(super) const VERSION: u8 = 1;
 /// Bytes before the payload.
-pub(super) const HEADER: usize = 44;
+pub(super) const HEADER: usize = 52;
 const LENGTH_AT: usize = 12;
 const CRC_AT: usize = 16;
 const HELLO: usize = 40;
@@ -99,7 +99,7 @@ pub(super) struct Frame<'a> {
     pub(super) from: Generation,
     pub(super) to: Generation,
     pub(super) ack: u64,
-    pub(super) selective: u64,
+    pub(super) selective: u128,
     pub(super) body: Body<'a>,
 }
 
@@ -141,7 +141,8 @@ impl<'a> Frame<'a> {
         let flags = r.u8("flags")?;
         let (from, to) = (Generation(r.u32("sender")?), Generation(r.u32("receiver")?));
         r.u64("length and checksum")?;
-        let (seq, ack, selective) = (r.u64("sequence")?, r.u64("ack")?, r.u64("selective")?);
+        let (seq, ack) = (r.u64("sequence")?, r.u64("ack")?);
+        let selective = u128::from_le_bytes(r.array("selective")?);
         let body = match kind {
             KIND_HELLO => Body::Hello(Hello::parse(&mut r, flags)?),
             KIND_DATA => Body::Data(Data::parse(&mut r, flags, seq)?),
@@ -187,7 +188,7 @@ impl<'a> Frame<'a> {
         let mut w = Writer::with_capacity(length);
         w.u8(MAGIC).u8(VERSION).u8(kind).u8(flags).u32(self.from.0).u32(self.to.0);
         w.u32(u32::try_from(length).expect("a frame is at most MAX_FRAME")).u32(0);
-        w.u64(seq).u64(self.ack).u64(self.selective);
+        w.u64(seq).u64(self.ack).bytes(&self.selective.to_le_bytes());
         match &self.body {
             Body::Hello(hello) => hello.emit(&mut w),
             Body::Data(data) => drop(w.bytes(data.payload)),

@@ -29,7 +29,6 @@ mod flow;
 mod frame;
 mod handshake;
 mod refusal;
-mod rtt;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -245,7 +244,7 @@ impl Link {
     ///
     /// # Panics
     /// When the payload is larger than [`MAX_MESSAGE`].
-    pub fn send(&mut self, now: Instant, proto: Proto, payload: &[u8]) {
+    pub fn send(&mut self, now: Instant, proto: Proto, payload: Vec<u8>) {
         assert!(payload.len() <= MAX_MESSAGE, "a message is at most MAX_MESSAGE bytes");
         if self.closed || self.state == State::Over {
             self.counters.undeliverable += 1;
@@ -253,7 +252,7 @@ impl Link {
         }
         match &mut self.flow {
             Flow::Stream(stream) if self.state == State::Up => {
-                let body = Body::Data(stream.number(proto, payload));
+                let body = Body::Data(stream.number(proto, &payload));
                 self.transmit(now, 0, 0, body);
             }
             Flow::Stream(stream) => stream.push(proto, payload),

@@ -13,8 +13,8 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn push(&mut self, proto: Proto, payload: &[u8]) {
-        self.queue.push_back((proto, payload.to_vec()));
+    pub(super) fn push(&mut self, proto: Proto, payload: Vec<u8>) {
+        self.queue.push_back((proto, payload));
     }
 
     pub(super) fn pop(&mut self) -> Option<(Proto, Vec<u8>)> {

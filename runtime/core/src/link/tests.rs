@@ -1,10 +1,13 @@
 //! A pair of links in virtual time, over a network that does what it is told.
 
+mod congestion;
 mod datagram;
 mod frame;
 mod handshake;
 mod liveness;
 mod noise;
+mod road;
+mod throughput;
 
 use super::{Event, Link, Proto, Settings};
 use crate::id::{Generation, NodeId, Peer};
@@ -137,7 +140,7 @@ impl Pair {
     }
 
     pub(super) fn send(&mut self, from: usize, payload: &[u8]) {
-        self.links[from].send(self.now, Proto::Mcapi, payload);
+        self.links[from].send(self.now, Proto::Mcapi, payload.to_vec());
         self.drain();
     }
 

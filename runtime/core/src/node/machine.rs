@@ -208,7 +208,7 @@ impl Node {
             while let Some((to, proto, payload)) = self.shared.frames.pop_front() {
                 moved = true;
                 let now = self.shared.now;
-                self.on_link(to, |link| link.send(now, proto, &payload));
+                self.on_link(to, |link| link.send(now, proto, payload));
             }
             moved |= self.pump_membership();
             while let Some((from, bytes)) = self.shared.own.pop_front() {
@@ -320,10 +320,9 @@ impl Node {
             moved = true;
             match action {
                 membership::Action::Send(to, message) => {
-                    let frame = (to, Proto::Membership, message.emit());
                     let now = self.shared.now;
                     // Straight to the link: a view must go out before anything of that view.
-                    self.on_link(to, |link| link.send(now, frame.1, &frame.2));
+                    self.on_link(to, |l| l.send(now, Proto::Membership, message.emit()));
                 }
                 membership::Action::Install(view) => self.install(&view),
                 membership::Action::NoMajority { reachable, members } => {

@@ -61,7 +61,7 @@ impl Machine for Alone {
                 assert_eq!(bytes, b"hello");
                 outputs.push_back(Output::Halt { reason: "greeted".into() });
             }
-            Input::TransportDown(_) | Input::Tick => {}
+            Input::TransportDown(_) | Input::Tick | Input::Damage(_) => {}
         }
     }
 

@@ -43,11 +43,11 @@ fn data_on_a_stream_has_these_bytes() {
         &[0xd5, 1, 2, 0x43],
         &[1, 2, 3, 4],
         &[5, 6, 7, 8],
-        &[48, 0, 0, 0],
+        &[56, 0, 0, 0],
         &[0, 0, 0, 0],
         &[0x99, 0, 0, 0, 0, 0, 0, 0],
         &[2, 0, 0, 0, 0, 0, 0, 0],
-        &[5, 0, 0, 0, 0, 0, 0, 0],
+        &[5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
         b"page",
         b"",
     ];
@@ -59,9 +59,9 @@ fn a_hello_has_these_bytes_on_either_medium() {
     let bytes = frame(Body::Hello(hello())).emit(Medium::Stream);
     assert_eq!(bytes, frame(Body::Hello(hello())).emit(Medium::Datagram));
     assert_eq!(bytes[..4], [0xd5, 1, 1, 1]);
-    assert_eq!(bytes[12..16], [84, 0, 0, 0]);
-    assert_eq!(bytes[44..52], [3, 0, 2, 2, 0xdc, 5, 0, 0]);
-    assert_eq!(bytes[52..], hello().hash);
+    assert_eq!(bytes[12..16], [92, 0, 0, 0]);
+    assert_eq!(bytes[52..60], [3, 0, 2, 2, 0xdc, 5, 0, 0]);
+    assert_eq!(bytes[60..], hello().hash);
     let mut zeroed = bytes.clone();
     zeroed[16..20].fill(0);
     assert_eq!(bytes[16..20], crc32fast::hash(&zeroed).to_le_bytes());

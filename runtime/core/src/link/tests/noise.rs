@@ -29,7 +29,8 @@ fn wild_frame(rng: &mut Rng, medium: crate::node::Medium) -> Vec<u8> {
         1 => u64::MAX - rng.next() % 3,
         _ => rng.next() % 140,
     };
-    let (seq, ack, selective) = (wild(), wild(), wild());
+    let (seq, ack) = (wild(), wild());
+    let selective = u128::from(wild()) << 64 | u128::from(wild());
     let flags = rng.below(4);
     let proto = if rng.chance(500) { Proto::Sdsm } else { Proto::Mcapi };
     let (first, last) = (flags & 1 == 1, flags & 2 == 2);
@@ -65,7 +66,7 @@ fn mutated_frames_never_panic() {
             let mut pair = Pair::joined(medium);
             let mut frames = Vec::new();
             pair.links[1].say_hello(pair.now);
-            pair.links[1].send(pair.now, Proto::Membership, &[1; 3000]);
+            pair.links[1].send(pair.now, Proto::Membership, alloc::vec![1; 3000]);
             pair.links[1].say_ack(pair.now);
             while let Some(event) = pair.links[1].poll() {
                 let Event::Transmit(bytes) = event else { continue };

@@ -1,0 +1,101 @@
+//! Fragments in: put in order, put together, acknowledged.
+
+use super::{ACK_DELAY, WINDOW};
+use crate::limits::MAX_MESSAGE;
+use crate::link::frame::{Data, Proto};
+use crate::time::Instant;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+/// What became of a fragment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::link) enum Taken {
+    New,
+    Duplicate,
+    /// Past the window: no sender of ours does that.
+    Beyond,
+}
+
+#[derive(Debug)]
+struct Fragment {
+    proto: Proto,
+    first: bool,
+    last: bool,
+    payload: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+pub(in crate::link) struct Receiver {
+    next: u64,
+    /// Fragments from `next` on, where they are here; no more than the window. The last one is.
+    held: VecDeque<Option<Fragment>>,
+    /// The message that is being put together.
+    partial: Option<(Proto, Vec<u8>)>,
+    unacknowledged: u32,
+    ack_due: Option<Instant>,
+}
+
+impl Receiver {
+    pub(in crate::link) fn take(&mut self, now: Instant, data: &Data<'_>) -> Taken {
+        let Some(index) = data.seq.checked_sub(self.next) else {
+            self.ack_due = Some(now); // the peer missed one of ours
+            return Taken::Duplicate;
+        };
+        if index >= WINDOW {
+            return Taken::Beyond;
+        }
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        // Holes are reported at once, and so is their end.
+        let gap = index > 0 || !self.held.is_empty();
+        if self.held.len() <= index {
+            self.held.resize_with(index + 1, || None);
+        }
+        if self.held[index].is_some() {
+            self.ack_due = Some(now);
+            return Taken::Duplicate;
+        }
+        let Data { proto, first, last, .. } = *data;
+        self.held[index] = Some(Fragment { proto, first, last, payload: data.payload.to_vec() });
+        self.unacknowledged += 1;
+        let due = if gap || self.unacknowledged > 1 { now } else { now + ACK_DELAY };
+        self.ack_due = Some(self.ack_due.map_or(due, |d| d.min(due)));
+        Taken::New
+    }
+
+    /// The next whole message that is in order, or an error for fragments that do not fit together.
+    pub(in crate::link) fn deliver(&mut self) -> Option<Result<(Proto, Vec<u8>), Proto>> {
+        while let Some(fragment) = self.held.front_mut().and_then(Option::take) {
+            self.held.pop_front();
+            self.next += 1;
+            let Fragment { proto, first, last, payload } = fragment;
+            let message = match (first, self.partial.take()) {
+                (true, None) => payload,
+                (false, Some((begun, mut message))) if begun == proto => {
+                    message.extend_from_slice(&payload);
+                    message
+                }
+                _ => return Some(Err(proto)),
+            };
+            if message.len() > MAX_MESSAGE {
+                return Some(Err(proto));
+            }
+            if last {
+                return Some(Ok((proto, message)));
+            }
+            self.partial = Some((proto, message));
+        }
+        None
+    }
+
+    pub(in crate::link) fn ack_due(&self) -> Option<Instant> {
+        self.ack_due
+    }
+
+    /// What to tell the peer, in a frame that is about to go out.
+    pub(in crate::link) fn acknowledge(&mut self) -> (u64, u128) {
+        (self.unacknowledged, self.ack_due) = (0, None);
+        let later = self.held.iter().skip(1).enumerate();
+        let selective = later.fold(0, |bits, (bit, held)| bits | u128::from(held.is_some()) << bit);
+        (self.next, selective)
+    }
+}

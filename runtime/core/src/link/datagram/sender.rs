@@ -1,0 +1,267 @@
+//! Messages out: cut up, sent, and sent again until they have arrived.
+
+use super::WINDOW;
+use super::congestion::Congestion;
+use super::rtt::Rtt;
+use crate::limits::LINK_WINDOW;
+use crate::link::frame::{Data, Proto};
+use crate::time::{Duration, Instant};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+/// A frame is lost when one that was sent so many later has arrived; more on a path that reorders.
+const OVERTAKEN: u64 = 3;
+const OVERTAKEN_MAX: u64 = WINDOW / 4;
+
+/// A message that has not arrived as a whole as far as is known.
+#[derive(Debug)]
+struct Message {
+    proto: Proto,
+    bytes: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Out,
+    Lost,
+    Arrived,
+}
+
+/// A fragment that is not known to have arrived with all before it.
+#[derive(Debug)]
+struct Flight {
+    /// Number of its message.
+    message: u64,
+    range: Range<usize>,
+    last: bool,
+    /// Latest transmission: when, and the how-manieth of all.
+    sent: Instant,
+    order: u64,
+    again: bool,
+    state: State,
+}
+
+/// An acknowledgement for something never sent.
+#[derive(Debug)]
+pub(in crate::link) struct BadAck;
+
+#[derive(Debug)]
+pub(in crate::link) struct Sender {
+    messages: VecDeque<Message>,
+    /// Number of the first in `messages`, and of the one to cut next, with what is cut of it.
+    first: u64,
+    cutting: u64,
+    cut: usize,
+    flight: VecDeque<Flight>,
+    /// Sequence number of the first in `flight`.
+    base: u64,
+    /// How many of `flight` are out, and lost.
+    out: usize,
+    lost: usize,
+    /// Transmissions so far, the latest known to have arrived, and the last of this round.
+    order: u64,
+    newest: u64,
+    round: u64,
+    overtaken: u64,
+    congestion: Congestion,
+    rtt: Rtt,
+    timer: Option<Instant>,
+    /// A frame may go out though the window is full.
+    probe: bool,
+    pub(in crate::link) retransmitted: u64,
+}
+
+impl Default for Sender {
+    fn default() -> Self {
+        Self {
+            messages: VecDeque::new(),
+            first: 0,
+            cutting: 0,
+            cut: 0,
+            flight: VecDeque::new(),
+            base: 0,
+            out: 0,
+            lost: 0,
+            order: 0,
+            newest: 0,
+            round: 0,
+            overtaken: OVERTAKEN,
+            congestion: Congestion::default(),
+            rtt: Rtt::default(),
+            timer: None,
+            probe: false,
+            retransmitted: 0,
+        }
+    }
+}
+
+impl Sender {
+    pub(in crate::link) fn push(&mut self, proto: Proto, bytes: Vec<u8>) {
+        self.messages.push_back(Message { proto, bytes });
+    }
+
+    /// Messages that have not arrived as far as is known.
+    pub(in crate::link) fn queued(&self) -> usize {
+        self.messages.len()
+    }
+
+    pub(in crate::link) fn deadline(&self) -> Option<Instant> {
+        self.timer
+    }
+
+    /// The next frame to send now, with at most `chunk` bytes of payload.
+    pub(in crate::link) fn next(&mut self, now: Instant, chunk: usize) -> Option<Data<'_>> {
+        let index = if core::mem::take(&mut self.probe) {
+            // Its arrival is to say of all others that they are lost.
+            self.order += self.overtaken;
+            let last = self.flight.iter().rposition(|f| f.state != State::Arrived);
+            self.cut(chunk).or_else(|| last.inspect(|last| self.again(*last)))?
+        } else if self.out >= self.congestion.window() {
+            return None;
+        } else if self.lost > 0 {
+            let first = self.flight.iter().position(|f| f.state == State::Lost);
+            first.inspect(|first| self.again(*first))?
+        } else {
+            self.cut(chunk)?
+        };
+        self.order += 1;
+        self.timer.get_or_insert(now + self.rtt.timeout(self.out));
+        let flight = &mut self.flight[index];
+        (flight.sent, flight.order) = (now, self.order);
+        let message = &self.messages[place(flight.message - self.first)];
+        Some(Data {
+            seq: self.base + index as u64,
+            proto: message.proto,
+            first: flight.range.start == 0,
+            last: flight.last,
+            payload: &message.bytes[flight.range.clone()],
+        })
+    }
+
+    /// Takes the next fragment into flight, if there is room. Returns its place.
+    fn cut(&mut self, chunk: usize) -> Option<usize> {
+        if self.flight.len() >= LINK_WINDOW {
+            return None;
+        }
+        let whole = self.messages.get(place(self.cutting - self.first))?.bytes.len();
+        let range = self.cut..whole.min(self.cut + chunk);
+        let (message, last) = (self.cutting, range.end == whole);
+        (self.cutting, self.cut) = if last { (message + 1, 0) } else { (message, range.end) };
+        let (sent, state) = (Instant::default(), State::Out);
+        self.flight.push_back(Flight { message, range, last, sent, order: 0, again: false, state });
+        self.out += 1;
+        Some(self.flight.len() - 1)
+    }
+
+    /// A frame goes out once more.
+    fn again(&mut self, index: usize) {
+        let flight = &mut self.flight[index];
+        flight.again = true;
+        if core::mem::replace(&mut flight.state, State::Out) == State::Lost {
+            self.lost -= 1;
+            self.out += 1;
+        }
+        self.retransmitted += 1;
+    }
+
+    /// The peer expects `ack` next and holds the frames after it whose bits are set.
+    pub(in crate::link) fn on_ack(
+        &mut self,
+        now: Instant,
+        ack: u64,
+        selective: u128,
+    ) -> Result<(), BadAck> {
+        let Some(moved) = ack.checked_sub(self.base) else {
+            return Ok(()); // overtaken by a later one
+        };
+        let moved = usize::try_from(moved).map_err(|_| BadAck)?;
+        let held = 128 - selective.leading_zeros() as usize;
+        if moved > self.flight.len() || (held > 0 && moved + 1 + held > self.flight.len()) {
+            return Err(BadAck);
+        }
+        let full = self.out >= self.congestion.window();
+        let (mut fresh, mut trip) = (0, None);
+        for index in (0..moved).chain(bits(selective).map(|bit| moved + 1 + bit)) {
+            if self.flight[index].state != State::Arrived {
+                fresh += 1;
+                trip = self.arrive(now, index).or(trip);
+            }
+        }
+        for flight in self.flight.drain(..moved) {
+            if flight.last {
+                self.messages.pop_front();
+                self.first += 1;
+            }
+        }
+        self.base = ack;
+        if let Some(trip) = trip {
+            self.rtt.sample(now, trip);
+        }
+        if fresh == 0 {
+            return Ok(());
+        }
+        if self.newest > self.round {
+            self.round = self.order;
+            self.rtt.end_round();
+        }
+        if full {
+            self.congestion.on_arrival(fresh);
+        }
+        self.find_lost();
+        let waiting = !self.flight.is_empty();
+        self.timer = waiting.then(|| now + self.rtt.timeout(self.out));
+        Ok(())
+    }
+
+    /// A frame has arrived. Returns its round trip, where it is one.
+    fn arrive(&mut self, now: Instant, index: usize) -> Option<Duration> {
+        let flight = &mut self.flight[index];
+        match core::mem::replace(&mut flight.state, State::Arrived) {
+            State::Out => self.out -= 1,
+            State::Lost => self.lost -= 1,
+            State::Arrived => {}
+        }
+        let trip = now.since(flight.sent);
+        if flight.again && trip < self.rtt.shortest() {
+            // So soon it is the first transmission that came, late: this path reorders.
+            self.overtaken = (2 * self.overtaken).min(OVERTAKEN_MAX);
+        } else {
+            self.newest = self.newest.max(flight.order);
+        }
+        (!flight.again).then_some(trip)
+    }
+
+    /// A frame is lost when a much later one has arrived.
+    fn find_lost(&mut self) {
+        for flight in self.flight.iter_mut().filter(|f| f.state == State::Out) {
+            if flight.order + self.overtaken <= self.newest {
+                flight.state = State::Lost;
+                self.out -= 1;
+                self.lost += 1;
+                self.congestion.on_loss(flight.order, self.order, &self.rtt);
+            }
+        }
+    }
+
+    /// Nothing came back for a while.
+    pub(in crate::link) fn on_timeout(&mut self, now: Instant) {
+        self.rtt.back_off();
+        self.probe = true;
+        self.timer = Some(now + self.rtt.timeout(self.out));
+    }
+}
+
+/// Index of something that is in memory.
+fn place(distance: u64) -> usize {
+    usize::try_from(distance).unwrap_or(usize::MAX)
+}
+
+/// Places of the bits that are set.
+fn bits(mut set: u128) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let bit = (set != 0).then(|| set.trailing_zeros() as usize)?;
+        set &= set - 1;
+        Some(bit)
+    })
+}
