@@ -8,6 +8,7 @@ use runtime_core::node::{Binding, Config, Image, Medium, Member, Quorum, Role};
 use runtime_core::time::Duration;
 use runtime_linux::driver::{Command, Commander, Driver, Ending, Notice, Setup};
 use runtime_linux::layout::{Layout, Sizes};
+use runtime_linux::transport::Network;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
@@ -88,8 +89,7 @@ fn cluster(binding: Binding, slot: u16, args: &Args) -> Vec<(Vec<u8>, String)> {
             std::thread::spawn(move || {
                 let setup = Setup {
                     config: config(me, binding),
-                    listener,
-                    peers,
+                    network: Network::tcp(listener, peers),
                     layout,
                     holds: Vec::new(),
                     kind_of: |_| String::new(),

@@ -11,6 +11,7 @@ use runtime_core::node::{Config, Medium, Member};
 use runtime_core::time::Duration;
 use runtime_linux::driver::{Command, Commander, Driver, Ending, Hold, Notice, Setup};
 use runtime_linux::layout::{Layout, Sizes};
+use runtime_linux::transport::Network;
 use sha2::{Digest, Sha256};
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, Sender as Channel, channel};
@@ -278,5 +279,6 @@ fn setup(configure: &Configure, image: [u8; 32]) -> Result<Setup> {
         Hold { kind: hold.event.clone(), epoch, nth: hold.nth }
     });
     let holds = holds.collect();
-    Ok(Setup { config, listener, peers, layout, holds, kind_of })
+    let network = Network::tcp(listener, peers);
+    Ok(Setup { config, network, layout, holds, kind_of })
 }

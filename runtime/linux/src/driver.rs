@@ -4,18 +4,17 @@ use crate::compute::{Compute, ComputeError};
 use crate::context::{ContextError, Program, Request};
 use crate::layout::Layout;
 use crate::memory::{LinuxMem, MemError};
-use crate::transport::{Happening, Transport, TransportError};
+use crate::transport::{Happening, Network, Transport, TransportError};
 use core::time::Duration;
 use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::time::{ClockId, clock_gettime};
 use runtime_core::event::Event;
-use runtime_core::id::{Epoch, Job, NodeId, Rank};
+use runtime_core::id::{Epoch, Job, Rank};
 use runtime_core::mem::PageMem;
 use runtime_core::node::{Config, Input, Node, Output, Timer};
 use runtime_core::time::Instant;
 use std::collections::VecDeque;
-use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
@@ -49,10 +48,8 @@ impl Machine for Node {
 pub struct Setup {
     /// Of the node.
     pub config: Config,
-    /// Where the others reach it.
-    pub listener: TcpListener,
-    /// The others.
-    pub peers: Vec<(NodeId, SocketAddr)>,
+    /// How it reaches the others.
+    pub network: Network,
     /// Where its rank's memory lies.
     pub layout: Layout,
     /// Events right after which to stand still.
@@ -241,12 +238,12 @@ impl<M: Machine> Driver<M> {
     /// # Errors
     /// When memory, threads or sockets cannot be had.
     pub fn with_machine(machine: M, setup: Setup) -> Result<(Self, Commander), DriverError> {
-        let Setup { config, listener, peers, layout, holds, kind_of } = setup;
+        let Setup { config, network, layout, holds, kind_of } = setup;
         let mut memory = LinuxMem::new(layout)?;
         memory.check_mappings()?;
         memory.attach(false)?;
         let compute = Compute::new(&memory)?;
-        let transport = Transport::new(config.me, config.generation, listener, peers)?;
+        let transport = Transport::new(config.me, config.generation, network)?;
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
             .map_err(DriverError::EventFd)?;
         let wake = Arc::new(wake);

@@ -2,9 +2,10 @@ use super::*;
 use crate::context::Start;
 use crate::rank::{self, Array};
 use crate::tests::{SIZES, free_rank, program};
-use runtime_core::id::{Generation, ViewId};
+use runtime_core::id::{Generation, NodeId, ViewId};
 use runtime_core::mem::Access;
 use runtime_core::node::{Binding, Call, Distribution, Image, Medium, Member, Quorum, Role};
+use std::net::{SocketAddr, TcpListener};
 
 /// Stands in for a node alone in its cluster; rolls its rank back once, at its second barrier.
 #[derive(Debug, Default)]
@@ -91,7 +92,13 @@ fn setup(me: u16, listener: TcpListener, peers: Vec<(NodeId, SocketAddr)>) -> Se
     };
     let layout = Layout::for_rank(free_rank().0, SIZES).unwrap();
     let holds = vec![Hold { kind: "ready".to_string(), epoch: None, nth: 2 }];
-    Setup { config, listener, peers, layout, holds, kind_of: |_| "ready".into() }
+    Setup {
+        config,
+        network: Network::tcp(listener, peers),
+        layout,
+        holds,
+        kind_of: |_| "ready".into(),
+    }
 }
 
 fn counts(_: &Start<'_>) {
