@@ -7,6 +7,7 @@
 
 mod control_port;
 mod guest;
+mod network;
 mod node;
 mod reference;
 mod sim;

@@ -1,6 +1,7 @@
 //! A node: the control port on one side, the driver on the other.
 
 use crate::control_port::{ControlPort, Incoming, Sender, report_panics};
+use crate::network::{network, places};
 use crate::{guest, reference};
 use anyhow::{Context, Result, bail};
 use images_control::{Configure, FromNode, ToNode, Transport, VERSION, kind_of};
@@ -13,7 +14,6 @@ use runtime_linux::driver::{Command, Commander, Driver, Ending, Hold, Notice, Se
 use runtime_linux::layout::{Layout, Sizes};
 use runtime_linux::transport::Network;
 use sha2::{Digest, Sha256};
-use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, Sender as Channel, channel};
 
 /// Where the node runs: how it ends, and whether it brings up its own network card.
@@ -101,15 +101,18 @@ fn serve(port: ControlPort, home: Home) -> Result<Ending> {
         Ok(First::End(reason)) => bail!("{reason}"),
         Err(_) => return Ok(Ending::Shutdown),
     };
-    if let Some(nic) = &configure.nic {
-        guest::configure_nic(nic)?;
-    }
-    let (driver, commander) = Driver::new(setup(&configure, image)?)?;
+    // A process leaves the cards of its machine alone.
+    let interface = match (&configure.nic, home) {
+        (Some(nic), Home::Guest) => Some(guest::configure_nic(nic)?),
+        _ => None,
+    };
+    let network = network(&configure, interface.as_deref())?;
     if let Some(me) = configure.nodes.get(usize::from(configure.node)) {
         // The console's first line: kernel and node are silent while all is well.
-        let image = reference::hex(&image[..6]);
-        eprintln!("understudy: node {} listens at {}, image {image}", me.name, me.address);
+        let (image, places) = (reference::hex(&image[..6]), places(&configure, &network));
+        eprintln!("understudy: node {} {places}, image {image}", me.name);
     }
+    let (driver, commander) = Driver::new(setup(&configure, network, image)?)?;
     let _gone = commander_in.send(commander);
     let mut fenced = false;
     let ending = driver.run(&mut |notice| {
@@ -259,26 +262,13 @@ pub(crate) fn sizes(configure: &Configure, config: &Config) -> Sizes {
     }
 }
 
-fn setup(configure: &Configure, image: [u8; 32]) -> Result<Setup> {
+fn setup(configure: &Configure, network: Network, image: [u8; 32]) -> Result<Setup> {
     let config = config(configure, image)?;
-    let address = |index: usize| {
-        let node = configure.nodes.get(index).context("no such node in the configuration")?;
-        let name = &node.name;
-        node.address.parse().with_context(|| format!("address {} of {name}", node.address))
-    };
-    let me = usize::from(configure.node);
-    let own: std::net::SocketAddr = address(me)?;
-    let listener = TcpListener::bind(own).with_context(|| format!("cannot listen on {own}"))?;
-    let others = (0..configure.nodes.len()).filter(|index| *index != me);
-    let peers = others
-        .map(|index| Ok((NodeId(u16::try_from(index)?), address(index)?)))
-        .collect::<Result<_>>()?;
     let layout = Layout::node(sizes(configure, &config))?;
     let holds = configure.holds.iter().map(|hold| {
         let epoch = hold.epoch.map(Epoch);
         Hold { kind: hold.event.clone(), epoch, nth: hold.nth }
     });
     let holds = holds.collect();
-    let network = Network::tcp(listener, peers);
     Ok(Setup { config, network, layout, holds, kind_of })
 }
