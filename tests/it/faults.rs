@@ -16,7 +16,8 @@ pub(crate) fn broken(how: &str) -> Cluster {
     Cluster::of(2, 0).named(how).runs(&format!("{{ workload: fault, args: {{ how: {how} }} }}"))
 }
 
-fn all_are_named(bench: &Bench, adapt: fn(Cluster) -> Cluster) {
+/// Breaks it in every way.
+pub(crate) fn all_are_named(bench: &Bench, adapt: fn(Cluster) -> Cluster) {
     for (how, words) in WAYS {
         bench.on("test", &adapt(broken(how))).must(3, &["n1", words]);
         bench.nothing_runs();

@@ -1,5 +1,6 @@
 //! Bare-metal guests: examples, and how their ends are told. What they survive is in `failures.rs`.
 
+use crate::faults::all_are_named;
 use tests::{Bench, Cluster, Images, workspace};
 
 fn example(name: &str) {
@@ -22,14 +23,8 @@ fn small() -> Cluster {
 }
 
 #[test]
-fn a_bare_metal_guest_whose_program_has_no_room_says_what_to_raise() {
-    let bench = Bench::qemu();
-    let deep = "{ workload: recursion, args: { depth: 2000, checkpoint-every: 0 } }";
-    let cluster = small().runs(deep).with("stack: 64KiB");
-    bench.on("test", &cluster).must(3, &["node n", "overflowed its stack", "runtime.stack"]);
-    let wide = "{ workload: laplace, args: { size: 256, iterations: 2 } }";
-    let cluster = small().runs(wide).with("heap: 256KiB");
-    bench.on("test", &cluster).must(3, &["node n", "heap is full", "runtime.heap"]);
+fn a_bare_metal_guest_names_what_broke() {
+    all_are_named(&Bench::qemu(), |cluster| cluster.of_images(Images::BareMetal));
 }
 
 #[test]

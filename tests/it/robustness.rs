@@ -1,8 +1,9 @@
 //! What must not go wrong when something goes wrong with the testbed itself.
 
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use std::fs;
-use tests::{Bench, Cluster};
+use tests::{Bench, Cluster, node_program};
 
 /// A shell's exit code for a program that Ctrl-C ended.
 const INTERRUPTED: i32 = 130;
@@ -191,6 +192,66 @@ fn a_node_program_that_is_none_is_a_failure_of_the_testbed() {
         let bench = Bench::process().with("UNDERSTUDY_NODE", program);
         bench.on("up", &small()).must(3, &["node n", reason]);
     }
+}
+
+#[test]
+fn a_node_with_another_program_is_refused() {
+    let bench = Bench::process();
+    // The same program with one more byte at its end, where it does no harm but to the hash.
+    let mut other = fs::read(node_program()).unwrap();
+    other.push(0);
+    let runs = || std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    let other = bench.file("other", other);
+    let taken = bench.target().join("taken").display().to_string();
+    let same = node_program().display().to_string();
+    // Whoever comes first takes the other one.
+    let text = format!(
+        "#!/bin/sh\nif mkdir {taken} 2>/dev/null; then exec {other} \"$@\"; fi\nexec {same} \"$@\"\n"
+    );
+    let script = bench.file("node", text);
+    for file in [&other, &script] {
+        fs::set_permissions(file, runs()).unwrap();
+    }
+    let bench = bench.with("UNDERSTUDY_NODE", &script);
+    let words =
+        ["node n", "runs image ", "another node runs ", "addresses would not mean the same"];
+    bench.on("up", &small()).must(3, &words);
+    bench.nothing_runs();
+}
+
+#[test]
+fn a_node_that_wakes_up_after_it_was_replaced_is_fenced_and_harms_nothing() {
+    let bench = Bench::process();
+    let run = "{ workload: laplace, args: { size: 256, iterations: 4000, checkpoint-every: 100 } }";
+    let cluster = small().runs(run);
+    bench.on("up", &cluster).must(0, &[]);
+    let name = cluster.name.as_str();
+    let sleeper = bench.node(name, "n1");
+    let run = bench.start(&["run"]);
+    run.says("epoch 2 is committed");
+    bench.signal(sleeper, Signal::SIGSTOP);
+    let told = |node: &'static str, kind: &'static str| {
+        move |events: &[Value]| {
+            let event = |e: &&Value| e["node"] == node && e["message"]["event"]["kind"] == kind;
+            events.iter().rfind(event).map(|e| e["message"]["event"].clone())
+        }
+    };
+    // Silence is all that the others have of it; the standby has its rank when it rolls back.
+    let suspicion = bench.await_events(name, told("n0", "suspected"));
+    assert_eq!(suspicion["peer"], 1, "{suspicion}");
+    let taken = bench.await_events(name, told("n3", "rolled-back"));
+    assert_eq!((&taken["rank"], &taken["taken_over"]), (&1.into(), &true.into()), "{taken}");
+    bench.signal(sleeper, Signal::SIGCONT);
+    bench.await_events(name, told("n1", "fenced"));
+    run.end().must(0, &["verdict: PASS"]);
+    // It ends by itself, and the cluster goes on without it.
+    bench.await_events(name, |events| {
+        let ended = |e: &Value| e["harness"].as_str().is_some_and(|h| h.starts_with("ended: "));
+        events.iter().any(|e| e["node"] == "n1" && ended(e)).then_some(())
+    });
+    bench.verb(&["status"]).must(0, &["n1", "dead"]);
+    bench.verb(&["run"]).must(0, &["verdict: PASS"]);
+    bench.verb(&["down"]).must(0, &[]);
 }
 
 #[test]

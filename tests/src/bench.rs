@@ -3,6 +3,7 @@
 use crate::{Cluster, Outcome};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt;
@@ -279,6 +280,36 @@ impl Bench {
         let seconds = start.elapsed().as_secs_f64();
         println!("  {name} on {}: {verdict} after {seconds:.1} s", self.backend.name());
         outcome
+    }
+
+    /// Waits until `found` makes something of what the first cluster of this name has told so far, line by
+    /// line; a file has no event for that.
+    #[track_caller]
+    pub fn await_events<T>(&self, name: &str, found: impl Fn(&[Value]) -> Option<T>) -> T {
+        let file = self.target.join(format!("understudy/runs/{name}-1/events.jsonl"));
+        let start = Instant::now();
+        loop {
+            let text = fs::read_to_string(&file).unwrap_or_default();
+            // The last line may be half written.
+            let events: Vec<Value> =
+                text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+            if let Some(found) = found(&events) {
+                return found;
+            }
+            assert!(start.elapsed() < PATIENCE, "it never came: {}\n{text}", file.display());
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// The process of a node of the first cluster of this name.
+    #[track_caller]
+    #[must_use]
+    pub fn node(&self, name: &str, node: &str) -> u32 {
+        self.await_events(name, |events| {
+            let of_node = events.iter().filter(|e| e["node"] == node);
+            let mut told = of_node.filter_map(|e| e["harness"].as_str());
+            told.find_map(|text| text.strip_prefix("started as process ")?.parse().ok())
+        })
     }
 
     /// Processes of this bench that still run, with their command lines.

@@ -5,7 +5,7 @@ use super::{VirtioError, agree, find, route};
 use crate::apic;
 use crate::start::Device;
 use alloc::vec::Vec;
-use runtime_driver::ethernet::{HEADER_BYTES, Mac, header};
+use runtime_driver::ethernet::{HEADER_BYTES, Header, Mac};
 use virtio_drivers::transport::mmio::MmioTransport;
 use virtio_drivers::transport::{DeviceType, Transport};
 
@@ -107,7 +107,9 @@ impl Nic {
             return;
         }
         let mut head = [0; VIRTIO_HEADER + HEADER_BYTES];
-        head[VIRTIO_HEADER..].copy_from_slice(&header(to, self.mac));
+        if let Some(into) = head.last_chunk_mut() {
+            Header { to, from: self.mac }.emit(into);
+        }
         self.transmit.send(&head, frame, &mut self.transport);
     }
 
