@@ -34,6 +34,9 @@ pub(crate) fn run(info: usize, image: Image) -> ! {
     if let Err(error) = unsafe { control::open(options.devices(), PORT_NAME, MAX_LINE) } {
         refuse(&error)
     }
+    if let Some(drill) = options.drill {
+        drill.perform();
+    }
     let fault = match serve(&options, Sha256::digest(loaded).into()) {
         Ok(Ending::Shutdown) => false,
         Ok(Ending::Halted { reason }) => {

@@ -89,7 +89,7 @@ pub fn install(traps: &Range<usize>, fatal: &Range<usize>) {
                 gate.high = (handler >> 32) as u32;
             }
             gate.kind = INTERRUPT_GATE;
-            gate.stack = if trap::is_last(vector) { 2 } else { 1 };
+            gate.stack = if trap::is_last(vector as u64) { 2 } else { 1 };
         }
         let table = pointer(size_of::<[u64; 4]>(), SEGMENTS.get().addr());
         asm!(

@@ -21,6 +21,9 @@ use runtime_driver::context::{Answer, Program};
 use runtime_driver::ethernet::{Header, Mac};
 use runtime_driver::layout::Layout;
 
+/// Most frames that are served before commands and time are looked after.
+const BATCH: usize = 64;
+
 /// Everything that a node must know.
 #[derive(Debug)]
 pub struct Setup {
@@ -100,7 +103,8 @@ pub fn run<O: Outside>(setup: Setup, outside: &mut O) -> Result<Ending, DriverEr
     loop {
         host.outside.attend();
         host.nic.attend();
-        while let Some(received) = host.nic.receive() {
+        for _ in 0..BATCH {
+            let Some(received) = host.nic.receive() else { break };
             // Frames for others are no fault: a switch floods what it has not learnt.
             let frame = Header::parse(received.bytes()).ok();
             let frame = frame.filter(|(header, _)| header.to == host.nic.mac());

@@ -4,10 +4,11 @@
 use crate::image;
 use crate::memory;
 use crate::one::One;
-use crate::paging::PRESENT;
-use crate::trap::{Frame, Name};
+use crate::paging::{PAGE, PRESENT};
+use crate::trap::{Frame, Name, PAGE_FAULT};
 use crate::{cpu, power, serial};
 use core::fmt::{self, Write};
+use core::ops::Range;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -22,6 +23,8 @@ static ENDING: AtomicBool = AtomicBool::new(false);
 type Tell = fn(&[u8]);
 /// Who does.
 static LISTENER: One<Option<Tell>> = One::new(None);
+/// What was said last that the end may be due to.
+static REMARK: One<Text> = One::new(Text { bytes: [0; LINE], used: 0 });
 static TEXT: One<Text> = One::new(Text { bytes: [0; LINE], used: 0 });
 
 /// From now on `tell` is handed the last words as a line of the control protocol. It must neither
@@ -38,13 +41,37 @@ pub fn end_with(message: fmt::Arguments<'_>) -> ! {
 
 /// For the panic handler.
 pub fn panicked(info: &PanicInfo<'_>) -> ! {
-    end(format_args!("{info}"), &Trace::here())
+    cpu::interrupts_off();
+    // SAFETY: nobody else goes on any more.
+    match unsafe { REMARK.borrow() }.as_str() {
+        "" => end(format_args!("{info}"), &Trace::here()),
+        remark => end(format_args!("{remark}; {info}"), &Trace::here()),
+    }
+}
+
+/// Takes note of something that a panic may follow from, which cannot say it itself.
+pub fn remark(text: &str) {
+    // SAFETY: a rank's remark may be interrupted, but its host makes none then; a panic comes after it.
+    let remark = unsafe { REMARK.borrow() };
+    remark.used = 0;
+    // Never fails, but may be cut short.
+    let _ = remark.write_str(text);
 }
 
 /// The host itself was trapped.
 pub(crate) fn trapped(frame: &Frame) -> ! {
     let Frame { vector, error, rip, rsp, .. } = frame;
     let (name, address) = (Name(*vector), cpu::fault_address());
+    let below = |stack: &Range<usize>| address.wrapping_sub(stack.start - PAGE) < PAGE;
+    if *vector == PAGE_FAULT
+        && let Some(image) = image::get()
+        && [&image.host_stack, &image.trap_stack, &image.fatal_stack].into_iter().any(below)
+    {
+        end(
+            format_args!("stack overflow in the runtime at instruction {rip:#x}"),
+            &Trace::from(*rip, frame.rbp),
+        )
+    }
     end(
         format_args!(
             "{name} in the runtime at instruction {rip:#x} (error code {error:#x}, fault address {address:#x}, stack pointer {rsp:#x})"
@@ -73,7 +100,7 @@ fn end(message: fmt::Arguments<'_>, trace: &Trace) -> ! {
     power::end(true)
 }
 
-/// Return addresses, innermost first.
+/// Where calls were made, innermost first.
 struct Trace {
     calls: [u64; DEPTH],
     count: usize,
@@ -98,7 +125,8 @@ impl Trace {
         trace.push(instruction);
         let mut at = frame;
         while let Some([next, call]) = read(at) {
-            if !trace.push(call) || next <= at {
+            // Within the call, rather than after it, where another line may begin.
+            if !trace.push(call.wrapping_sub(1)) || next <= at {
                 break;
             }
             at = next;
@@ -142,6 +170,10 @@ struct Text {
 }
 
 impl Text {
+    fn as_str(&self) -> &str {
+        core::str::from_utf8(&self.bytes[..self.used]).unwrap_or_default()
+    }
+
     /// As `images_control::FromNode::Panic` is written.
     fn put_panic(&mut self, message: fmt::Arguments<'_>, calls: &[u64]) -> fmt::Result {
         self.write_str(r#"{"type":"panic","message":""#)?;

@@ -1,8 +1,8 @@
 //! The runtime's own heap, and the end of all memory.
 
+use crate::fatal;
 use crate::frames::{FRAME, Metal, Pool};
 use crate::one::One;
-use crate::{fatal, serial};
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
 use runtime_driver::arena::Below;
@@ -71,7 +71,7 @@ pub struct HostHeap;
 
 impl Below for HostHeap {
     fn complain(&self, text: &str) {
-        serial::say(format_args!("{}", text.trim_end()));
+        fatal::remark(text.trim_end());
     }
 }
 

@@ -290,3 +290,24 @@ impl PageMem for BareMem {
         self.saved.store(usize::try_from(context).unwrap_or(usize::MAX), SeqCst);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_says_all_of_a_page() {
+        for access in [Access::None, Access::Read, Access::Write] {
+            for frame in [None, Some(0x12_3000)] {
+                let entry = entry(frame, access);
+                assert_eq!((frame_of(entry), access_of(entry)), (frame, access));
+                // The processor lets through what is allowed, and only where there is a frame.
+                let there = frame.is_some() && access > Access::None;
+                assert_eq!(entry & PRESENT != 0, there);
+                assert_eq!(entry & WRITE != 0, there && access == Access::Write);
+            }
+        }
+        // What a table holds at first.
+        assert_eq!(entry(None, Access::None), 0);
+    }
+}

@@ -1,5 +1,6 @@
 //! What QEMU tells at the start: the memory, and a command line (PVH, `hvm_start_info`).
 
+use crate::drill::Drill;
 use core::ops::Range;
 
 const MAGIC: u32 = 0x336e_c578;
@@ -81,6 +82,8 @@ pub struct Device {
 pub struct Options {
     /// Frequency of the time stamp counter.
     pub tsc_khz: Option<u64>,
+    /// A fault to end with.
+    pub drill: Option<Drill>,
     devices: [Device; MAX_DEVICES],
     count: usize,
 }
@@ -103,6 +106,9 @@ impl Options {
                 Some(("tsc_khz", value)) => {
                     let khz = value.parse().ok().filter(|khz| (1..1 << 32).contains(khz));
                     options.tsc_khz = Some(khz.ok_or(StartError::Option("tsc_khz"))?);
+                }
+                Some(("drill", name)) => {
+                    options.drill = Some(Drill::find(name).ok_or(StartError::Option("drill"))?);
                 }
                 Some(("virtio_mmio.device", value)) => {
                     let device = device(value).ok_or(StartError::Option("virtio_mmio.device"))?;

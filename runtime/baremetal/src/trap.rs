@@ -130,9 +130,9 @@ impl fmt::Display for Name {
 }
 
 /// Does nothing go on after it?
-pub fn is_last(vector: usize) -> bool {
+pub fn is_last(vector: u64) -> bool {
     // Non-maskable interrupt, double fault, machine check.
-    matches!(vector, 2 | 8 | 18)
+    matches!(vector, 2 | DOUBLE_FAULT | 18)
 }
 
 unsafe extern "C" {
@@ -283,7 +283,7 @@ extern "C" fn on_trap(frame: &mut Frame, vectors: &Vectors) -> usize {
     } else {
         match excepted(frame) {
             None => return 0,
-            Some(cause) if by_rank => cause,
+            Some(cause) if by_rank && !is_last(frame.vector) => cause,
             Some(_) => fatal::trapped(frame),
         }
     };
@@ -320,5 +320,33 @@ fn excepted(frame: &Frame) -> Option<Cause> {
         memory::Touch::Shared(page) => Some(Cause::Fault { page, access }),
         memory::Touch::Guard => Some(Cause::Overflow),
         memory::Touch::Foreign => Some(Cause::Crash { vector, address, instruction }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_handler_names_its_vector_and_pushes_an_error_code_where_the_processor_does_not() {
+        for vector in 0..256_usize {
+            let code = core::ptr::with_exposed_provenance::<[u8; 16]>(handler(vector));
+            // SAFETY: the handlers are 16 bytes each.
+            let code = unsafe { code.read() };
+            let by_processor = [8, 10, 11, 12, 13, 14, 17, 21].contains(&vector);
+            let code = if by_processor {
+                &code[..]
+            } else {
+                assert_eq!(code[..2], [0x6a, 0], "vector {vector}");
+                &code[2..]
+            };
+            // `push` with 8 or 32 bits.
+            let pushed = match code {
+                [0x6a, low, ..] => usize::from(*low),
+                [0x68, a, b, c, d, ..] => u32::from_le_bytes([*a, *b, *c, *d]) as usize,
+                _ => panic!("vector {vector}: {code:x?}"),
+            };
+            assert_eq!(pushed, vector);
+        }
     }
 }

@@ -17,6 +17,8 @@ fn bad_words_are_refused() {
     for word in ["tsc_khz=", "tsc_khz=0", "tsc_khz=fast", "tsc_khz=4294967296"] {
         assert_eq!(Options::parse(word), Err(StartError::Option("tsc_khz")), "{word}");
     }
+    assert_eq!(Options::parse("drill=fire"), Err(StartError::Option("drill")));
+    assert_eq!(Options::parse("drill=stack").map(|options| options.drill), Ok(Some(Drill::Stack)));
     for value in ["", "512", "512@0xfeb00e00", "512@feb00e00:12", "512@0xfeb00e01:12", "512@0x0:x"]
     {
         let word = alloc::format!("virtio_mmio.device={value}");

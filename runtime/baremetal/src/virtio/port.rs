@@ -129,6 +129,9 @@ impl Port {
                 self.named = rest.split(|byte| *byte == 0).next() == Some(self.name.as_bytes());
                 if self.named {
                     self.tell(number, PORT_OPEN);
+                    // Buffers that were there before it opened are no news to QEMU, which looks for
+                    // something to read only when there is some.
+                    self.transport.notify(PORT);
                 }
             }
             PORT_OPEN if number == NUMBER => {

@@ -279,3 +279,6 @@ impl<const N: usize> Out<N> {
         self.waiting.is_empty() && self.sent.iter().all(Option::is_none)
     }
 }
+
+#[cfg(test)]
+mod tests;
