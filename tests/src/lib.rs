@@ -9,5 +9,5 @@ mod cluster;
 mod outcome;
 
 pub use bench::{Backend, Bench, Child, Said, workspace};
-pub use cluster::{Cluster, LAPLACE, LITMUS, RECURSION};
+pub use cluster::{CONFORMANCE, Cluster, LAPLACE, LITMUS, RECURSION};
 pub use outcome::Outcome;
