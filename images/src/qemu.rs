@@ -167,14 +167,15 @@ fn machine(spec: &GuestSpec) -> Vec<String> {
         // The random instruction seeds the kernel at once.
         Accel::Tcg => ("tcg", "qemu64,+rdrand"),
     };
-    let machine = match &spec.boot {
+    let kind = match &spec.boot {
         Boot::Linux { .. } => "microvm",
-        // Where the devices are is then on the command line.
-        Boot::BareMetal { .. } => "microvm,acpi=off",
+        // Without ACPI the devices stand on the command line. The old timers and interrupt controllers
+        // have no use, and would take a little of a processor even while the guest sleeps.
+        Boot::BareMetal { .. } => "microvm,acpi=off,pit=off,pic=off,rtc=off",
     };
     words(&[
         "-machine",
-        machine,
+        kind,
         "-global",
         "virtio-mmio.force-legacy=off",
         "-accel",

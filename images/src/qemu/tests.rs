@@ -45,7 +45,7 @@ fn a_bare_metal_guest_has_the_same_machine_and_no_kernel() {
     let expected = "\
 -name n0 -nodefaults -no-user-config
 -no-reboot -display none
--machine microvm,acpi=off -global virtio-mmio.force-legacy=off
+-machine microvm,acpi=off,pit=off,pic=off,rtc=off -global virtio-mmio.force-legacy=off
 -accel tcg -cpu qemu64,+rdrand -smp 1 -m 96M
 -kernel /metal/node -append tsc_khz=2445430
 -device isa-debug-exit,iobase=0xf4,iosize=0x04
