@@ -147,12 +147,7 @@ pub fn qemu_args(spec: &GuestSpec) -> Vec<String> {
     args.extend(words(&["-chardev", &qmp, "-mon", "chardev=qmp,mode=control"]));
     let control = format!("socket,id=control,fd={}", spec.control);
     args.extend(words(&["-device", "virtio-serial-device", "-chardev", &control]));
-    let port = match &spec.boot {
-        Boot::Linux { .. } => format!("virtserialport,chardev=control,name={PORT_NAME}"),
-        // The port that needs no negotiation: a driver for it is small.
-        Boot::BareMetal { .. } => "virtconsole,chardev=control".into(),
-    };
-    args.extend(words(&["-device", &port]));
+    args.extend(words(&["-device", &format!("virtserialport,chardev=control,name={PORT_NAME}")]));
     for (i, nic) in spec.nics.iter().enumerate() {
         args.extend(words(&[
             "-netdev",
@@ -172,9 +167,15 @@ fn machine(spec: &GuestSpec) -> Vec<String> {
         // The random instruction seeds the kernel at once.
         Accel::Tcg => ("tcg", "qemu64,+rdrand"),
     };
+    let kind = match &spec.boot {
+        Boot::Linux { .. } => "microvm",
+        // Without ACPI the devices stand on the command line. The old timers and interrupt controllers
+        // have no use, and would take a little of a processor even while the guest sleeps.
+        Boot::BareMetal { .. } => "microvm,acpi=off,pit=off,pic=off,rtc=off",
+    };
     words(&[
         "-machine",
-        "microvm",
+        kind,
         "-global",
         "virtio-mmio.force-legacy=off",
         "-accel",

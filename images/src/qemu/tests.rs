@@ -45,14 +45,14 @@ fn a_bare_metal_guest_has_the_same_machine_and_no_kernel() {
     let expected = "\
 -name n0 -nodefaults -no-user-config
 -no-reboot -display none
--machine microvm -global virtio-mmio.force-legacy=off
+-machine microvm,acpi=off,pit=off,pic=off,rtc=off -global virtio-mmio.force-legacy=off
 -accel tcg -cpu qemu64,+rdrand -smp 1 -m 96M
 -kernel /metal/node -append tsc_khz=2445430
 -device isa-debug-exit,iobase=0xf4,iosize=0x04
 -chardev file,id=console,path=/runs/a,,b/n0.log -serial chardev:console
 -chardev socket,id=qmp,fd=11 -mon chardev=qmp,mode=control
 -device virtio-serial-device -chardev socket,id=control,fd=10
--device virtconsole,chardev=control
+-device virtserialport,chardev=control,name=understudy.control
 -netdev dgram,id=net0,local.type=fd,local.str=12
 -device virtio-net-device,netdev=net0,mac=52:54:00:00:00:01,rx_queue_size=1024";
     let metal = GuestSpec { boot: Boot::BareMetal { program: "/metal/node".into() }, ..spec() };
