@@ -9,6 +9,7 @@ use runtime_core::time::Duration;
 use runtime_driver::conductor::{Command, Ending, Notice};
 use runtime_driver::layout::{Layout, Sizes};
 use runtime_linux::driver::{Commander, Driver, Setup};
+use runtime_linux::transport::Network;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
@@ -89,8 +90,7 @@ fn cluster(binding: Binding, slot: u16, args: &Args) -> Vec<(Vec<u8>, String)> {
             std::thread::spawn(move || {
                 let setup = Setup {
                     config: config(me, binding),
-                    listener,
-                    peers,
+                    network: Network::tcp(listener, peers),
                     layout,
                     holds: Vec::new(),
                     kind_of: |_| String::new(),

@@ -36,11 +36,11 @@ pub(crate) fn bring_up() -> Result<ControlPort> {
     ControlPort::from_virtio(open_control_port()?)
 }
 
-/// Brings up the network card that the harness described.
+/// Brings up the network card that the harness described; returns the name of its interface.
 ///
 /// # Errors
 /// When there is no such card, or it refuses; says which step.
-pub(crate) fn configure_nic(nic: &Nic) -> Result<()> {
+pub(crate) fn configure_nic(nic: &Nic) -> Result<String> {
     net::configure(nic).with_context(|| format!("cannot bring up network card {}", nic.mac))
 }
 

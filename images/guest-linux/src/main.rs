@@ -7,6 +7,7 @@
 
 mod control_port;
 mod machine;
+mod network;
 mod node;
 mod reference;
 mod sim;

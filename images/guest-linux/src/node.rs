@@ -2,15 +2,16 @@
 
 use crate::control_port::{ControlPort, Incoming, Sender, report_panics};
 use crate::machine;
+use crate::network::{network, places};
 use anyhow::{Context, Error, Result, bail};
 use images_control::{Configure, FromNode, ToNode, VERSION};
 use runtime_core::event::Event;
-use runtime_core::id::{Job, NodeId};
+use runtime_core::id::Job;
 use runtime_driver::conductor::{Command, Ending, Notice};
 use runtime_driver::layout::Layout;
 use runtime_linux::driver::{Commander, Driver, Setup};
+use runtime_linux::transport::Network;
 use sha2::{Digest, Sha256};
-use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, Sender as Channel, channel};
 
 /// Where the node runs: how it ends, and whether it brings up its own network card.
@@ -98,15 +99,18 @@ fn serve(port: ControlPort, home: Home) -> Result<Ending> {
         Ok(First::End(reason)) => bail!("{reason}"),
         Err(_) => return Ok(Ending::Shutdown),
     };
-    if let Some(nic) = &configure.nic {
-        machine::configure_nic(nic)?;
-    }
-    let (driver, commander) = Driver::new(setup(&configure, image)?)?;
+    // A process leaves the cards of its machine alone.
+    let interface = match (&configure.nic, home) {
+        (Some(nic), Home::Guest) => Some(machine::configure_nic(nic)?),
+        _ => None,
+    };
+    let network = network(&configure, interface.as_deref())?;
     if let Some(me) = configure.nodes.get(usize::from(configure.node)) {
         // The console's first line: kernel and node are silent while all is well.
-        let image = guest::hex(&image[..6]);
-        eprintln!("understudy: node {} listens at {}, image {image}", me.name, me.address);
+        let (image, places) = (guest::hex(&image[..6]), places(&configure, &network));
+        eprintln!("understudy: node {} {places}, image {image}", me.name);
     }
+    let (driver, commander) = Driver::new(setup(&configure, network, image)?)?;
     let _gone = commander_in.send(commander);
     let mut fenced = false;
     let ending = driver.run(&mut |notice| {
@@ -195,21 +199,9 @@ fn uptime_us() -> u64 {
         .unwrap_or_default()
 }
 
-fn setup(configure: &Configure, image: [u8; 32]) -> Result<Setup> {
+fn setup(configure: &Configure, network: Network, image: [u8; 32]) -> Result<Setup> {
     let config = guest::config(configure, image).map_err(Error::msg)?;
-    let address = |index: usize| {
-        let node = configure.nodes.get(index).context("no such node in the configuration")?;
-        let name = &node.name;
-        node.address.parse().with_context(|| format!("address {} of {name}", node.address))
-    };
-    let me = usize::from(configure.node);
-    let own: std::net::SocketAddr = address(me)?;
-    let listener = TcpListener::bind(own).with_context(|| format!("cannot listen on {own}"))?;
-    let others = (0..configure.nodes.len()).filter(|index| *index != me);
-    let peers = others
-        .map(|index| Ok((NodeId(u16::try_from(index)?), address(index)?)))
-        .collect::<Result<_>>()?;
     let layout = Layout::node(guest::sizes(configure, &config))?;
     let holds = guest::holds(configure);
-    Ok(Setup { config, listener, peers, layout, holds, kind_of: guest::kind })
+    Ok(Setup { config, network, layout, holds, kind_of: guest::kind })
 }

@@ -18,7 +18,7 @@ use runtime_driver::conductor::{
     Command, Conductor, Ending, Failure, Hold, Host, Notice, RankFault,
 };
 use runtime_driver::context::{Answer, Program};
-use runtime_driver::ethernet::{Mac, parse};
+use runtime_driver::ethernet::{Header, Mac};
 use runtime_driver::layout::Layout;
 
 /// Everything that a node must know.
@@ -101,8 +101,10 @@ pub fn run<O: Outside>(setup: Setup, outside: &mut O) -> Result<Ending, DriverEr
         host.outside.attend();
         host.nic.attend();
         while let Some(received) = host.nic.receive() {
-            let frame = parse(host.nic.mac(), received.bytes()).ok();
-            if let Some((from, bytes)) = frame.and_then(|(mac, b)| Some((host.node(mac)?, b))) {
+            // Frames for others are no fault: a switch floods what it has not learnt.
+            let frame = Header::parse(received.bytes()).ok();
+            let frame = frame.filter(|(header, _)| header.to == host.nic.mac());
+            if let Some((from, bytes)) = frame.and_then(|(h, b)| Some((host.node(h.from)?, b))) {
                 conductor.input(Input::Frame { from, bytes }, &mut host)?;
             }
             host.nic.give_back(received);

@@ -101,10 +101,10 @@ fn take_pages(pages: usize) -> usize {
     start
 }
 
-/// The devices of one kind, in the order of the machine's slots.
+/// The devices of one kind, in the order of the command line.
 ///
 /// # Safety
-/// These are devices of the machine, and nobody drives them.
+/// These are devices of the machine, and nobody drives those of this kind.
 unsafe fn find(
     devices: &[Device],
     kind: DeviceType,
@@ -112,10 +112,15 @@ unsafe fn find(
     devices.iter().filter_map(move |device| {
         let pointer = core::ptr::with_exposed_provenance_mut::<VirtIOHeader>(device.address);
         let header = NonNull::new(pointer)?;
-        // SAFETY: the registers of a device, as the caller promises, which are mapped to themselves.
+        // A transport that is dropped resets its device, so there must be none for one that is in use.
+        // SAFETY: a register of a device, as the caller promises.
+        let number = unsafe { pointer.cast::<u32>().add(2).read_volatile() };
+        if number != kind as u32 {
+            return None;
+        }
+        // SAFETY: the registers of a device, which are mapped to themselves.
         let transport: Result<_, MmioError> = unsafe { MmioTransport::new(header, REGISTERS) };
-        // An empty slot is no device of any kind.
-        transport.ok().filter(|found| found.device_type() == kind).map(|found| (*device, found))
+        transport.ok().map(|found| (*device, found))
     })
 }
 

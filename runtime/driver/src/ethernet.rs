@@ -1,17 +1,28 @@
-//! Frames on a raw network: destination and source address, EtherType, then one frame of the link,
-//! which knows its own length, for a network card fills short frames up with padding.
+//! The 14 bytes before a frame of the link on raw Ethernet: to, from, and what it is. What follows
+//! knows its own length, so that padding does no harm.
 
 use core::fmt;
 use core::str::FromStr;
 
-/// EtherType of the link's frames: the first one that IEEE 802 leaves to local experiments.
-pub const ETHER_TYPE: u16 = 0x88b5;
-/// Bytes before the link's frame.
+#[cfg(test)]
+mod tests;
+
+/// What the frames are to other listeners: IEEE 802's first number for local experiments.
+pub const ETHERTYPE: u16 = 0x88B5;
+/// Bytes before the payload.
 pub const HEADER_BYTES: usize = 14;
 
-/// Hardware address of a network card.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Address of a network card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mac(pub [u8; 6]);
+
+impl Mac {
+    /// Can it be the address of one card? Otherwise it is of a group, or nobody's.
+    #[must_use]
+    pub const fn is_unicast(self) -> bool {
+        self.0[0] & 1 == 0 && !matches!(self.0, [0, 0, 0, 0, 0, 0])
+    }
+}
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -20,25 +31,19 @@ impl fmt::Display for Mac {
     }
 }
 
-impl fmt::Debug for Mac {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// Text that is no hardware address.
+/// A text that is no address of a card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a hardware address: write six bytes as in 52:54:00:12:34:56")]
+#[error("a MAC is six bytes in hexadecimal with colons between: 52:54:00:00:00:01")]
 pub struct BadMac;
 
 impl FromStr for Mac {
     type Err = BadMac;
-
     fn from_str(text: &str) -> Result<Self, BadMac> {
-        let mut bytes = [0; 6];
         let mut parts = text.split(':');
+        let mut bytes = [0; 6];
         for byte in &mut bytes {
             let part = parts.next().ok_or(BadMac)?;
+            // `from_str_radix` alone would take a sign.
             if part.len() != 2 || !part.bytes().all(|b| b.is_ascii_hexdigit()) {
                 return Err(BadMac);
             }
@@ -48,77 +53,47 @@ impl FromStr for Mac {
     }
 }
 
-/// The bytes before a frame.
-#[must_use]
-pub fn header(to: Mac, from: Mac) -> [u8; HEADER_BYTES] {
-    let mut bytes = [0; HEADER_BYTES];
-    bytes[..6].copy_from_slice(&to.0);
-    bytes[6..12].copy_from_slice(&from.0);
-    bytes[12..].copy_from_slice(&ETHER_TYPE.to_be_bytes());
-    bytes
+/// Who sends to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The card that it is for.
+    pub to: Mac,
+    /// The card that it comes from.
+    pub from: Mac,
 }
 
-/// Why a frame is not for the link.
+/// Bytes that are no frame of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotOurs {
-    /// Shorter than a header, or of another protocol.
-    #[error("of another protocol")]
-    Protocol,
-    /// For another card: a switch that has not learnt it yet floods frames.
-    #[error("for another card")]
-    Address,
+pub enum BadHeader {
+    /// The header is not whole.
+    #[error("shorter than a header")]
+    Short,
+    /// It is something else.
+    #[error("EtherType {0:#06x}")]
+    Type(u16),
 }
 
-/// The sender of a frame for `me`, and what it carries.
-///
-/// # Errors
-/// When it is not for this card's link.
-pub fn parse(me: Mac, frame: &[u8]) -> Result<(Mac, &[u8]), NotOurs> {
-    let (header, payload) = frame.split_first_chunk::<HEADER_BYTES>().ok_or(NotOurs::Protocol)?;
-    let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1] = *header;
-    if u16::from_be_bytes([t0, t1]) != ETHER_TYPE {
-        return Err(NotOurs::Protocol);
-    }
-    if Mac([d0, d1, d2, d3, d4, d5]) != me {
-        return Err(NotOurs::Address);
-    }
-    Ok((Mac([s0, s1, s2, s3, s4, s5]), payload))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use alloc::string::ToString;
-    use alloc::vec::Vec;
-
-    const A: Mac = Mac([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
-    const B: Mac = Mac([0x52, 0x54, 0, 0xab, 0xcd, 0xef]);
-
-    #[test]
-    fn a_frame_has_these_bytes_and_comes_back() {
-        let mut frame = Vec::from(header(A, B));
-        assert_eq!(frame, *b"\x52\x54\x00\x12\x34\x56\x52\x54\x00\xab\xcd\xef\x88\xb5");
-        frame.extend(b"link");
-        assert_eq!(parse(A, &frame), Ok((B, &b"link"[..])));
-        assert_eq!(parse(B, &frame), Err(NotOurs::Address));
-        frame[13] = 0xb6;
-        assert_eq!(parse(A, &frame), Err(NotOurs::Protocol));
-        assert_eq!(parse(A, &frame[..13]), Err(NotOurs::Protocol));
+impl Header {
+    /// Writes the header, as it goes before the payload.
+    pub fn emit(self, into: &mut [u8; HEADER_BYTES]) {
+        into[..6].copy_from_slice(&self.to.0);
+        into[6..12].copy_from_slice(&self.from.0);
+        into[12..].copy_from_slice(&ETHERTYPE.to_be_bytes());
     }
 
-    #[test]
-    fn addresses_are_read_as_they_are_written() {
-        assert_eq!(A.to_string().parse(), Ok(A));
-        assert_eq!("52:54:00:AB:cd:ef".parse(), Ok(B));
-        for bad in [
-            "",
-            "52:54:00:12:34",
-            "52:54:00:12:34:56:78",
-            "52:54:0:12:34:56",
-            "5z:54:00:12:34:56",
-            "+5:54:00:12:34:56",
-        ] {
-            assert_eq!(bad.parse::<Mac>(), Err(BadMac), "{bad}");
+    /// The header, and what follows it.
+    ///
+    /// # Errors
+    /// When it is too short or of another type.
+    pub fn parse(bytes: &[u8]) -> Result<(Self, &[u8]), BadHeader> {
+        let (header, payload) =
+            bytes.split_first_chunk::<HEADER_BYTES>().ok_or(BadHeader::Short)?;
+        let [to @ .., _, _, _, _, _, _, high, low] = *header;
+        let [_, _, _, _, _, _, from @ .., _, _] = *header;
+        let kind = u16::from_be_bytes([high, low]);
+        if kind != ETHERTYPE {
+            return Err(BadHeader::Type(kind));
         }
+        Ok((Self { to: Mac(to), from: Mac(from) }, payload))
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::compute::{Compute, ComputeError};
 use crate::memory::{LinuxMem, MemError};
-use crate::transport::{Happening, Transport, TransportError};
+use crate::transport::{Happening, Network, Transport, TransportError};
 use core::time::Duration;
 use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -17,7 +17,6 @@ use runtime_driver::conductor::{
 };
 use runtime_driver::context::{Answer, ContextError, Program};
 use runtime_driver::layout::Layout;
-use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
@@ -27,10 +26,8 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 pub struct Setup {
     /// Of the node.
     pub config: Config,
-    /// Where the others reach it.
-    pub listener: TcpListener,
-    /// The others.
-    pub peers: Vec<(NodeId, SocketAddr)>,
+    /// How it reaches the others.
+    pub network: Network,
     /// Where its rank's memory lies.
     pub layout: Layout,
     /// Events right after which to stand still.
@@ -134,12 +131,12 @@ impl<M: Machine> Driver<M> {
     /// # Errors
     /// When memory, threads or sockets cannot be had.
     pub fn with_machine(machine: M, setup: Setup) -> Result<(Self, Commander), DriverError> {
-        let Setup { config, listener, peers, layout, holds, kind_of } = setup;
+        let Setup { config, network, layout, holds, kind_of } = setup;
         let mut memory = LinuxMem::new(layout)?;
         memory.check_mappings()?;
         memory.attach(false)?;
         let compute = Compute::new(&memory)?;
-        let transport = Transport::new(config.me, config.generation, listener, peers)?;
+        let transport = Transport::new(config.me, config.generation, network)?;
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
             .map_err(DriverError::EventFd)?;
         let wake = Arc::new(wake);

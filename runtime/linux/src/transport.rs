@@ -1,28 +1,24 @@
-//! Frames over TCP: one connection per pair of nodes, all on one thread, none of it blocking.
-//!
-//! The node with the higher number dials the other one, again and again until it answers, and anew
-//! when the connection breaks. Both begin with a `Preamble`; then come frames, each with its length
-//! (u32, little endian) before it.
+//! Frames to and from the other nodes, all on one thread, none of it blocking: a connection to each
+//! peer that is reached by TCP, and one network card for all that are reached by raw Ethernet.
 
-mod connection;
+pub mod ethernet;
+pub mod nic;
+mod tcp;
+#[cfg(test)]
+mod tests;
 
-use connection::{Connection, Preamble};
 use core::time::Duration;
+use ethernet::{Counters, Ethernet};
+use nic::{Nic, NicError};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, connect, socket};
 use nix::sys::time::TimeSpec;
 use runtime_core::id::{Generation, NodeId};
-use std::collections::VecDeque;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use runtime_driver::ethernet::Mac;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::BorrowedFd;
 use std::time::Instant;
-
-/// Until the first redial; doubles up to the last.
-const FIRST_REDIAL: Duration = Duration::from_millis(10);
-const LAST_REDIAL: Duration = Duration::from_millis(500);
-/// Connections that were accepted and have not yet said who they are.
-const MAX_STRANGERS: usize = 128;
+use tcp::Tcp;
 
 /// What the transport has for the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,86 +37,79 @@ pub enum TransportError {
     /// The listening socket cannot be used.
     #[error("preparing to listen: {0}")]
     Listen(std::io::Error),
+    /// The network card cannot be used, or the list of its peers.
+    #[error(transparent)]
+    Nic(#[from] NicError),
     /// The kernel refused to wait.
     #[error("waiting for sockets: {0}")]
     Wait(Errno),
 }
 
-#[derive(Debug)]
-struct Peer {
-    node: NodeId,
-    address: SocketAddr,
-    connection: Option<Connection>,
-    /// Was [`Happening::Up`] said?
-    up: bool,
-    /// No part of the cluster any more, until it comes with a higher generation.
-    cut: bool,
-    generation: Option<Generation>,
-    redial_at: Option<Instant>,
-    backoff: Duration,
+/// How a node reaches the others; each of them by one of the two.
+#[derive(Debug, Default)]
+pub struct Network {
+    /// Where the others dial this node, and where it dials them. Needed by TCP peers only.
+    pub tcp: Option<(TcpListener, Vec<(NodeId, SocketAddr)>)>,
+    /// The card, and whose card has which address. Needed by Ethernet peers only.
+    pub ethernet: Option<(Nic, Vec<(NodeId, Mac)>)>,
 }
 
-/// What a file descriptor in the poll set is.
-#[derive(Clone, Copy)]
-enum Token {
-    Listener,
-    Stranger(usize),
-    Peer(usize),
+impl Network {
+    /// All others are reached by TCP.
+    #[must_use]
+    pub const fn tcp(listener: TcpListener, peers: Vec<(NodeId, SocketAddr)>) -> Self {
+        Self { tcp: Some((listener, peers)), ethernet: None }
+    }
+
+    /// All others are reached by raw Ethernet.
+    #[must_use]
+    pub const fn ethernet(nic: Nic, peers: Vec<(NodeId, Mac)>) -> Self {
+        Self { tcp: None, ethernet: Some((nic, peers)) }
+    }
 }
 
-/// All connections of one node.
+/// All transports of one node.
 #[derive(Debug)]
 pub struct Transport {
-    me: NodeId,
-    generation: Generation,
-    listener: TcpListener,
-    peers: Vec<Peer>,
-    strangers: Vec<Connection>,
-    happened: VecDeque<Happening>,
-    /// Where the search for frames goes on, so that no peer is starved.
-    turn: usize,
+    tcp: Option<Tcp>,
+    ethernet: Option<Ethernet>,
+    /// Is it the card's turn to be asked first? Then neither kind of peer starves the other.
+    card_first: bool,
 }
 
 impl Transport {
-    /// Begins to listen and to dial.
+    /// Begins to listen and to dial; the card listens already.
     ///
     /// # Errors
-    /// When the listener cannot be made non-blocking.
+    /// When the listener cannot be made non-blocking, or two peers share a card.
     pub fn new(
         me: NodeId,
         generation: Generation,
-        listener: TcpListener,
-        peers: Vec<(NodeId, SocketAddr)>,
+        network: Network,
     ) -> Result<Self, TransportError> {
-        listener.set_nonblocking(true).map_err(TransportError::Listen)?;
-        let now = Instant::now();
-        let peer = |(node, address)| Peer {
-            node,
-            address,
-            connection: None,
-            up: false,
-            cut: false,
-            generation: None,
-            redial_at: (me > node).then_some(now),
-            backoff: FIRST_REDIAL,
-        };
-        let peers = peers.into_iter().filter(|(node, _)| *node != me).map(peer).collect();
-        let (strangers, happened) = (Vec::new(), VecDeque::new());
-        Ok(Self { me, generation, listener, peers, strangers, happened, turn: 0 })
+        let tcp = network.tcp.map(|(listener, peers)| Tcp::new(me, generation, listener, peers));
+        let ethernet = network.ethernet.map(|(nic, peers)| Ethernet::new(me, nic, peers));
+        Ok(Self { tcp: tcp.transpose()?, ethernet: ethernet.transpose()?, card_first: false })
     }
 
-    /// Sends a frame; it is lost when there is no connection.
+    /// Sends a frame; it is lost when there is no way to the node.
     pub fn send(&mut self, to: NodeId, frame: Vec<u8>) {
-        let Some(peer) = self.peers.iter_mut().find(|p| p.node == to && p.up) else { return };
-        if let Some(connection) = &mut peer.connection {
-            connection.send(frame);
+        match &mut self.ethernet {
+            Some(ethernet) if ethernet.knows(to) => ethernet.send(to, frame),
+            _ => {
+                if let Some(tcp) = &mut self.tcp {
+                    tcp.send(to, frame);
+                }
+            }
         }
     }
 
     /// Breaks the connection to a node and keeps it broken, unless the node comes in another life.
+    /// To a peer on the card it does nothing: there is no connection, and frames of a life that is
+    /// over die in the node's link.
     pub fn disconnect(&mut self, node: NodeId) {
-        if let Some(peer) = self.peers.iter_mut().find(|p| p.node == node) {
-            (peer.connection, peer.up, peer.cut, peer.redial_at) = (None, false, true, None);
+        if let Some(tcp) = &mut self.tcp {
+            tcp.disconnect(node);
         }
     }
 
@@ -128,188 +117,60 @@ impl Transport {
     /// never). Says which of `others` are readable.
     ///
     /// # Errors
-    /// When the kernel refuses.
+    /// When the kernel refuses, or the card is gone.
     pub fn wait(
         &mut self,
         others: &[BorrowedFd<'_>],
         timeout: Option<Duration>,
     ) -> Result<Vec<bool>, TransportError> {
-        self.dial_what_is_due();
-        let pending = !self.happened.is_empty() || self.peers.iter().any(Peer::has_something);
-        let redial = self.peers.iter().filter_map(|p| p.redial_at).min();
-        let redial = redial.map(|at| at.saturating_duration_since(Instant::now()));
-        let timeout =
-            if pending { Some(Duration::ZERO) } else { timeout.into_iter().chain(redial).min() };
-
-        let (tokens, ready) = {
-            let mut tokens = vec![Token::Listener];
-            let mut fds = vec![PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
-            for (i, stranger) in self.strangers.iter().enumerate() {
-                tokens.push(Token::Stranger(i));
-                fds.push(PollFd::new(stranger.fd(), stranger.interest()));
-            }
-            for (i, peer) in self.peers.iter().enumerate() {
-                if let Some(connection) = peer.connection.as_ref().filter(|c| !c.is_over()) {
-                    tokens.push(Token::Peer(i));
-                    fds.push(PollFd::new(connection.fd(), connection.interest()));
-                }
-            }
-            fds.extend(others.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)));
-            match ppoll(&mut fds, timeout.map(TimeSpec::from_duration), None) {
-                Ok(_) => {}
-                Err(Errno::EINTR) => return Ok(vec![false; others.len()]),
-                Err(errno) => return Err(TransportError::Wait(errno)),
-            }
-            let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(true)).collect();
-            (tokens, ready)
-        };
-        for (token, ready) in tokens.iter().zip(&ready).rev() {
-            match token {
-                Token::Peer(i) if *ready => self.move_bytes(*i),
-                Token::Stranger(i) if *ready => self.hear(*i),
-                Token::Listener if *ready => self.accept(),
-                _ => {}
-            }
+        let (mut pending, mut due) = (false, None::<Instant>);
+        if let Some(tcp) = &mut self.tcp {
+            tcp.dial_what_is_due();
+            (pending, due) = (tcp.has_something(), tcp.due());
         }
-        Ok(ready[tokens.len()..].to_vec())
+        if let Some(ethernet) = &mut self.ethernet {
+            ethernet.check()?;
+            pending |= ethernet.has_something();
+            due = due.into_iter().chain(ethernet.due()).min();
+        }
+        let due = due.map(|at| at.saturating_duration_since(Instant::now()));
+        let timeout =
+            if pending { Some(Duration::ZERO) } else { timeout.into_iter().chain(due).min() };
+
+        let mut fds = Vec::new();
+        let tokens = self.tcp.as_ref().map(|tcp| tcp.register(&mut fds)).unwrap_or_default();
+        fds.extend(self.ethernet.as_ref().map(Ethernet::poll_fd));
+        let first_other = fds.len();
+        fds.extend(others.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)));
+        match ppoll(&mut fds, timeout.map(TimeSpec::from_duration), None) {
+            Ok(_) => {}
+            Err(Errno::EINTR) => return Ok(vec![false; others.len()]),
+            Err(errno) => return Err(TransportError::Wait(errno)),
+        }
+        let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(true)).collect();
+        drop(fds);
+        if let Some(tcp) = &mut self.tcp {
+            tcp.serve(&tokens, &ready);
+        }
+        if let Some(ethernet) = &mut self.ethernet {
+            ethernet.serve(ready[tokens.len()]);
+        }
+        Ok(ready[first_other..].to_vec())
     }
 
     /// The next thing that happened; a frame is put into `frame`. Drain it to `None` before waiting.
     pub fn next(&mut self, frame: &mut Vec<u8>) -> Option<Happening> {
-        if let Some(happened) = self.happened.pop_front() {
-            return Some(happened);
+        self.card_first = !self.card_first;
+        let Self { tcp, ethernet, card_first } = self;
+        if *card_first && let Some(happening) = ethernet.as_mut().and_then(|e| e.next(frame)) {
+            return Some(happening);
         }
-        for step in 0..self.peers.len() {
-            let at = (self.turn + step) % self.peers.len();
-            let peer = &mut self.peers[at];
-            let Some(connection) = &mut peer.connection else { continue };
-            if peer.up && connection.take_frame(frame) {
-                self.turn = at + 1;
-                return Some(Happening::Frame(peer.node));
-            }
-            if connection.is_over() {
-                let was_up = peer.up;
-                peer.lose(self.me);
-                if was_up {
-                    return Some(Happening::Down(peer.node));
-                }
-            }
-        }
-        None
+        tcp.as_mut().and_then(|tcp| tcp.next(frame)).or_else(|| ethernet.as_mut()?.next(frame))
     }
 
-    fn preamble(&self) -> Preamble {
-        Preamble { node: self.me, generation: self.generation }
-    }
-
-    fn dial_what_is_due(&mut self) {
-        let (now, preamble) = (Instant::now(), self.preamble());
-        for peer in &mut self.peers {
-            if peer.connection.is_some() || peer.redial_at.is_none_or(|at| at > now) {
-                continue;
-            }
-            match dial(peer.address) {
-                Ok(stream) => {
-                    peer.redial_at = None;
-                    peer.connection = Some(Connection::dialled(stream, preamble));
-                }
-                Err(errno) => {
-                    tracing::debug!(peer = %peer.node, address = %peer.address, %errno, "cannot dial");
-                    peer.lose(self.me);
-                }
-            }
-        }
-    }
-
-    fn move_bytes(&mut self, index: usize) {
-        let peer = &mut self.peers[index];
-        let Some(connection) = &mut peer.connection else { return };
-        connection.turn();
-        if peer.up {
-            return;
-        }
-        let Some(hello) = connection.take_preamble() else { return };
-        if hello.node == peer.node {
-            peer.greet(hello.generation);
-            self.happened.push_back(Happening::Up(peer.node));
-        } else {
-            tracing::warn!(address = %peer.address, expected = %peer.node, found = %hello.node, "another node answers at this address: check the addresses in the topology");
-            peer.lose(self.me);
-        }
-    }
-
-    fn accept(&mut self) {
-        // Whatever error it is: poll tells again when there is something to accept.
-        while let Ok((stream, from)) = self.listener.accept() {
-            if self.strangers.len() == MAX_STRANGERS {
-                tracing::warn!(%from, "too many connections that do not say who they are: closing the oldest");
-                self.strangers.remove(0);
-            }
-            if stream.set_nonblocking(true).is_ok() {
-                self.strangers.push(Connection::accepted(stream));
-            }
-        }
-    }
-
-    /// Reads what a stranger says. Called for the last index first, for strangers leave the list.
-    fn hear(&mut self, index: usize) {
-        let stranger = &mut self.strangers[index];
-        stranger.turn();
-        let Some(hello) = stranger.take_preamble() else {
-            if stranger.is_over() {
-                self.strangers.remove(index);
-            }
-            return;
-        };
-        let mut connection = self.strangers.remove(index);
-        let known = self.peers.iter_mut().find(|p| p.node == hello.node && p.node > self.me);
-        let Some(peer) = known else {
-            tracing::warn!(node = %hello.node, "a node that should not dial this one does: closing");
-            return;
-        };
-        let old = peer.generation.is_some_and(|g| hello.generation < g);
-        if old || (peer.cut && peer.generation.is_none_or(|g| hello.generation <= g)) {
-            tracing::debug!(node = %hello.node, generation = %hello.generation, "not a peer any more: closing");
-            return;
-        }
-        if peer.up {
-            self.happened.push_back(Happening::Down(peer.node));
-        }
-        connection.greet(Preamble { node: self.me, generation: self.generation });
-        peer.connection = Some(connection);
-        peer.greet(hello.generation);
-        self.happened.push_back(Happening::Up(peer.node));
+    /// What became of frames on the card, if there is one.
+    #[must_use]
+    pub fn counters(&mut self) -> Option<Counters> {
+        self.ethernet.as_mut().map(Ethernet::counters)
     }
 }
-
-impl Peer {
-    fn greet(&mut self, generation: Generation) {
-        (self.up, self.cut, self.generation) = (true, false, Some(generation));
-        self.backoff = FIRST_REDIAL;
-    }
-
-    fn has_something(&self) -> bool {
-        self.connection.as_ref().is_some_and(|c| c.is_over() || (self.up && c.has_frame()))
-    }
-
-    fn lose(&mut self, me: NodeId) {
-        (self.connection, self.up) = (None, false);
-        if me > self.node && !self.cut {
-            self.redial_at = Some(Instant::now() + self.backoff);
-            self.backoff = (self.backoff * 2).min(LAST_REDIAL);
-        }
-    }
-}
-
-fn dial(address: SocketAddr) -> Result<TcpStream, Errno> {
-    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-    let fd = socket(family, SockType::Stream, flags, None)?;
-    match connect(fd.as_raw_fd(), &SockaddrStorage::from(address)) {
-        Ok(()) | Err(Errno::EINPROGRESS) => Ok(TcpStream::from(fd)),
-        Err(errno) => Err(errno),
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -25,8 +25,8 @@ pub(super) fn set_up(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Gives a card its MTU and address, and brings it up.
-pub(super) fn configure(nic: &Nic) -> Result<()> {
+/// Gives a card its MTU and address, and brings it up; returns the name of its interface.
+pub(super) fn configure(nic: &Nic) -> Result<String> {
     let name = find(&nic.mac)?;
     let address: Ipv4Addr =
         nic.address.parse().with_context(|| format!("bad IPv4 address \"{}\"", nic.address))?;
@@ -47,7 +47,8 @@ pub(super) fn configure(nic: &Nic) -> Result<()> {
     // SAFETY: as in `set_up`.
     unsafe { set_netmask(fd, &raw const request) }
         .with_context(|| format!("cannot set netmask {mask}"))?;
-    set_up(&name)
+    set_up(&name)?;
+    Ok(name)
 }
 
 /// Name of the card with this MAC.

@@ -5,7 +5,7 @@ use super::{VirtioError, agree, find, route};
 use crate::apic;
 use crate::start::Device;
 use alloc::vec::Vec;
-use runtime_driver::ethernet::{HEADER_BYTES, Mac, header};
+use runtime_driver::ethernet::{HEADER_BYTES, Header, Mac};
 use virtio_drivers::transport::mmio::MmioTransport;
 use virtio_drivers::transport::{DeviceType, Transport};
 
@@ -73,6 +73,8 @@ impl Nic {
         let transmit = queue(WHAT, &mut transport, TRANSMIT, "")?;
         let bytes = VIRTIO_HEADER + HEADER_BYTES + mtu;
         let receive = In::new(receive, RECEIVE, bytes).map_err(|e| VirtioError::Other(WHAT, e))?;
+        // Before the device does anything: an edge that nobody waits for is lost.
+        route(WHAT, device)?;
         transport.finish_init();
         let mut nic = Self {
             line: device.line,
@@ -83,7 +85,6 @@ impl Nic {
             transport,
         };
         nic.receive.settle(&mut nic.transport);
-        route(WHAT, device)?;
         Ok(nic)
     }
 
@@ -106,7 +107,9 @@ impl Nic {
             return;
         }
         let mut head = [0; VIRTIO_HEADER + HEADER_BYTES];
-        head[VIRTIO_HEADER..].copy_from_slice(&header(to, self.mac));
+        if let Some(into) = head.last_chunk_mut() {
+            Header { to, from: self.mac }.emit(into);
+        }
         self.transmit.send(&head, frame, &mut self.transport);
     }
 

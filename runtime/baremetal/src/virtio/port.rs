@@ -84,6 +84,8 @@ impl Port {
         let other = |e| VirtioError::Other(WHAT, e);
         let control_in = In::new(control_in, CONTROL, BUFFER).map_err(other)?;
         let input = In::new(input, PORT, BUFFER).map_err(other)?;
+        // Before the device does anything: an edge that nobody waits for is lost.
+        route(WHAT, device)?;
         transport.finish_init();
         let mut port = Self {
             control_in,
@@ -99,7 +101,6 @@ impl Port {
         port.control_in.settle(&mut port.transport);
         port.input.settle(&mut port.transport);
         port.tell(u32::MAX, DEVICE_READY);
-        route(WHAT, device)?;
         Ok(port)
     }
 

@@ -8,6 +8,7 @@ use runtime_core::node::{
 use runtime_driver::context::Start;
 use runtime_driver::rank::{self, Array};
 use std::collections::VecDeque;
+use std::net::{SocketAddr, TcpListener};
 
 /// Stands in for a node alone in its cluster; rolls its rank back once, at its second barrier.
 #[derive(Debug, Default)]
@@ -94,7 +95,13 @@ fn setup(me: u16, listener: TcpListener, peers: Vec<(NodeId, SocketAddr)>) -> Se
     };
     let layout = Layout::for_rank(free_rank().0, SIZES).unwrap();
     let holds = vec![Hold { kind: "ready".to_string(), epoch: None, nth: 2 }];
-    Setup { config, listener, peers, layout, holds, kind_of: |_| "ready".into() }
+    Setup {
+        config,
+        network: Network::tcp(listener, peers),
+        layout,
+        holds,
+        kind_of: |_| "ready".into(),
+    }
 }
 
 fn counts(_: &Start<'_>) {

@@ -1,142 +1,144 @@
 use super::*;
-use runtime_core::limits::MAX_FRAME;
-use std::io::{Read, Write};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use std::os::fd::OwnedFd;
 
-fn pair() -> (Transport, Transport, SocketAddr) {
-    let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
-    let (a, b) = (listen(), listen());
-    let addresses =
-        vec![(NodeId(0), a.local_addr().unwrap()), (NodeId(1), b.local_addr().unwrap())];
-    let node = |n, l| Transport::new(NodeId(n), Generation(1), l, addresses.clone()).unwrap();
-    (node(0, a), node(1, b), addresses[0].1)
+mod rtt;
+mod veth;
+
+pub(super) const A: NodeId = NodeId(0);
+pub(super) const B: NodeId = NodeId(1);
+pub(super) const B_MAC: Mac = mac(B);
+pub(super) const MTU: usize = 1500;
+
+pub(super) const fn mac(node: NodeId) -> Mac {
+    let [high, low] = node.0.to_be_bytes();
+    Mac([0x52, 0x54, 0, 0, high, low])
 }
 
-/// Runs both sides until `done` says so; each happening is given to it with its frame.
-fn drive(
-    a: &mut Transport,
-    b: &mut Transport,
-    mut done: impl FnMut(usize, Happening, &[u8]) -> bool,
-) {
-    let mut frame = Vec::new();
+/// Two ends of a cable.
+pub(super) fn cable() -> (OwnedFd, OwnedFd) {
+    socketpair(AddressFamily::Unix, SockType::Datagram, None, SockFlag::SOCK_NONBLOCK).unwrap()
+}
+
+/// One of the nodes `A` and `B`, on one end of a cable.
+pub(super) fn nic_on(end: OwnedFd, me: NodeId, mtu: usize) -> Transport {
+    on(Nic::from_socket(end, mac(me), mtu).unwrap(), me)
+}
+
+/// One of the nodes `A` and `B` with this card.
+fn on(nic: Nic, me: NodeId) -> Transport {
+    let peers = vec![(A, mac(A)), (B, mac(B))];
+    Transport::new(me, Generation(1), Network::ethernet(nic, peers)).unwrap()
+}
+
+/// Node `A`, and the other end of its cable.
+pub(super) fn raw(mtu: usize) -> (Transport, OwnedFd) {
+    let (near, far) = cable();
+    (nic_on(near, A, mtu), far)
+}
+
+/// The nodes `A` and `B` on one cable.
+pub(super) fn pair(mtu: usize) -> (Transport, Transport) {
+    let (near, far) = cable();
+    (nic_on(near, A, mtu), nic_on(far, B, mtu))
+}
+
+/// All that has happened by now, with the frames.
+pub(super) fn drain(transport: &mut Transport) -> Vec<(Happening, Vec<u8>)> {
+    let (mut all, mut frame) = (Vec::new(), Vec::new());
     loop {
-        for (side, transport) in [&mut *a, &mut *b].into_iter().enumerate() {
-            transport.wait(&[], Some(Duration::from_millis(1))).unwrap();
-            while let Some(happening) = transport.next(&mut frame) {
-                if done(side, happening, &frame) {
-                    return;
-                }
+        transport.wait(&[], Some(Duration::ZERO)).unwrap();
+        let before = all.len();
+        while let Some(happening) = transport.next(&mut frame) {
+            let is_frame = matches!(happening, Happening::Frame(_));
+            all.push((happening, if is_frame { frame.clone() } else { Vec::new() }));
+        }
+        if all.len() == before {
+            return all;
+        }
+    }
+}
+
+fn listen() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").unwrap()
+}
+
+#[test]
+fn a_node_with_peers_of_no_kind_can_wait() {
+    let mut alone = Transport::new(A, Generation(1), Network::default()).unwrap();
+    alone.send(B, vec![1]);
+    alone.disconnect(B);
+    assert_eq!(alone.wait(&[], Some(Duration::ZERO)).unwrap(), [false; 0]);
+    assert_eq!(alone.next(&mut Vec::new()), None);
+    assert_eq!(alone.counters(), None);
+}
+
+/// Node `A` with `B` on a cable and `C` by TCP; `C` itself; all are up. With it the far end.
+fn mixed() -> (Transport, Transport, Transport) {
+    let c = NodeId(2);
+    let (for_a, for_c) = (listen(), listen());
+    let addresses = [for_a.local_addr().unwrap(), for_c.local_addr().unwrap()];
+    let (near, far) = cable();
+    let nic = Nic::from_socket(near, mac(A), MTU).unwrap();
+    let network = Network {
+        tcp: Some((for_a, vec![(c, addresses[1])])),
+        ethernet: Some((nic, vec![(B, mac(B))])),
+    };
+    let mut a = Transport::new(A, Generation(1), network).unwrap();
+    let peers = vec![(A, addresses[0])];
+    let mut c = Transport::new(c, Generation(1), Network::tcp(for_c, peers)).unwrap();
+    let mut b = nic_on(far, B, MTU);
+    let mut ups = Vec::new();
+    while ups.len() < 4 {
+        for transport in [&mut a, &mut b, &mut c] {
+            ups.extend(drain(transport));
+        }
+    }
+    assert!(ups.iter().all(|(happening, _)| matches!(happening, Happening::Up(_))), "{ups:?}");
+    (a, b, c)
+}
+
+#[test]
+fn a_frame_goes_the_way_that_its_peer_is_reached_by() {
+    let (mut a, mut b, mut c) = mixed();
+    a.send(B, b"to b".to_vec());
+    a.send(NodeId(2), b"to c".to_vec());
+    assert_eq!(drain(&mut b), [(Happening::Frame(A), b"to b".to_vec())]);
+    let mut got = Vec::new();
+    while got.is_empty() {
+        got = drain(&mut c);
+    }
+    assert_eq!(got, [(Happening::Frame(A), b"to c".to_vec())]);
+    // Cutting the one leaves the other.
+    a.disconnect(NodeId(2));
+    a.disconnect(B);
+    b.send(A, b"still here".to_vec());
+    assert_eq!(drain(&mut a), [(Happening::Frame(B), b"still here".to_vec())]);
+}
+
+#[test]
+fn neither_kind_of_peer_starves_the_other() {
+    const MANY: usize = 1000;
+    let (mut a, mut b, mut c) = mixed();
+    for flood_by_card in [true, false] {
+        let (flood, word) = if flood_by_card { (&mut b, &mut c) } else { (&mut c, &mut b) };
+        word.send(A, b"a word".to_vec());
+        for _ in 0..MANY {
+            flood.send(A, vec![0; 100]);
+        }
+        let mut frames: Vec<Vec<u8>> = Vec::new();
+        while frames.len() <= MANY {
+            for transport in [&mut b, &mut c] {
+                assert_eq!(drain(transport), []);
+            }
+            a.wait(&[], None).unwrap();
+            let mut frame = Vec::new();
+            while let Some(happening) = a.next(&mut frame) {
+                assert!(matches!(happening, Happening::Frame(_)));
+                frames.push(frame.clone());
             }
         }
+        let at = frames.iter().position(|frame| frame == b"a word").unwrap();
+        assert!(at < MANY / 2, "{at} of {MANY} frames came first");
     }
-}
-
-fn up(a: &mut Transport, b: &mut Transport) {
-    let mut ups = 0;
-    drive(a, b, |_, happening, _| {
-        ups += usize::from(matches!(happening, Happening::Up(_)));
-        ups == 2
-    });
-}
-
-#[test]
-fn frames_of_all_sizes_arrive_in_order_both_ways() {
-    let (mut a, mut b, _) = pair();
-    a.send(NodeId(1), vec![1]); // lost: not connected
-    up(&mut a, &mut b);
-    let size = |i: usize| [0, 1, 13, 4096, MAX_FRAME][i % 5];
-    let byte = |i: usize| u8::try_from(i).unwrap();
-    for i in 0..200 {
-        a.send(NodeId(1), vec![byte(i); size(i)]);
-        b.send(NodeId(0), vec![byte(i); size(i + 1)]);
-    }
-    let mut got = [0, 0];
-    drive(&mut a, &mut b, |side, happening, frame| {
-        assert_eq!(happening, Happening::Frame(NodeId(u16::from(side == 0))));
-        assert_eq!(frame, vec![byte(got[side]); size(got[side] + usize::from(side == 0))]);
-        got[side] += 1;
-        got == [200, 200]
-    });
-}
-
-#[test]
-fn a_broken_connection_is_told_and_dialled_again() {
-    let (mut a, mut b, _) = pair();
-    up(&mut a, &mut b);
-    b.send(NodeId(0), b"last words".to_vec());
-    b.peers[0].lose(NodeId(1));
-    let mut seen = Vec::new();
-    drive(&mut a, &mut b, |side, happening, _| {
-        seen.push((side, happening));
-        seen.len() == 4
-    });
-    assert_eq!(seen[0], (0, Happening::Frame(NodeId(1))));
-    assert_eq!(
-        seen.iter().filter(|(side, _)| *side == 0).nth(1).unwrap().1,
-        Happening::Down(NodeId(1))
-    );
-    assert!(seen.contains(&(1, Happening::Up(NodeId(0)))));
-}
-
-#[test]
-fn a_node_that_was_cut_comes_back_in_another_life_only() {
-    let (mut a, mut b, address) = pair();
-    up(&mut a, &mut b);
-    a.disconnect(NodeId(1));
-    drive(&mut a, &mut b, |side, happening, _| {
-        (side, happening) == (1, Happening::Down(NodeId(0)))
-    });
-    for (generation, welcome) in [(1, false), (2, true)] {
-        let mut stream = TcpStream::connect(address).unwrap();
-        let hello = [b"USDY\x01\0\x01\0".as_slice(), &u32::to_le_bytes(generation)].concat();
-        stream.write_all(&hello).unwrap();
-        if welcome {
-            b.disconnect(NodeId(0));
-            drive(&mut a, &mut b, |side, happening, _| {
-                (side, happening) == (0, Happening::Up(NodeId(1)))
-            });
-            assert_eq!(a.peers[0].generation, Some(Generation(2)));
-        } else {
-            let reader = std::thread::spawn(move || stream.read(&mut [0; 1]).unwrap_or(0));
-            while !reader.is_finished() {
-                a.wait(&[], Some(Duration::from_millis(1))).unwrap();
-                assert_eq!(a.next(&mut Vec::new()), None);
-            }
-            assert_eq!(reader.join().unwrap(), 0);
-        }
-    }
-}
-
-#[test]
-fn rubbish_closes_the_connection_and_nothing_else() {
-    let (mut a, mut b, address) = pair();
-    up(&mut a, &mut b);
-    let hello = b"USDY\x01\0\x01\0\x02\0\0\0".as_slice();
-    let wrong = [
-        b"GET / HTTP/1.1\r\n\r\n".to_vec(),
-        b"USDY\x01\0\x09\0\x01\0\0\0".to_vec(),
-        b"USDY\x02\0\x01\0\x01\0\0\0".to_vec(),
-        [hello, &u32::MAX.to_le_bytes()].concat(),
-    ];
-    for bytes in wrong {
-        let mut stream = TcpStream::connect(address).unwrap();
-        stream.write_all(&bytes).unwrap();
-        let reader = std::thread::spawn(move || {
-            let mut rest = Vec::new();
-            let _ = stream.read_to_end(&mut rest);
-        });
-        while !reader.is_finished() {
-            a.wait(&[], Some(Duration::from_millis(1))).unwrap();
-            while a.next(&mut Vec::new()).is_some() {}
-        }
-        reader.join().unwrap();
-    }
-}
-
-#[test]
-fn other_descriptors_wake_it() {
-    let (mut a, _, _) = pair();
-    let (reader, writer) = nix::unistd::pipe().unwrap();
-    assert_eq!(a.wait(&[reader.as_fd()], Some(Duration::ZERO)).unwrap(), [false]);
-    nix::unistd::write(&writer, b"x").unwrap();
-    assert_eq!(a.wait(&[reader.as_fd()], None).unwrap(), [true]);
 }
