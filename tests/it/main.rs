@@ -1,6 +1,7 @@
 //! The whole system, as its users meet it: the real harness and the real node program.
 
 mod bindings;
+mod conformance;
 mod failures;
 mod faults;
 mod litmus;

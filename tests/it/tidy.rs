@@ -19,6 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("runtime/sim", &["runtime-core", "netem"]),
     ("runtime/linux", &["runtime-core"]),
     ("runtime", &["runtime-core", "runtime-sim", "runtime-linux"]),
+    ("runtime/bench", &["runtime-core"]),
     ("runtime/conformance", &["runtime-core", "runtime", "runtime-linux"]),
     ("images/control", &["runtime-core"]),
     ("images/workloads", &["runtime", "runtime-conformance"]),

@@ -9,5 +9,5 @@ mod cluster;
 mod outcome;
 
 pub use bench::{Backend, Bench, Child, Said, node_program, workspace};
-pub use cluster::{Cluster, Images, LAPLACE, LITMUS, RECURSION};
+pub use cluster::{CONFORMANCE, Cluster, Images, LAPLACE, LITMUS, RECURSION};
 pub use outcome::Outcome;

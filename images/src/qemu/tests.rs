@@ -41,7 +41,7 @@ setpriv --pdeathsig KILL -- qemu-system-x86_64
 }
 
 #[test]
-fn a_bare_metal_guest_has_the_same_machine_and_no_kernel() {
+fn a_bare_metal_guest_has_a_smaller_machine_and_no_kernel() {
     let expected = "\
 -name n0 -nodefaults -no-user-config
 -no-reboot -display none
