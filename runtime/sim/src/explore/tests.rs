@@ -13,7 +13,7 @@ fn all_right(scenario: &Scenario) -> Verdict {
 fn programs_run_right_without_crashes_on_every_binding_and_medium() {
     for seed in 0..32 {
         for binding in [Binding::Mcapi, Binding::Sockets] {
-            for medium in [Medium::Stream, Medium::Datagram] {
+            for medium in [Media::Stream, Media::Datagram, Media::Mixed] {
                 let (compute, standby) =
                     [(2, 1), (3, 1), (5, 2), (1, 1)][usize::try_from(seed).unwrap() % 4];
                 let scenario =
@@ -55,6 +55,8 @@ fn a_scenario_prints_the_command_that_replays_it() {
         command,
         "understudy sim --seed 7 --nodes 3+1 --binding mcapi --medium stream --crash n1@50 --crash n0@+9"
     );
+    scenario.medium = Media::Mixed;
+    assert!(scenario.to_string().contains(" --medium mixed "));
     assert_eq!("n1@50".parse(), Ok(Crash(NodeId(1), When::Step(50))));
     assert_eq!("n0@+9".parse(), Ok(Crash(NodeId(0), When::AfterRecovery(9))));
     assert!("1@x".parse::<Crash>().is_err());
@@ -72,6 +74,48 @@ fn a_crash_of_any_node_at_any_step_of_2_plus_1_is_survived() {
 #[test]
 fn a_crash_of_any_node_at_any_step_of_3_plus_1_is_survived() {
     assert!(survives_a_crash_at_every_step(&Scenario::new(2, 3, 1), 7) > 500);
+}
+
+#[test]
+fn with_streams_and_datagrams_in_one_cluster_a_crash_at_any_step_is_survived() {
+    let mixed = |seed, compute, standby| Scenario {
+        medium: Media::Mixed,
+        ..Scenario::new(seed, compute, standby)
+    };
+    // Of three nodes one has a link of each kind, if the seed is worth anything.
+    let of_both_kinds = |scenario: &Scenario| {
+        let pairs: Vec<_> = scenario.pairs().filter(|(a, b)| a != b).collect();
+        let streams = pairs.iter().filter(|(a, b)| scenario.medium(*a, *b) == Medium::Stream);
+        (1..pairs.len()).contains(&streams.count())
+    };
+    let scenario = (0..).map(|seed| mixed(seed, 2, 1)).find(of_both_kinds).unwrap();
+    assert!(survives_a_crash_at_every_step(&scenario, 29) > 300);
+    assert!(survives_a_crash_at_every_step(&mixed(2, 3, 1), 67) > 150);
+    let mut takeovers = 0;
+    for seed in 0..80 {
+        let mut rng = Rng::new(seed);
+        let mut scenario = mixed(seed, 5, 2);
+        let (first, second) = (rng.small(5), rng.small(7));
+        scenario.crashes.push((NodeId(first), When::Step(rng.below(8_000))));
+        if second != first {
+            scenario.crashes.push((NodeId(second), When::AfterRecovery(rng.below(3_000))));
+        }
+        scenario.death_is_seen = seed % 3 != 0;
+        let verdict = all_right(&scenario);
+        assert_eq!(verdict.end, End::Done, "{scenario}");
+        takeovers += verdict.takeovers;
+    }
+    assert!(takeovers > 20, "only {takeovers} takeovers: the runs test little");
+}
+
+#[test]
+fn both_ends_of_a_mixed_pair_agree_on_what_it_is() {
+    for seed in 0..50 {
+        let scenario = Scenario { medium: Media::Mixed, ..Scenario::new(seed, 5, 2) };
+        assert!(scenario.pairs().all(|(a, b)| scenario.medium(a, b) == scenario.medium(b, a)));
+        let streams = scenario.pairs().filter(|(a, b)| scenario.medium(*a, *b) == Medium::Stream);
+        assert!((8..41).contains(&streams.filter(|(a, b)| a != b).count()), "{scenario}");
+    }
 }
 
 #[test]
