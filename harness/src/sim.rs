@@ -8,9 +8,9 @@ use crate::progress::Progress;
 use crate::proto::{EXIT_OK, EXIT_VERDICT};
 use clap::{Args, ValueEnum};
 use runtime_core::id::NodeId;
-use runtime_core::node::{Binding, Medium};
+use runtime_core::node::Binding;
 use runtime_sim::Scenario;
-use runtime_sim::explore::{Broken, Crash, When};
+use runtime_sim::explore::{Broken, Crash, Media, When};
 use runtime_sim::world::End;
 use std::str::FromStr;
 use std::time::Instant;
@@ -36,7 +36,8 @@ pub(crate) struct SimArgs {
     /// What the shared memory speaks.
     #[arg(long, value_enum)]
     binding: Option<BindingArg>,
-    /// A stream, or frames that are lost, repeated, reordered and damaged.
+    /// Streams, or frames that are lost, repeated, reordered and damaged, or for each pair of nodes
+    /// the one or the other.
     #[arg(long, value_enum)]
     medium: Option<MediumArg>,
     /// Nobody sees the connections of a dead node close.
@@ -54,6 +55,7 @@ enum BindingArg {
 enum MediumArg {
     Stream,
     Datagram,
+    Mixed,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -149,9 +151,11 @@ fn scenarios(args: &SimArgs) -> Result<Vec<Scenario>, Failure> {
     if let Some(BindingArg::Sockets) = args.binding {
         one.binding = Binding::Sockets;
     }
-    if let Some(MediumArg::Datagram) = args.medium {
-        one.medium = Medium::Datagram;
-    }
+    one.medium = match args.medium {
+        None | Some(MediumArg::Stream) => Media::Stream,
+        Some(MediumArg::Datagram) => Media::Datagram,
+        Some(MediumArg::Mixed) => Media::Mixed,
+    };
     one.death_is_seen = !args.silent;
     one.crashes = crashes.into_iter().map(|Crash(node, when)| (node, when)).collect();
     if !args.every_step {

@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{FromRawFd, OwnedFd};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// What the configuration asks for. `interface`: name of the network card, where it is a real one.
 ///

@@ -2,12 +2,12 @@
 //! and real page faults, one at a time, on a virtual clock.
 
 use anyhow::{Context, Error, Result, anyhow, bail};
-use images_control::sim::{SimLine, SimPlan, SimProfile, Trigger};
+use images_control::sim::{SimLine, SimLink, SimPlan, SimProfile, Trigger};
 use images_control::{FromNode, VERSION, kind_of, to_line};
 use runtime_core::event::Event;
 use runtime_core::id::{Epoch, NodeId, Rank};
 use runtime_core::mem::PageMem;
-use runtime_core::node::{Medium, Role};
+use runtime_core::node::{Config, Medium, Role};
 use runtime_core::time::Duration;
 use runtime_driver::context::{Program, Request as Asked};
 use runtime_linux::sim_host::Host;
@@ -127,20 +127,19 @@ fn matches(trigger: &Trigger, from: NodeId, event: &Event, seen: &mut u32) -> bo
 
 fn world(plan: &SimPlan) -> Result<World<SimNode>> {
     let first = plan.nodes.first().context("the plan has no nodes")?;
-    let mut config = guest::config(first, [0; 32]).map_err(Error::msg)?;
-    let mut lossy = false;
-    for (i, link) in plan.links.iter().enumerate() {
-        lossy |= !is_perfect(&link.up) || !is_perfect(&link.down);
-        if i >= plan.nodes.len() {
-            bail!("the plan has more links than nodes");
-        }
+    let mut configs: Vec<Config> = plan
+        .nodes
+        .iter()
+        .map(|node| guest::config(node, [0; 32]).map_err(Error::msg))
+        .collect::<Result<_>>()?;
+    if plan.links.len() > plan.nodes.len() {
+        bail!("the plan has more links than nodes");
     }
-    if lossy && config.media.contains(&Medium::Stream) {
-        // A stream over a link that loses frames is TCP's work; here the datagram link does it.
-        eprintln!("links lose frames: the datagram link stands in for TCP");
-        config.media.fill(Medium::Datagram);
+    if let Some(words) = settle_media(plan, &mut configs)? {
+        eprintln!("{words}");
     }
-    let sizes = guest::sizes(first, &config);
+    let config = configs.first().context("the plan has no nodes")?;
+    let sizes = guest::sizes(first, config);
     let (workload, args) =
         guest::workload(&plan.run.workload, plan.run.args.clone()).map_err(Error::msg)?;
     let program = runtime::image(workload.program, &args);
@@ -150,7 +149,7 @@ fn world(plan: &SimPlan) -> Result<World<SimNode>> {
         hosts.push(std::cell::RefCell::new(Some(SimNode { host, program: program.clone() })));
     }
     let world_config = WorldConfig {
-        node: config,
+        nodes: configs,
         profile: netem::Profile::default(),
         seed: plan.seed,
         death_is_seen: false,
@@ -168,6 +167,30 @@ fn world(plan: &SimPlan) -> Result<World<SimNode>> {
         }
     }
     Ok(world)
+}
+
+/// A stream over a link that loses frames is TCP's work; here the datagram link does it, and this says
+/// between whom.
+fn settle_media(plan: &SimPlan, configs: &mut [Config]) -> Result<Option<String>> {
+    let lossy = |link: &SimLink| !is_perfect(&link.up) || !is_perfect(&link.down);
+    let lossy = |node: usize| plan.links.get(node).is_some_and(lossy);
+    let name = |node: usize| plan.nodes[node].nodes.get(node).map_or("?", |spec| &spec.name);
+    let mut changed = Vec::new();
+    for (a, b) in (0..configs.len()).flat_map(|b| (0..b).map(move |a| (a, b))) {
+        let (one, other) = (configs[a].media.get(b), configs[b].media.get(a));
+        if one != other {
+            bail!("{} and {} do not agree on what is between them", name(a), name(b));
+        }
+        if one == Some(&Medium::Stream) && (lossy(a) || lossy(b)) {
+            (configs[a].media[b], configs[b].media[a]) = (Medium::Datagram, Medium::Datagram);
+            changed.push(format!("{}-{}", name(a), name(b)));
+        }
+    }
+    if changed.is_empty() {
+        return Ok(None);
+    }
+    let all = changed.join(", ");
+    Ok(Some(format!("links lose frames: the datagram link stands in for TCP between {all}")))
 }
 
 const fn is_perfect(p: &SimProfile) -> bool {
@@ -266,3 +289,6 @@ impl Teller {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,27 @@ pub enum When {
     AfterRecovery(u64),
 }
 
+/// What carries the frames of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Media {
+    /// Streams.
+    Stream,
+    /// Frames that are lost, repeated, reordered and damaged.
+    Datagram,
+    /// Each pair of nodes has the one or the other: drawn from the seed.
+    Mixed,
+}
+
+impl fmt::Display for Media {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stream => "stream",
+            Self::Datagram => "datagram",
+            Self::Mixed => "mixed",
+        })
+    }
+}
+
 /// A run that can be repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scenario {
@@ -35,9 +56,9 @@ pub struct Scenario {
     pub standby: u16,
     /// What the shared memory speaks.
     pub binding: Binding,
-    /// Over a stream, or over frames that are lost, repeated, reordered and damaged.
-    pub medium: Medium,
-    /// Others see a dead node's connections close.
+    /// What carries the frames.
+    pub medium: Media,
+    /// Others see a dead node's connections close, where they have any to it.
     pub death_is_seen: bool,
     /// Which nodes crash, and when, in this order.
     pub crashes: Vec<(NodeId, When)>,
@@ -69,7 +90,7 @@ impl Scenario {
             compute,
             standby,
             binding: Binding::Mcapi,
-            medium: Medium::Stream,
+            medium: Media::Stream,
             death_is_seen: true,
             crashes: Vec::new(),
         }
@@ -94,56 +115,79 @@ impl Scenario {
         ((0u16..).zip(roles).map(member).collect(), replicas)
     }
 
+    /// What carries frames between two nodes.
+    fn medium(&self, one: NodeId, other: NodeId) -> Medium {
+        let pair = u64::from(one.min(other).0) << 16 | u64::from(one.max(other).0);
+        match self.medium {
+            Media::Stream => Medium::Stream,
+            Media::Datagram => Medium::Datagram,
+            Media::Mixed if Rng::new(self.seed ^ pair << 24).chance(50) => Medium::Stream,
+            Media::Mixed => Medium::Datagram,
+        }
+    }
+
+    /// What a link of this medium does to frames.
+    fn profile(medium: Medium) -> Profile {
+        let lossy = medium == Medium::Datagram;
+        let percent = |p: f64| if lossy { p / 100.0 } else { 0.0 };
+        Profile {
+            delay_ns: 30_000,
+            jitter_ns: 60_000,
+            loss: if lossy { Loss::Random(0.02) } else { Loss::None },
+            duplicate: percent(1.0),
+            reorder: percent(2.0),
+            corrupt: percent(1.0),
+            ..Profile::default()
+        }
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = NodeId> + Clone {
+        (0..self.compute + self.standby).map(NodeId)
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (NodeId, NodeId)> {
+        let nodes = self.nodes();
+        nodes.clone().flat_map(move |from| nodes.clone().map(move |to| (from, to)))
+    }
+
     fn config(&self, shared_pages: u32) -> WorldConfig {
         let (members, replicas) = self.layout();
-        let lossy = self.medium == Medium::Datagram;
-        let percent = |p: f64| if lossy { p / 100.0 } else { 0.0 };
+        let node = |me| Config {
+            me,
+            generation: Generation(1),
+            hash: [7; 32],
+            media: self.nodes().map(|other| self.medium(me, other)).collect(),
+            members: members.clone(),
+            mtu: 1500,
+            binding: self.binding,
+            quorum: Quorum::Majority,
+            heartbeat: Duration::from_millis(10),
+            suspect_after: 10,
+            join_timeout: Duration::from_millis(500),
+            replicas,
+            checkpoint_every: 0,
+            shared_pages,
+        };
         WorldConfig {
-            node: Config {
-                me: NodeId(0),
-                generation: Generation(1),
-                hash: [7; 32],
-                media: vec![self.medium; members.len()],
-                members,
-                mtu: 1500,
-                binding: self.binding,
-                quorum: Quorum::Majority,
-                heartbeat: Duration::from_millis(10),
-                suspect_after: 10,
-                join_timeout: Duration::from_millis(500),
-                replicas,
-                checkpoint_every: 0,
-                shared_pages,
-            },
-            profile: Profile {
-                delay_ns: 30_000,
-                jitter_ns: 60_000,
-                loss: if lossy { Loss::Random(0.02) } else { Loss::None },
-                duplicate: percent(1.0),
-                reorder: percent(2.0),
-                corrupt: percent(1.0),
-                ..Profile::default()
-            },
+            nodes: self.nodes().map(node).collect(),
+            profile: Self::profile(Medium::Stream),
             seed: self.seed,
             death_is_seen: self.death_is_seen,
             limit: Duration::from_millis(60_000),
         }
     }
 
-    /// In some seeds some links are far slower than the others, so that what goes over them is
-    /// overtaken by all that goes over others.
-    fn slow_down(&self, world: &mut World<ScriptMachine>) {
+    /// Streams are reliable, datagrams are not. In some seeds some links are far slower than the
+    /// others, so that what goes over them is overtaken by all that goes over others.
+    fn set_profiles(&self, world: &mut World<ScriptMachine>) {
         let mut rng = Rng::new(self.seed ^ 0x736c_6f77);
-        if !rng.chance(40) {
-            return;
-        }
-        let nodes = self.compute + self.standby;
-        let profile = self.config(0).profile;
-        for (from, to) in (0..nodes).flat_map(|from| (0..nodes).map(move |to| (from, to))) {
-            if rng.chance(20) {
-                let delay_ns = 1_000_000 * (1 + rng.below(8));
-                world.set_profile(NodeId(from), NodeId(to), Profile { delay_ns, ..profile });
+        let some_are_slow = rng.chance(40);
+        for (from, to) in self.pairs() {
+            let mut profile = Self::profile(self.medium(from, to));
+            if some_are_slow && rng.chance(20) {
+                profile.delay_ns = 1_000_000 * (1 + rng.below(8));
             }
+            world.set_profile(from, to, profile);
         }
     }
 
@@ -159,7 +203,7 @@ impl Scenario {
         let config = self.config(script.shared_pages);
         let mut world = World::new(config, |_| ScriptMachine::new(Rc::clone(&script)));
         world.repeat(self.jobs());
-        self.slow_down(&mut world);
+        self.set_profiles(&mut world);
         let mut crashes = self.crashes.iter().peekable();
         let mut verdict = Verdict {
             end: End::Stalled,
@@ -258,8 +302,12 @@ impl Scenario {
         let mut rng = Rng::new(seed ^ 0x6372_6173_6800);
         let mut scenario = Self::new(seed, compute, standby);
         scenario.binding = if rng.chance(50) { Binding::Mcapi } else { Binding::Sockets };
-        scenario.medium = if rng.chance(30) { Medium::Datagram } else { Medium::Stream };
-        scenario.death_is_seen = scenario.medium == Medium::Stream && rng.chance(70);
+        scenario.medium = match rng.below(10) {
+            0..3 => Media::Datagram,
+            3..5 => Media::Mixed,
+            _ => Media::Stream,
+        };
+        scenario.death_is_seen = scenario.medium != Media::Datagram && rng.chance(70);
         let nodes = compute + standby;
         let crashes = rng.below(3);
         for i in 0..crashes {
@@ -327,11 +375,7 @@ impl fmt::Display for Scenario {
             " --binding {}",
             if self.binding == Binding::Mcapi { "mcapi" } else { "sockets" }
         )?;
-        write!(
-            f,
-            " --medium {}",
-            if self.medium == Medium::Stream { "stream" } else { "datagram" }
-        )?;
+        write!(f, " --medium {}", self.medium)?;
         if !self.death_is_seen {
             write!(f, " --silent")?;
         }

@@ -4,7 +4,7 @@ use crate::machine::{Answer, Machine, Request};
 use crate::rng::Rng;
 use netem::{Direction, Profile};
 use runtime_core::event::Event;
-use runtime_core::id::{Generation, Job, NodeId, Rank};
+use runtime_core::id::{Job, NodeId, Rank};
 use runtime_core::node::{Config, Input, Medium, Node, Output};
 use runtime_core::time::{Duration, Instant};
 use std::collections::BTreeMap;
@@ -19,13 +19,14 @@ const NOTICE_NS: u64 = 200_000;
 /// What a world is made of.
 #[derive(Clone, Debug)]
 pub struct WorldConfig {
-    /// Of all nodes, but for who they are.
-    pub node: Config,
+    /// Of each node, by number; both ends of a pair agree on its medium.
+    pub nodes: Vec<Config>,
     /// Of each way of each link.
     pub profile: Profile,
     /// Of everything that is left to chance.
     pub seed: u64,
-    /// The others see the connections of a dead node close; otherwise it is just silent.
+    /// The others see the connections of a dead node close; otherwise, and where there are none
+    /// (datagrams), it is just silent.
     pub death_is_seen: bool,
     /// Virtual time that a run may take before it counts as stalled.
     pub limit: Duration,
@@ -119,16 +120,14 @@ pub enum Told {
 impl<M: Machine> World<M> {
     /// A world in which all transports come up and then a job starts on all nodes.
     pub fn new(config: WorldConfig, machine: impl Fn(NodeId) -> M) -> Self {
-        let count = u16::try_from(config.node.members.len()).unwrap_or(u16::MAX);
-        let nodes: Vec<NodeId> = (0..count).map(NodeId).collect();
-        let place = |me: &NodeId| {
-            let node = Config { me: *me, generation: Generation(1), ..config.node.clone() };
-            let node = Node::new(node, Instant(0));
-            let machine = machine(*me);
+        let nodes: Vec<NodeId> = config.nodes.iter().map(|node| node.me).collect();
+        let place = |config: &Config| {
+            let node = Node::new(config.clone(), Instant(0));
+            let machine = machine(config.me);
             Place { node, machine, alive: true, fenced: false, life: 0, tick_at: None, done: false }
         };
         let mut world = Self {
-            places: nodes.iter().map(place).collect(),
+            places: config.nodes.iter().map(place).collect(),
             wires: BTreeMap::new(),
             agenda: BTreeMap::new(),
             now: 0,
@@ -221,7 +220,8 @@ impl<M: Machine> World<M> {
         self.lose_frames_of(dead);
         for i in 0..self.places.len() {
             let node = NodeId(u16::try_from(i).unwrap_or_default());
-            if self.config.death_is_seen && self.places[i].alive {
+            let seen = self.config.death_is_seen && self.medium(node, dead) == Medium::Stream;
+            if seen && self.places[i].alive {
                 let at = self.now + self.rng.below(NOTICE_NS);
                 self.plan(at, Happening::TransportDown { node, peer: dead });
             }
@@ -434,12 +434,17 @@ impl<M: Machine> World<M> {
         self.told.push((self.now, id, Told::Event(event)));
     }
 
+    /// What carries frames between two nodes.
+    fn medium(&self, from: NodeId, to: NodeId) -> Medium {
+        self.config.nodes.get(from.index()).map_or(Medium::Datagram, |node| node.medium_to(to))
+    }
+
     fn transmit(&mut self, from: NodeId, to: NodeId, bytes: &[u8]) {
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         self.note([u64::from(from.0), u64::from(to.0), length]);
+        let stream = self.medium(from, to) == Medium::Stream;
         let Some(wire) = self.wires.get_mut(&(from, to)) else { return };
         let fate = wire.send(self.now, bytes.len());
-        let stream = self.config.node.medium_to(to) == Medium::Stream;
         debug_assert!(
             !stream || wire.is_cut() || fate.deliveries.len() == 1,
             "a stream loses and repeats nothing"

@@ -8,7 +8,7 @@ const TCP: Transport = Transport::Tcp;
 const ETHERNET: Transport = Transport::Ethernet;
 
 /// Node 0 of as many as there are transports, the first of which is its own.
-fn configure(transports: &[Transport], nic: Option<NicSpec>) -> Configure {
+pub(crate) fn configure(transports: &[Transport], nic: Option<NicSpec>) -> Configure {
     let node = |(i, transport): (usize, &Transport)| NodeSpec {
         name: format!("n{i}"),
         role: Role::Compute,

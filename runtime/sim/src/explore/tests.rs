@@ -14,7 +14,7 @@ fn all_right(scenario: &Scenario) -> Verdict {
 fn programs_run_right_without_crashes_on_every_binding_and_medium() {
     for seed in 0..32 {
         for binding in [Binding::Mcapi, Binding::Sockets] {
-            for medium in [Medium::Stream, Medium::Datagram] {
+            for medium in [Media::Stream, Media::Datagram, Media::Mixed] {
                 let (compute, standby) =
                     [(2, 1), (3, 1), (5, 2), (1, 1)][usize::try_from(seed).unwrap() % 4];
                 let scenario =
@@ -56,6 +56,8 @@ fn a_scenario_prints_the_command_that_replays_it() {
         command,
         "understudy sim --seed 7 --nodes 3+1 --binding mcapi --medium stream --crash n1@50 --crash n0@+9"
     );
+    scenario.medium = Media::Mixed;
+    assert!(scenario.to_string().contains(" --medium mixed "));
     assert_eq!("n1@50".parse(), Ok(Crash(NodeId(1), When::Step(50))));
     assert_eq!("n0@+9".parse(), Ok(Crash(NodeId(0), When::AfterRecovery(9))));
     assert!("1@x".parse::<Crash>().is_err());
@@ -73,6 +75,48 @@ fn a_crash_of_any_node_at_any_step_of_2_plus_1_is_survived() {
 #[test]
 fn a_crash_of_any_node_at_any_step_of_3_plus_1_is_survived() {
     assert!(survives_a_crash_at_every_step(&Scenario::new(2, 3, 1), 7) > 500);
+}
+
+#[test]
+fn with_streams_and_datagrams_in_one_cluster_a_crash_at_any_step_is_survived() {
+    let mixed = |seed, compute, standby| Scenario {
+        medium: Media::Mixed,
+        ..Scenario::new(seed, compute, standby)
+    };
+    // Of three nodes one has a link of each kind, if the seed is worth anything.
+    let of_both_kinds = |scenario: &Scenario| {
+        let pairs: Vec<_> = scenario.pairs().filter(|(a, b)| a != b).collect();
+        let streams = pairs.iter().filter(|(a, b)| scenario.medium(*a, *b) == Medium::Stream);
+        (1..pairs.len()).contains(&streams.count())
+    };
+    let scenario = (0..).map(|seed| mixed(seed, 2, 1)).find(of_both_kinds).unwrap();
+    assert!(survives_a_crash_at_every_step(&scenario, 29) > 300);
+    assert!(survives_a_crash_at_every_step(&mixed(2, 3, 1), 67) > 150);
+    let mut takeovers = 0;
+    for seed in 0..80 {
+        let mut rng = Rng::new(seed);
+        let mut scenario = mixed(seed, 5, 2);
+        let (first, second) = (rng.small(5), rng.small(7));
+        scenario.crashes.push((NodeId(first), When::Step(rng.below(8_000))));
+        if second != first {
+            scenario.crashes.push((NodeId(second), When::AfterRecovery(rng.below(3_000))));
+        }
+        scenario.death_is_seen = seed % 3 != 0;
+        let verdict = all_right(&scenario);
+        assert_eq!(verdict.end, End::Done, "{scenario}");
+        takeovers += verdict.takeovers;
+    }
+    assert!(takeovers > 20, "only {takeovers} takeovers: the runs test little");
+}
+
+#[test]
+fn both_ends_of_a_mixed_pair_agree_on_what_it_is() {
+    for seed in 0..50 {
+        let scenario = Scenario { medium: Media::Mixed, ..Scenario::new(seed, 5, 2) };
+        assert!(scenario.pairs().all(|(a, b)| scenario.medium(a, b) == scenario.medium(b, a)));
+        let streams = scenario.pairs().filter(|(a, b)| scenario.medium(*a, *b) == Medium::Stream);
+        assert!((8..41).contains(&streams.filter(|(a, b)| a != b).count()), "{scenario}");
+    }
 }
 
 #[test]
@@ -111,8 +155,8 @@ fn a_late_death_rolls_back_to_all_that_was_ever_checkpointed() {
 }
 
 /// Cuts the way between two nodes that live on, in the middle of a run; who was fenced?
-fn with_cut(seed: u64, medium: Medium, ways: &[(u16, u16)]) -> (End, Vec<NodeId>) {
-    let scenario = Scenario { medium, ..Scenario::new(seed, 3, 2) };
+fn with_cut(seed: u64, media: Media, ways: &[(u16, u16)]) -> (End, Vec<NodeId>) {
+    let scenario = Scenario { medium: media, ..Scenario::new(seed, 3, 2) };
     let script = Rc::new(Script::random(seed, 3, 3));
     let config = scenario.config(script.shared_pages);
     let mut world = World::new(config, |_| ScriptMachine::new(Rc::clone(&script)));
@@ -121,7 +165,7 @@ fn with_cut(seed: u64, medium: Medium, ways: &[(u16, u16)]) -> (End, Vec<NodeId>
     loop {
         if world.steps() == at {
             for (from, to) in ways {
-                world.cut(NodeId(*from), NodeId(*to), medium == Medium::Stream);
+                world.cut(NodeId(*from), NodeId(*to), media == Media::Stream);
             }
         }
         let end = world.step();
@@ -142,13 +186,13 @@ fn two_living_nodes_that_lose_their_connection_stall_nobody() {
     for seed in 0..60 {
         let a = u16::try_from(seed % 5).unwrap();
         let b = (a + 1 + u16::try_from(seed / 5 % 4).unwrap()) % 5;
-        for medium in [Medium::Stream, Medium::Datagram] {
-            let (end, fenced) = with_cut(seed, medium, &[(a, b), (b, a)]);
-            assert_eq!(end, End::Done, "seed {seed}, {medium:?}, n{a} and n{b}");
+        for media in [Media::Stream, Media::Datagram] {
+            let (end, fenced) = with_cut(seed, media, &[(a, b), (b, a)]);
+            assert_eq!(end, End::Done, "seed {seed}, {media:?}, n{a} and n{b}");
             assert!(fenced.len() <= 1, "seed {seed}: {fenced:?}");
             cuts += fenced.len();
         }
-        let (end, fenced) = with_cut(seed, Medium::Datagram, &[(a, b)]);
+        let (end, fenced) = with_cut(seed, Media::Datagram, &[(a, b)]);
         assert_eq!(end, End::Done, "seed {seed}, from n{a} to n{b} only");
         assert!(fenced.len() <= 1, "seed {seed}: {fenced:?}");
         one_way += fenced.len();
@@ -162,8 +206,10 @@ fn with_damage(seed: u64, replicas: usize, on: &[u16]) -> (End, usize) {
     let scenario = Scenario::new(seed, 3, 2);
     let script = Rc::new(Script::random(seed, 3, 3));
     let mut config = scenario.config(script.shared_pages);
-    config.node.replicas = replicas;
-    config.node.members.iter_mut().zip(0..).for_each(|(member, board)| member.board = board);
+    for node in &mut config.nodes {
+        node.replicas = replicas;
+        node.members.iter_mut().zip(0..).for_each(|(member, board)| member.board = board);
+    }
     let mut world = World::new(config, |_| ScriptMachine::new(Rc::clone(&script)));
     let (mut commits, mut damaged) = (0, 0);
     loop {
