@@ -8,7 +8,13 @@ use tests::workspace;
 /// Longest source file, in lines; tests may be longer.
 const LONGEST: usize = 600;
 /// The only places for it.
-const UNSAFE_HOMES: &[&str] = &["runtime/linux/", "images/guest-linux/"];
+const UNSAFE_HOMES: &[&str] = &[
+    "runtime/driver/",
+    "runtime/linux/",
+    "runtime/baremetal/",
+    "images/guest-linux/",
+    "images/guest-baremetal/",
+];
 /// Lines above unsafe code in which its reason must begin.
 const REASON_WITHIN: usize = 8;
 
@@ -17,17 +23,36 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("runtime/core", &[]),
     ("harness/netem", &[]),
     ("runtime/sim", &["runtime-core", "netem"]),
-    ("runtime/linux", &["runtime-core"]),
-    ("runtime", &["runtime-core", "runtime-sim", "runtime-linux"]),
+    ("runtime/driver", &["runtime-core"]),
+    ("runtime/linux", &["runtime-core", "runtime-driver"]),
+    ("runtime/baremetal", &["runtime-core", "runtime-driver"]),
+    ("runtime", &["runtime-core", "runtime-driver", "runtime-sim", "runtime-linux"]),
     ("runtime/bench", &["runtime-core"]),
     ("runtime/conformance", &["runtime-core", "runtime", "runtime-linux"]),
     ("images/control", &["runtime-core"]),
     ("images/workloads", &["runtime", "runtime-conformance"]),
     (
-        "images/guest-linux",
+        "images/guest",
+        &["runtime", "runtime-core", "runtime-driver", "images-control", "images-workloads"],
+    ),
+    (
+        "images/guest-baremetal",
         &[
+            "guest",
             "runtime",
             "runtime-core",
+            "runtime-driver",
+            "runtime-baremetal",
+            "images-control",
+        ],
+    ),
+    (
+        "images/guest-linux",
+        &[
+            "guest",
+            "runtime",
+            "runtime-core",
+            "runtime-driver",
             "runtime-linux",
             "runtime-sim",
             "netem",

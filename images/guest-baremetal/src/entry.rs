@@ -102,6 +102,7 @@ BOOT_TABLES:
     start = sym start,
 );
 
+// SAFETY: symbols of the linker script, of which only the addresses are taken.
 unsafe extern "C" {
     static image_start: u8;
     static image_text_end: u8;

@@ -135,6 +135,7 @@ pub fn is_last(vector: u64) -> bool {
     matches!(vector, 2 | DOUBLE_FAULT | 18)
 }
 
+// SAFETY: the label of the assembly below; only its address is taken.
 unsafe extern "C" {
     /// First of the handlers, which are 16 bytes each.
     static understudy_trap_handlers: u8;
