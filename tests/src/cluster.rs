@@ -10,7 +10,7 @@ pub const RECURSION: &str =
     "{ workload: recursion, args: { depth: 60, items: 64, checkpoint-every: 10 } }";
 /// The memory model's litmus tests, with four checkpoints.
 pub const LITMUS: &str = "{ workload: litmus, args: { rounds: 1 } }";
-/// Everything that must hold on every driver, with seven checkpoints and those of the checkpoint suite.
+/// Everything that must hold on every driver, with four checkpoints and then many in one suite.
 pub const CONFORMANCE: &str = "{ workload: conformance }";
 
 /// What the nodes of a cluster run.
