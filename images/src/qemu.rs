@@ -79,6 +79,8 @@ pub enum Boot {
     BareMetal {
         /// The file.
         program: PathBuf,
+        /// More words for its command line; empty for none.
+        options: String,
     },
 }
 
@@ -130,9 +132,10 @@ pub fn qemu_args(spec: &GuestSpec) -> Vec<String> {
             args.extend(words(&["-kernel", &text(kernel), "-initrd", &text(initramfs)]));
             args.extend(words(&["-append", &kernel_command_line(spec)]));
         }
-        Boot::BareMetal { program } => {
+        Boot::BareMetal { program, options } => {
             args.extend(words(&["-kernel", &text(program)]));
-            args.extend(words(&["-append", &format!("tsc_khz={}", spec.tsc_khz)]));
+            let line = format!("tsc_khz={} {options}", spec.tsc_khz);
+            args.extend(words(&["-append", line.trim_end()]));
             let exit = format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=0x04");
             args.extend(words(&["-device", &exit]));
         }

@@ -18,6 +18,28 @@ fn linux_and_bare_metal_guests_survive_a_death_of_each() {
     example("mixed.yaml");
 }
 
+/// Faults of the runtime itself, under any rank, and what must be said about each.
+const DRILLS: &[(&str, &[&str])] = &[
+    ("panic", &["a drill"]),
+    ("pointer", &["page fault"]),
+    ("code", &["page fault"]),
+    ("stack", &["stack"]),
+    ("double", &["double fault"]),
+    ("heap", &["out of memory", "memory in the topology"]),
+    ("frames", &["out of memory", "memory in the topology"]),
+];
+
+#[test]
+fn a_bare_metal_guest_whose_runtime_breaks_says_how_and_where() {
+    for (drill, words) in DRILLS {
+        let bench = Bench::qemu().with("UNDERSTUDY_BAREMETAL_OPTIONS", format!("drill={drill}"));
+        let said = bench.on("up", &Cluster::of(1, 0).of_images(Images::BareMetal));
+        // The backtrace comes with names and places.
+        said.must(3, words).must(3, &["n0 panicked", "perform", "drill.rs:"]);
+        bench.nothing_runs();
+    }
+}
+
 fn small() -> Cluster {
     Cluster::of(2, 1).of_images(Images::BareMetal)
 }

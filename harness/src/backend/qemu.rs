@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 pub(super) const CONTROL_FD: i32 = 4;
 /// The same for QEMU's own monitor.
 pub(super) const QMP_FD: i32 = 5;
+/// Variable with more words for the command line of bare-metal guests, for example `drill=stack`.
+const OPTIONS: &str = "UNDERSTUDY_BAREMETAL_OPTIONS";
 /// Everything takes longer when QEMU translates instructions on few cores.
 const TCG_FACTOR: u32 = 3;
 
@@ -27,6 +29,8 @@ pub(crate) struct Machine {
     linux: Option<Built>,
     /// What bare-metal guests boot, if there are any.
     bare_metal: Option<PathBuf>,
+    /// More words on the command line of bare-metal guests: for drills.
+    options: String,
     accel: Accel,
     tsc_khz: u32,
     /// How much longer everything may take.
@@ -67,7 +71,8 @@ impl Machine {
             (Accel::Kvm, None) => 0,
             _ => host_tsc_khz().context("guests cannot be given a clock")?,
         };
-        Ok(Self { linux, bare_metal, accel, tsc_khz, factor, words })
+        let options = std::env::var(OPTIONS).unwrap_or_default();
+        Ok(Self { linux, bare_metal, options, accel, tsc_khz, factor, words })
     }
 
     /// The program of bare-metal guests, if there are any.
@@ -87,7 +92,8 @@ impl Machine {
             }
             Image::BareMetal => {
                 let program = self.bare_metal.clone();
-                Boot::BareMetal { program: program.context("no program for bare-metal guests")? }
+                let program = program.context("no program for bare-metal guests")?;
+                Boot::BareMetal { program, options: self.options.clone() }
             }
         };
         let args = qemu_args(&GuestSpec {

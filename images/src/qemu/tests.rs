@@ -55,7 +55,10 @@ fn a_bare_metal_guest_has_a_smaller_machine_and_no_kernel() {
 -device virtserialport,chardev=control,name=understudy.control
 -netdev dgram,id=net0,local.type=fd,local.str=12
 -device virtio-net-device,netdev=net0,mac=52:54:00:00:00:01,rx_queue_size=1024";
-    let metal = GuestSpec { boot: Boot::BareMetal { program: "/metal/node".into() }, ..spec() };
+    let metal = GuestSpec {
+        boot: Boot::BareMetal { program: "/metal/node".into(), options: String::new() },
+        ..spec()
+    };
     assert_eq!(qemu_args(&metal).join(" "), expected.replace('\n', " "));
     let kvm = qemu_args(&GuestSpec { accel: Accel::Kvm, ..metal }).join(" ");
     assert!(kvm.contains("-append tsc_khz=2445430 "), "its clock has nothing else: {kvm}");
