@@ -7,6 +7,7 @@
 
 extern crate alloc;
 
+mod busy;
 mod conformance;
 mod fault;
 mod laplace;
@@ -39,6 +40,7 @@ pub const ALL: &[Workload] = &[
     conformance::LITMUS,
     conformance::WORKLOAD,
     fault::WORKLOAD,
+    busy::WORKLOAD,
 ];
 
 impl Workload {
