@@ -43,6 +43,8 @@ pub enum Event {
     Refused { peer: NodeId, reason: String },
     /// A peer is taken for dead.
     Suspected { peer: NodeId, reason: String, silent_us: u64 },
+    /// A peer that was taken for dead gave a sign of life, in time: nothing was lost.
+    HeardAgain { peer: NodeId },
     /// The members do not form a majority of the last view; nothing moves until they do.
     NoMajority { view: ViewId, reachable: u16, members: u16 },
     /// A view was installed. `ranks[r]` is the node that hosts rank `r`.
@@ -104,6 +106,7 @@ impl Event {
             | Self::Ready { .. }
             | Self::Refused { .. }
             | Self::Suspected { .. }
+            | Self::HeardAgain { .. }
             | Self::NoMajority { .. }
             | Self::View { .. }
             | Self::RankExited { .. }

@@ -244,6 +244,13 @@ impl<M: Machine> World<M> {
         }
     }
 
+    /// The way from one node to another is whole again.
+    pub fn heal(&mut self, from: NodeId, to: NodeId) {
+        if let Some(wire) = self.wires.get_mut(&(from, to)) {
+            wire.heal();
+        }
+    }
+
     /// A node's copy of a rank goes bad in its memory.
     pub fn damage(&mut self, node: NodeId, rank: Rank) {
         self.handle(node, &Input::Damage(rank));

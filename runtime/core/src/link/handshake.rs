@@ -89,7 +89,10 @@ impl Link {
 
     /// The peer, in its known life, knows us in ours.
     pub(super) fn heard(&mut self, now: Instant) {
-        (self.heard, self.suspected) = (now, false);
+        if core::mem::take(&mut self.suspected) {
+            self.events.push_back(Event::HeardAgain);
+        }
+        self.heard = now;
         if let (State::Joining, Some(generation)) = (self.state, self.peer) {
             self.state = State::Up;
             self.refused = None;

@@ -99,6 +99,8 @@ pub enum Event {
         /// Why, and what to do about it.
         reason: String,
     },
+    /// A peer that was suspect gave a sign of life: nothing was lost between the two.
+    HeardAgain,
     /// The peer is probably dead. The link goes on if it is not.
     Suspect {
         /// Why.

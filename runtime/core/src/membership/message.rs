@@ -49,6 +49,13 @@ pub enum Message {
         /// Whom.
         node: NodeId,
     },
+    /// The sender can reach a member again that it suspected.
+    Trust {
+        /// The view that holds for the sender.
+        view: ViewId,
+        /// Whom.
+        node: NodeId,
+    },
 }
 
 const PREPARE: u8 = 1;
@@ -57,6 +64,7 @@ const ACCEPT: u8 = 3;
 const ACCEPTED: u8 = 4;
 const INSTALL: u8 = 5;
 const SUSPECT: u8 = 6;
+const TRUST: u8 = 7;
 
 impl Message {
     /// As bytes.
@@ -93,6 +101,9 @@ impl Message {
             Self::Suspect { view, node } => {
                 w.u8(SUSPECT).u64(view.0).u16(node.0);
             }
+            Self::Trust { view, node } => {
+                w.u8(TRUST).u64(view.0).u16(node.0);
+            }
         }
         w.into_vec()
     }
@@ -117,6 +128,7 @@ impl Message {
             ACCEPT => Self::Accept { ballot: ballot(&mut r)?, value: parse_view(&mut r)? },
             ACCEPTED => Self::Accepted { view: ViewId(r.u64("view")?), ballot: ballot(&mut r)? },
             INSTALL => Self::Install(parse_view(&mut r)?),
+            TRUST => Self::Trust { view: ViewId(r.u64("view")?), node: NodeId(r.u16("trusted")?) },
             SUSPECT => {
                 Self::Suspect { view: ViewId(r.u64("view")?), node: NodeId(r.u16("suspect")?) }
             }

@@ -15,8 +15,9 @@
 //! the view that it proposes; one that only others suspect is judged after a while, in which this node
 //! would have noticed a death by itself: see `blame`.
 //!
-//! Suspicion is sticky: a member once suspected stays so until a view without it is installed. If
-//! the suspicion was wrong, that view fences it ([`Action::Fenced`]) and nothing is lost but a standby.
+//! A suspicion is taken back when the link, without having lost anything, hears of the member again: a
+//! partition that left no majority anywhere heals. Otherwise it stays until a view without the member
+//! is installed; if it was wrong, that view fences the member ([`Action::Fenced`]).
 //! Whoever installs a view first passes it on to all its members, so that on a first-in first-out
 //! link nothing of a view ever arrives before the view itself.
 
@@ -217,9 +218,20 @@ impl Membership {
         }
     }
 
+    /// A member that was suspected is heard again, and nothing was lost in between.
+    pub fn trust(&mut self, node: NodeId) {
+        if !self.fenced && self.suspects.remove(&node) {
+            self.told_reachable = None;
+            self.tell(&Message::Trust { view: self.view.id, node });
+        }
+    }
+
     /// All are told, those that this node does not hear as well: they may hear it.
     fn accuse(&mut self, node: NodeId) {
-        let message = Message::Suspect { view: self.view.id, node };
+        self.tell(&Message::Suspect { view: self.view.id, node });
+    }
+
+    fn tell(&mut self, message: &Message) {
         let others = self.view.members.keys().filter(|member| **member != self.me);
         self.actions.extend(others.map(|member| Action::Send(*member, message.clone())));
     }
@@ -266,6 +278,11 @@ impl Membership {
             Message::Accept { ballot, value } => self.on_accept(from, ballot, value),
             Message::Accepted { view, ballot } => self.on_accepted(now, from, view, ballot),
             Message::Suspect { view, node } => self.on_suspect(now, from, view, node),
+            Message::Trust { view, node } => {
+                if view == self.view.id {
+                    self.accusations.remove(&(from, node));
+                }
+            }
         }
     }
 
@@ -371,6 +388,11 @@ impl Membership {
             return;
         }
         let bound = promises.values().flatten().max_by_key(|(ballot, _)| *ballot);
+        if bound.is_none() && condemned.is_empty() {
+            // All that was suspected is heard again: there is nothing to agree on.
+            (self.attempt, self.retry_at) = (None, None);
+            return;
+        }
         let value =
             bound.map_or_else(|| self.view.without(&condemned, &self.images), |(_, v)| v.clone());
         self.attempt = Some(Attempt::Accepting { value: value.clone(), accepted: BTreeSet::new() });

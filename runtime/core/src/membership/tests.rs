@@ -217,6 +217,32 @@ fn who_hears_nobody_goes_and_nobody_else() {
 }
 
 #[test]
+fn a_suspicion_that_is_taken_back_in_time_changes_nothing() {
+    // Two halves of four: nobody has a majority, and nobody goes.
+    let mut world = World::new(3, 1);
+    let pairs = [(0, 2), (0, 3), (1, 2), (1, 3), (2, 0), (2, 1), (3, 0), (3, 1)];
+    for (from, of) in pairs {
+        world.cut.insert((NodeId(from), NodeId(of)));
+        world.nodes[usize::from(from)].suspect(world.now, NodeId(of));
+    }
+    world.run(&mut 5, &BTreeSet::new());
+    assert_eq!(world.lost.len(), 4, "all say that there is no majority");
+    world.cut.clear();
+    for (from, of) in pairs {
+        world.nodes[usize::from(from)].trust(NodeId(of));
+    }
+    world.run(&mut 6, &BTreeSet::new());
+    assert!(world.installed.iter().all(Vec::is_empty), "no view was installed");
+    // And a death is noticed as ever.
+    let dead = BTreeSet::from([NodeId(1)]);
+    for node in [0, 2, 3] {
+        world.nodes[node].suspect(world.now, NodeId(1));
+    }
+    world.run(&mut 7, &dead);
+    assert_eq!(world.nodes[0].view().ranks, [NodeId(0), NodeId(3), NodeId(2)]);
+}
+
+#[test]
 fn wrong_suspicions_never_fork() {
     let nothing = BTreeSet::new();
     for seed in 1..2_000u64 {

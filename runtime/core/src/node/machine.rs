@@ -248,6 +248,12 @@ impl Node {
             link::Event::Up { generation } => self.event(Event::LinkUp { peer, generation }),
             link::Event::Refused { reason } => self.event(Event::Refused { peer, reason }),
             link::Event::Restarted { .. } => self.suspect(peer, "restarted".to_string(), 0),
+            link::Event::HeardAgain => {
+                if self.view().members.contains_key(&peer) {
+                    self.event(Event::HeardAgain { peer });
+                }
+                self.membership.trust(peer);
+            }
             link::Event::Suspect { reason, silent } => {
                 self.suspect(peer, reason, silent.as_micros());
             }

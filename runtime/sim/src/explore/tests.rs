@@ -200,6 +200,45 @@ fn two_living_nodes_that_lose_their_connection_stall_nobody() {
     assert!(cuts > 60 && one_way > 20, "{cuts} and {one_way} fenced: the runs test little");
 }
 
+#[test]
+fn a_partition_that_leaves_no_majority_heals_and_nothing_is_lost() {
+    let mut waited = 0;
+    for seed in 0..40 {
+        let scenario = Scenario { medium: Media::Datagram, ..Scenario::new(seed, 3, 1) };
+        let script = Rc::new(Script::random(seed, 3, 3));
+        let config = scenario.config(script.shared_pages);
+        let mut world = World::new(config, |_| ScriptMachine::new(Rc::clone(&script)));
+        let half = |node: u16| node < 2;
+        let ways = (0..4).flat_map(|a| (0..4).map(move |b| (a, b)));
+        let ways: Vec<_> = ways.filter(|(a, b)| half(*a) != half(*b)).collect();
+        let at = 200 + Rng::new(seed ^ 0x6865_616c).below(2_000);
+        let (mut healed_at, mut views) = (None, 0);
+        let end = loop {
+            if world.steps() == at && healed_at.is_none() {
+                ways.iter().for_each(|(a, b)| world.cut(NodeId(*a), NodeId(*b), false));
+                // Far longer than a silent node is trusted.
+                healed_at = Some(world.now_ns() + 700_000_000);
+            }
+            if healed_at.is_some_and(|time| world.now_ns() >= time) {
+                ways.iter().for_each(|(a, b)| world.heal(NodeId(*a), NodeId(*b)));
+            }
+            let end = world.step();
+            for (_, _, told) in world.take_told() {
+                match told {
+                    Told::Event(Event::View { .. }) => views += 1,
+                    Told::Event(Event::NoMajority { .. }) => waited += 1,
+                    _ => {}
+                }
+            }
+            if let Some(end) = end {
+                break end;
+            }
+        };
+        assert_eq!((end, views), (End::Done, 0), "seed {seed}");
+    }
+    assert!(waited > 40, "{waited} nodes saw no majority: the runs test little");
+}
+
 /// Runs a program to its second epoch, damages the copies of rank 1 on these nodes, kills its host, and
 /// returns the end and how many copies were found damaged.
 fn with_damage(seed: u64, replicas: usize, on: &[u16]) -> (End, usize) {

@@ -51,9 +51,10 @@ fn silence_is_reported_once_at_its_time_and_again_only_after_a_sign_of_life() {
         pair.send(0, b"still there?");
         pair.run(HEARTBEAT);
         assert_eq!(pair.delivered(1), [b"still there?"]);
+        assert_eq!(pair.said[0][1..], [Event::HeardAgain]);
         pair.cut = true;
         pair.run(LIMIT.times(3));
-        assert_eq!(pair.said[0].len(), 2);
+        assert_eq!(pair.said[0].len(), 3);
     }
 }
 
