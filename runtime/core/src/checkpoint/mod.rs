@@ -20,7 +20,7 @@ pub use store::{Image, META_BASE, Store};
 use crate::id::{Epoch, NodeId, Rank};
 use crate::membership::View;
 use crate::node::Member;
-use alloc::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{Map, Set};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
@@ -33,9 +33,9 @@ pub struct Holdings {
     /// The job is over as far as it knows.
     pub done: bool,
     /// Every rank and epoch of which it holds all pages.
-    pub whole: BTreeSet<(Rank, Epoch)>,
+    pub whole: Set<(Rank, Epoch)>,
     /// Every rank and epoch of which it gave up a copy that was damaged.
-    pub damaged: BTreeSet<(Rank, Epoch)>,
+    pub damaged: Set<(Rank, Epoch)>,
 }
 
 /// One image to be sent from a node that has it to a node that should.
@@ -63,7 +63,7 @@ pub fn partners(view: &View, rank: Rank, members: &[Member], replicas: usize) ->
     };
     let mut candidates: Vec<NodeId> =
         view.members.keys().copied().filter(|node| node != host).collect();
-    candidates.sort_by_key(|node| (board(*node) == board(*host), distance(*node)));
+    candidates.sort_unstable_by_key(|node| (board(*node) == board(*host), distance(*node)));
     candidates.truncate(replicas);
     candidates
 }
@@ -75,7 +75,7 @@ pub fn partners(view: &View, rank: Rank, members: &[Member], replicas: usize) ->
 /// When an epoch was committed and can no longer be put together; says which rank is missing.
 pub fn choose_epoch(
     ranks: u16,
-    holdings: &BTreeMap<NodeId, Holdings>,
+    holdings: &Map<NodeId, Holdings>,
     hosts_before: &[NodeId],
 ) -> Result<Epoch, String> {
     let committed = holdings.values().map(|h| h.committed).max().unwrap_or_default();
@@ -108,7 +108,7 @@ pub fn choose_epoch(
 pub fn transfers(
     view: &View,
     epoch: Epoch,
-    holdings: &BTreeMap<NodeId, Holdings>,
+    holdings: &Map<NodeId, Holdings>,
     members: &[Member],
     replicas: usize,
 ) -> Vec<Transfer> {
