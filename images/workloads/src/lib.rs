@@ -7,6 +7,7 @@
 
 extern crate alloc;
 
+#[cfg(feature = "conformance")]
 mod conformance;
 mod fault;
 mod laplace;
@@ -36,7 +37,9 @@ pub struct Workload {
 pub const ALL: &[Workload] = &[
     laplace::WORKLOAD,
     recursion::WORKLOAD,
+    #[cfg(feature = "conformance")]
     conformance::LITMUS,
+    #[cfg(feature = "conformance")]
     conformance::WORKLOAD,
     fault::WORKLOAD,
 ];
