@@ -41,13 +41,11 @@ impl<K, V> Map<K, V> {
     }
 
     /// All keys.
-    #[must_use]
     pub fn keys(&self) -> Keys<'_, K, V> {
         self.0.iter().map(|(key, _)| key)
     }
 
     /// All values.
-    #[must_use]
     pub fn values(&self) -> Values<'_, K, V> {
         self.0.iter().map(|(_, value)| value)
     }
@@ -65,7 +63,6 @@ impl<K, V> Map<K, V> {
     }
 
     /// Keys with their values.
-    #[must_use]
     pub fn iter(&self) -> Iter<'_, K, V> {
         self.0.iter().map(pair)
     }
