@@ -5,9 +5,11 @@ TOPOLOGY   ?= topology/examples/failover.yaml
 BACKEND    ?= qemu
 UNDERSTUDY := target/debug/understudy
 export UNDERSTUDY_NODE := $(CURDIR)/target/node/x86_64-unknown-linux-gnu/node/guest-linux
-export UNDERSTUDY_BAREMETAL := $(CURDIR)/target/bare-metal/x86_64-unknown-linux-gnu/bare-metal/guest-baremetal
+BAREMETAL  := x86_64-unknown-linux-gnu/bare-metal/guest-baremetal
+FOOTPRINT  := $(CARGO) build --config runtime/baremetal/image.toml --profile bare-metal -p guest-baremetal --no-default-features
+export UNDERSTUDY_BAREMETAL := $(CURDIR)/target/bare-metal/$(BAREMETAL)
 
-.PHONY: cluster-up cluster-down test check lint unit system build images node harness setup sim soak validate clean
+.PHONY: cluster-up cluster-down test check lint unit system build images node footprint harness setup sim soak validate clean
 
 # Boot the topology, run its workload with its faults, judge; the cluster stays up.
 cluster-up: build
@@ -53,6 +55,12 @@ node:
 # Kernel and initramfs of Linux guests, with a manifest of hashes.
 images: setup node
 	$(CARGO) run -p images -- build --node $(UNDERSTUDY_NODE) --out target/understudy/images --cache target/understudy/cache
+
+# How large a bare-metal image is, without test suites: the whole, and without the shared memory.
+footprint:
+	$(FOOTPRINT) --target-dir target/footprint/whole --features node
+	$(FOOTPRINT) --target-dir target/footprint/link
+	$(CARGO) run -p images -- footprint $(foreach which,whole link,target/footprint/$(which)/$(BAREMETAL))
 
 # Install what is missing (root or sudo).
 setup:

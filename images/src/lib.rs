@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 mod cpio;
 mod error;
+pub mod footprint;
 mod initramfs;
 pub mod kernel;
 mod modules;

@@ -1,8 +1,9 @@
 //! Builds guest images from the command line.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use images::{Options, Part, kernel, probe};
+use images::{Options, Part, footprint, kernel, probe};
+use std::fs;
 use std::path::PathBuf;
 
 /// Builds what guests boot.
@@ -27,6 +28,12 @@ enum Verb {
         #[arg(long)]
         cache: PathBuf,
     },
+    /// Say how large programs are, and what of them is whose code.
+    Footprint {
+        /// Programs, with their symbols.
+        #[arg(required = true)]
+        programs: Vec<PathBuf>,
+    },
     /// Say whether guests can use KVM here.
     Probe,
 }
@@ -46,6 +53,14 @@ fn main() -> Result<()> {
             }
             line("initramfs", &manifest.initramfs, &built.initramfs.display().to_string());
             println!("manifest   {}", built.manifest_path.display());
+        }
+        Verb::Footprint { programs } => {
+            for program in programs {
+                let bytes = fs::read(&program).with_context(|| format!("{}", program.display()))?;
+                let found =
+                    footprint::measure(&bytes).with_context(|| format!("{}", program.display()))?;
+                println!("{}\n{found}", program.display());
+            }
         }
         Verb::Probe => {
             let found = probe::kvm_usable();

@@ -40,6 +40,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "guest",
             "runtime",
+            "runtime-bench",
             "runtime-core",
             "runtime-driver",
             "runtime-baremetal",

@@ -6,7 +6,7 @@ use crate::read::{At, Marks};
 use runtime_core::id::{Generation, NodeId, ViewId};
 use runtime_core::membership::View;
 use runtime_core::node::{Image, Quorum, Role};
-use std::collections::BTreeSet;
+use runtime_core::sorted::Set;
 
 /// Checks faults against nodes, and expectations against faults.
 pub(crate) fn consequences(
@@ -179,7 +179,7 @@ fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(F
             continue;
         }
         // Kills with one trigger strike together: one view must survive them all.
-        let mut dead = BTreeSet::new();
+        let mut dead = Set::new();
         for (i, (fault, _)) in faults.iter().enumerate().skip(first) {
             if !done[i] && same_moment(&fault.trigger, &faults[first].0.trigger) {
                 done[i] = true;

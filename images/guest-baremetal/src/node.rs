@@ -1,5 +1,7 @@
 //! The node: the control port on one side, the driver on the other.
 
+#[cfg(not(feature = "node"))]
+use crate::without::drive;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::format;
@@ -8,14 +10,18 @@ use alloc::vec::Vec;
 use images_control::{
     Configure, FromNode, MAX_LINE, PORT_NAME, ToNode, Transport, VERSION, from_line, to_line,
 };
-use runtime_baremetal::driver::{Outside, Setup, run as drive};
+#[cfg(feature = "node")]
+use runtime_baremetal::driver::run as drive;
+use runtime_baremetal::driver::{Outside, Setup};
 use runtime_baremetal::image::Image;
 use runtime_baremetal::serial::say;
 use runtime_baremetal::start::{Device, Options};
 use runtime_baremetal::virtio::{Nic, PortState};
-use runtime_baremetal::{clock, control, machine, power, trap};
+use runtime_baremetal::{clock, control, heap, machine, power, trap};
 use runtime_core::event::Event;
-use runtime_core::id::{Job, NodeId};
+#[cfg(feature = "node")]
+use runtime_core::id::Job;
+use runtime_core::id::NodeId;
 use runtime_driver::conductor::{Command, Ending, Notice};
 use runtime_driver::ethernet::Mac;
 use runtime_driver::layout::Layout;
@@ -23,6 +29,7 @@ use sha2::{Digest, Sha256};
 
 /// Brings the machine up and is a node on it.
 pub(crate) fn run(info: usize, image: Image) -> ! {
+    let size = image.end - image.start;
     // SAFETY: this very image; it was linked so that what was loaded is never written.
     let loaded = unsafe { image.loaded() };
     // SAFETY: the machine's start information and this very image.
@@ -50,6 +57,7 @@ pub(crate) fn run(info: usize, image: Image) -> ! {
         }
     };
     control::flush();
+    say(format_args!("memory: {} KiB at most", (size + heap::peak()) >> 10));
     power::end(fault)
 }
 
@@ -143,6 +151,9 @@ impl Harness {
             ToNode::Shutdown => self.commands.push_back(Command::Shutdown),
             _ if !self.configured => failed("this node is not configured yet".into()),
             ToNode::Release => self.commands.push_back(Command::Release),
+            #[cfg(not(feature = "node"))]
+            ToNode::Run(_) => failed("this image has no shared memory: it runs no program".into()),
+            #[cfg(feature = "node")]
             ToNode::Run(run) => match guest::workload(&run.workload, run.args) {
                 Ok((workload, args)) => {
                     let program = runtime::image(workload.program, &args);

@@ -8,6 +8,7 @@
 extern crate alloc;
 
 mod busy;
+#[cfg(feature = "conformance")]
 mod conformance;
 mod fault;
 mod laplace;
@@ -37,7 +38,9 @@ pub struct Workload {
 pub const ALL: &[Workload] = &[
     laplace::WORKLOAD,
     recursion::WORKLOAD,
+    #[cfg(feature = "conformance")]
     conformance::LITMUS,
+    #[cfg(feature = "conformance")]
     conformance::WORKLOAD,
     fault::WORKLOAD,
     busy::WORKLOAD,

@@ -119,6 +119,11 @@ impl<W: Words> Pool<W> {
         (self.low - self.start) + (self.end - self.high) - self.returned * FRAME
     }
 
+    /// Most bytes that were ever in use or set aside: neither end ever goes back.
+    pub const fn peak(&self) -> usize {
+        (self.low - self.start) + (self.end - self.high)
+    }
+
     /// All bytes that there are.
     pub const fn total(&self) -> usize {
         self.end - self.start

@@ -48,6 +48,12 @@ pub fn with_pool<R>(use_it: impl FnOnce(&mut Pool<Metal>) -> R) -> R {
     use_it(unsafe { POOL.borrow() })
 }
 
+/// Most bytes of the machine's memory, besides the image, that were ever in use.
+#[must_use]
+pub fn peak() -> usize {
+    with_pool(|pool| pool.peak())
+}
+
 /// A frame, zeroed; ends the machine when there is none.
 pub fn take_zeroed() -> usize {
     let Some(frame) = with_pool(Pool::take) else { exhausted(FRAME) };

@@ -184,7 +184,7 @@ impl Bench {
                 link::Event::Deliver { payload, .. } => {
                     self.channels.handle(self.peer, &payload);
                 }
-                link::Event::Up { .. } => {}
+                link::Event::Up { .. } | link::Event::HeardAgain => {}
                 link::Event::Restarted { .. } => self.halt("the other node restarted".into()),
                 link::Event::Refused { reason } | link::Event::Suspect { reason, .. } => {
                     let reason = if self.served { "served".to_string() } else { reason };

@@ -4,7 +4,7 @@
 //! [`node::Input`]s and the current time, and **drains [`node::Node::poll`] to `None` before the
 //! next `handle`**. There is no I/O, clock, randomness, thread or unsafe code in this crate.
 //!
-//! Modules in reading order: [`id`], [`time`], [`limits`], [`wire`], [`mem`], [`event`], [`link`],
+//! Modules in reading order: [`id`], [`time`], [`limits`], [`wire`], [`sorted`], [`mem`], [`event`], [`link`],
 //! [`mcapi`], [`sdsm`], [`checkpoint`], [`membership`], [`node`].
 
 #![no_std]
@@ -22,5 +22,6 @@ pub mod mem;
 pub mod membership;
 pub mod node;
 pub mod sdsm;
+pub mod sorted;
 pub mod time;
 pub mod wire;

@@ -4,8 +4,9 @@ use super::{Holdings, SealedPage};
 use crate::id::{Epoch, PageNo, Rank};
 use crate::limits::PAGE_SIZE;
 use crate::mem::PRIVATE_BASE;
+use crate::sorted::{Map, Set};
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 /// Number of the first page that holds a rank's own records (allocations, context) and no memory.
@@ -68,10 +69,10 @@ struct Slot {
 /// All images on this node.
 #[derive(Clone, Debug, Default)]
 pub struct Store {
-    slots: BTreeMap<Rank, Slot>,
+    slots: Map<Rank, Slot>,
     committed: Epoch,
     /// Copies that were given up because they were damaged, until a recovery settles on an epoch.
-    damaged: BTreeSet<(Rank, Epoch)>,
+    damaged: Set<(Rank, Epoch)>,
 }
 
 impl Store {
@@ -156,7 +157,7 @@ impl Store {
         if staged.is_some_and(|(image, whole)| *whole && image.epoch.next() == epoch) {
             self.commit(Epoch(epoch.0 - 1));
         }
-        let slot = self.slots.entry(rank).or_default();
+        let slot = self.slots.get_or_default(rank);
         slot.staged.take_if(|(image, _)| image.epoch != epoch);
         slot.staged.get_or_insert_with(|| (Image { epoch, ..Image::default() }, false))
     }
@@ -211,14 +212,14 @@ impl Store {
 
     /// A page of a whole copy that a recovery brings.
     pub fn receive(&mut self, rank: Rank, epoch: Epoch, number: PageNo, page: SealedPage) {
-        let image = self.slots.entry(rank).or_default().incoming.get_or_insert_default();
+        let image = self.slots.get_or_default(rank).incoming.get_or_insert_default();
         image.epoch = epoch;
         image.pages.insert(number, page);
     }
 
     /// The copy is complete: its size in pages, or `None` if pages are missing.
     pub fn receive_done(&mut self, rank: Rank, epoch: Epoch, count: u64) -> Option<u64> {
-        let slot = self.slots.entry(rank).or_default();
+        let slot = self.slots.get_or_default(rank);
         let image = slot.incoming.take().unwrap_or(Image { epoch, ..Image::default() });
         if image.epoch != epoch || u64::try_from(image.pages.len()) != Ok(count) {
             return None;

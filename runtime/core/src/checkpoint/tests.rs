@@ -44,7 +44,7 @@ fn a_stage_counts_only_when_whole_and_on_its_own_base() {
     assert!(store.holdings().whole.is_empty());
     assert!(!store.stage_done(Rank(0), Epoch(1), 2), "a page is missing");
     assert!(store.stage_done(Rank(0), Epoch(1), 1));
-    assert_eq!(store.holdings().whole, BTreeSet::from([(Rank(0), Epoch(1))]));
+    assert_eq!(store.holdings().whole, Set::from([(Rank(0), Epoch(1))]));
     store.commit(Epoch(1));
     store.stage(Rank(0), Epoch(2), PageNo(3), page(2));
     assert_eq!(store.image(Rank(0)).unwrap().pages[&PageNo(3)], page(1));
@@ -66,7 +66,7 @@ fn a_partner_that_hears_of_the_commit_late_loses_nothing() {
         assert!(store.stage_done(rank, Epoch(1), 1));
     }
     store.stage(Rank(0), Epoch(2), PageNo(4), page(2));
-    let both = BTreeSet::from([(Rank(0), Epoch(1)), (Rank(1), Epoch(1))]);
+    let both = Set::from([(Rank(0), Epoch(1)), (Rank(1), Epoch(1))]);
     assert_eq!((store.committed(), store.holdings().whole), (Epoch(1), both));
     store.commit(Epoch(1));
     assert!(store.stage_done(Rank(0), Epoch(2), 1), "the late word does not end the next stage");
@@ -103,7 +103,7 @@ fn a_recovery_goes_to_the_highest_epoch_that_all_ranks_have() {
     // Lost: never the wrong answer.
     let lost = choose(vec![(0, seen.clone())]).unwrap_err();
     assert_eq!(lost, "epoch 2 lost: no living node holds a copy of rank 1 of n1");
-    let damaged = BTreeSet::from([(Rank(1), Epoch(2))]);
+    let damaged = Set::from([(Rank(1), Epoch(2))]);
     let bad = Holdings { damaged, ..holding(2, &[]) };
     let lost = choose(vec![(0, seen), (2, bad)]).unwrap_err();
     assert_eq!(
@@ -126,8 +126,8 @@ fn a_damaged_copy_is_given_up_and_named() {
     assert!(store.damage(Rank(1)));
     assert_eq!(store.inspect(), [(Rank(1), Epoch(1), PageNo(9))]);
     let holdings = store.holdings();
-    assert_eq!(holdings.whole, BTreeSet::from([(Rank(0), Epoch(1))]));
-    assert_eq!(holdings.damaged, BTreeSet::from([(Rank(1), Epoch(1))]));
+    assert_eq!(holdings.whole, Set::from([(Rank(0), Epoch(1))]));
+    assert_eq!(holdings.damaged, Set::from([(Rank(1), Epoch(1))]));
     assert!(store.inspect().is_empty(), "said once");
     store.settle(Epoch(1));
     assert!(store.holdings().damaged.is_empty());
@@ -145,7 +145,7 @@ fn what_is_staged_on_a_damaged_epoch_is_given_up_with_it() {
     assert_eq!(store.inspect(), [(Rank(0), Epoch(1), PageNo(4))]);
     let holdings = store.holdings();
     assert!(holdings.whole.is_empty());
-    assert_eq!(holdings.damaged, BTreeSet::from([(Rank(0), Epoch(1)), (Rank(0), Epoch(2))]));
+    assert_eq!(holdings.damaged, Set::from([(Rank(0), Epoch(1)), (Rank(0), Epoch(2))]));
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn the_standby_and_the_new_partner_get_what_they_lack() {
     // n1 died; n3 takes rank 1; n2 held its copy; n0's copy was on n1.
     let mut view = view(4, &[0, 3, 2]);
     view.members.remove(&NodeId(1));
-    let holdings = BTreeMap::from([
+    let holdings = Map::from([
         (NodeId(0), whole(&[0, 2])),
         (NodeId(2), whole(&[2, 1])),
         (NodeId(3), whole(&[])),

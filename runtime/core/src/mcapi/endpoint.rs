@@ -197,7 +197,7 @@ impl Mcapi {
         if waiting >= MCAPI_MAX_REQUESTS {
             return self.send(from, Frame::GetDone { request, status: Status::EndpGetLimit });
         }
-        self.wanted.entry(port).or_default().push((from, request));
+        self.wanted.get_or_default(port).push((from, request));
     }
 
     pub(super) fn on_get_cancel(&mut self, from: NodeId, request: Request, port: u32) {

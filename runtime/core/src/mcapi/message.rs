@@ -12,8 +12,9 @@ use super::request::{Op, Request};
 use super::{Completion, Mcapi, Port, Status};
 use crate::id::NodeId;
 use crate::limits::{MCAPI_MAX_MSG_SIZE, MCAPI_MAX_PRIORITY};
+use crate::sorted::Map;
 use alloc::borrow::Cow;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 /// A message that was received.
@@ -31,7 +32,7 @@ pub struct Message {
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     /// By priority, none of them empty.
-    queues: BTreeMap<u32, VecDeque<Message>>,
+    queues: Map<u32, VecDeque<Message>>,
     len: usize,
     posted: VecDeque<Request>,
 }
@@ -43,15 +44,15 @@ impl Inbox {
 
     fn push(&mut self, message: Message) {
         self.len += 1;
-        self.queues.entry(message.priority).or_default().push_back(message);
+        self.queues.get_or_default(message.priority).push_back(message);
     }
 
     /// The oldest of the highest priority.
     fn pop(&mut self) -> Option<Message> {
-        let mut queue = self.queues.first_entry()?;
-        let message = queue.get_mut().pop_front();
-        if queue.get().is_empty() {
-            queue.remove();
+        let (_, queue) = self.queues.first_mut()?;
+        let message = queue.pop_front();
+        if queue.is_empty() {
+            self.queues.pop_first();
         }
         self.len -= 1;
         message

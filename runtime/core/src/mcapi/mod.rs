@@ -53,8 +53,9 @@ pub use status::Status;
 
 use crate::id::NodeId;
 use crate::limits::MCAPI_MAX_ENDPOINTS;
+use crate::sorted::Map;
 use alloc::borrow::Cow;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use channel::Handle;
 use endpoint::Local;
@@ -95,10 +96,10 @@ pub struct Mcapi {
     domain: DomainId,
     me: NodeId,
     /// The nodes that exist, and whether they can be reached.
-    nodes: BTreeMap<NodeId, bool>,
-    endpoints: BTreeMap<u32, Local>,
+    nodes: Map<NodeId, bool>,
+    endpoints: Map<u32, Local>,
     /// Who waits for an endpoint to be made here, by port.
-    wanted: BTreeMap<u32, Vec<(NodeId, Request)>>,
+    wanted: Map<u32, Vec<(NodeId, Request)>>,
     next_any: u32,
     next_channel: u32,
     handles: Slab<Handle>,
@@ -117,8 +118,8 @@ impl Mcapi {
             domain,
             me,
             nodes: nodes.iter().chain([&me]).map(|&node| (node, true)).collect(),
-            endpoints: BTreeMap::new(),
-            wanted: BTreeMap::new(),
+            endpoints: Map::new(),
+            wanted: Map::new(),
             next_any: 0,
             next_channel: 0,
             handles: Slab::new(MCAPI_MAX_ENDPOINTS),

@@ -12,7 +12,8 @@ use super::slab::Slab;
 use super::status::Status;
 use crate::id::NodeId;
 use crate::limits::MCAPI_MAX_REQUESTS;
-use alloc::collections::{BTreeMap, VecDeque};
+use crate::sorted::Map;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 /// Something under way on this node. Good for one answer: after that it is
@@ -114,12 +115,12 @@ struct Waiting {
 #[derive(Debug)]
 pub(super) struct Requests {
     entries: Slab<Entry>,
-    waiters: BTreeMap<Waiter, Waiting>,
+    waiters: Map<Waiter, Waiting>,
 }
 
 impl Requests {
     pub(super) const fn new() -> Self {
-        Self { entries: Slab::new(MCAPI_MAX_REQUESTS), waiters: BTreeMap::new() }
+        Self { entries: Slab::new(MCAPI_MAX_REQUESTS), waiters: Map::new() }
     }
 
     pub(super) fn open(&mut self, op: Op) -> Result<Request, Status> {
@@ -239,7 +240,7 @@ impl Requests {
         if self.waiters.len() >= MCAPI_MAX_REQUESTS && !self.waiters.contains_key(&waiter) {
             self.waiters.retain(|_, waiting| waiting.asleep);
         }
-        self.waiters.entry(waiter).or_default().asleep = true;
+        self.waiters.get_or_default(waiter).asleep = true;
     }
 
     /// The waiter has given up.

@@ -6,6 +6,7 @@ mod messages;
 mod requests;
 
 use super::*;
+use alloc::collections::BTreeMap;
 use alloc::vec;
 
 /// A small generator, so that a seed names an interleaving.

@@ -6,7 +6,7 @@
 
 use super::View;
 use crate::id::NodeId;
-use alloc::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{Map, Set};
 
 /// The members that must go, besides those in `gone`, so that no accusation (accuser, accused) between
 /// the rest is left. Each time it is the one that takes part in most broken pairs; then the one that is
@@ -14,20 +14,20 @@ use alloc::collections::{BTreeMap, BTreeSet};
 pub(super) fn condemned(
     view: &View,
     accusations: impl Iterator<Item = (NodeId, NodeId)> + Clone,
-    gone: &BTreeSet<NodeId>,
-) -> BTreeSet<NodeId> {
+    gone: &Set<NodeId>,
+) -> Set<NodeId> {
     let mut gone = gone.clone();
     loop {
         let stays = |node: &NodeId| view.members.contains_key(node) && !gone.contains(node);
         let standing = accusations.clone().filter(|(from, of)| stays(from) && stays(of));
-        let mut pairs: BTreeMap<NodeId, (BTreeSet<NodeId>, usize)> = BTreeMap::new();
+        let mut pairs: Map<NodeId, (Set<NodeId>, usize)> = Map::new();
         for (from, of) in standing {
-            pairs.entry(from).or_default().0.insert(of);
-            let accused = pairs.entry(of).or_default();
+            pairs.get_or_default(from).0.insert(of);
+            let accused = pairs.get_or_default(of);
             accused.0.insert(from);
             accused.1 += 1;
         }
-        let weight = |(node, (others, accused)): &(&NodeId, &(BTreeSet<NodeId>, usize))| {
+        let weight = |(node, (others, accused)): &(&NodeId, &(Set<NodeId>, usize))| {
             (others.len(), *accused, view.rank_of(**node).is_none(), **node)
         };
         let Some((worst, _)) = pairs.iter().max_by_key(weight) else { return gone };

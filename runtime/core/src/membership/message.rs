@@ -3,8 +3,8 @@
 use super::{Ballot, View};
 use crate::id::{Generation, NodeId, ViewId};
 use crate::limits::{MAX_NODES, MAX_RANKS};
+use crate::sorted::Map;
 use crate::wire::{Malformed, Reader, Writer};
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 /// A message of the agreement on `view`, or the outcome.
@@ -166,7 +166,7 @@ fn parse_view(r: &mut Reader<'_>) -> Result<View, Malformed> {
     }
     let members = (0..members)
         .map(|_| Ok((NodeId(r.u16("member")?), Generation(r.u32("generation")?))))
-        .collect::<Result<BTreeMap<_, _>, Malformed>>()?;
+        .collect::<Result<Map<_, _>, Malformed>>()?;
     let ranks = usize::from(r.u16("rank count")?);
     if ranks > MAX_RANKS {
         return Err(r.malformed("rank count"));

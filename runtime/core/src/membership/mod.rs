@@ -30,8 +30,9 @@ pub use message::Message;
 
 use crate::id::{Generation, NodeId, Rank, ViewId};
 use crate::node::{Config, Image, Quorum, Role};
+use crate::sorted::{Map, Set};
 use crate::time::{Duration, Instant};
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 /// An agreed state of the cluster.
@@ -40,7 +41,7 @@ pub struct View {
     /// Its number.
     pub id: ViewId,
     /// Who is in, in which life.
-    pub members: BTreeMap<NodeId, Generation>,
+    pub members: Map<NodeId, Generation>,
     /// `ranks[r]` hosts rank `r`. A host that is no member: nobody was left to take the rank over.
     pub ranks: Vec<NodeId>,
 }
@@ -60,7 +61,7 @@ impl View {
     /// The view after this one without the `dead`: each orphaned rank goes to the lowest standby that
     /// runs the same image (`images`, by node).
     #[must_use]
-    pub fn without(&self, dead: &BTreeSet<NodeId>, images: &[Image]) -> Self {
+    pub fn without(&self, dead: &Set<NodeId>, images: &[Image]) -> Self {
         let mut members = self.members.clone();
         members.retain(|node, _| !dead.contains(node));
         let mut ranks = self.ranks.clone();
@@ -133,8 +134,8 @@ pub enum Action {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Attempt {
-    Preparing { promises: BTreeMap<NodeId, Option<(Ballot, View)>> },
-    Accepting { value: View, accepted: BTreeSet<NodeId> },
+    Preparing { promises: Map<NodeId, Option<(Ballot, View)>> },
+    Accepting { value: View, accepted: Set<NodeId> },
 }
 
 /// The machine: acceptor always, proposer when this node is the lowest unsuspected member.
@@ -146,9 +147,9 @@ pub struct Membership {
     images: Vec<Image>,
     retry: Duration,
     view: View,
-    suspects: BTreeSet<NodeId>,
+    suspects: Set<NodeId>,
     /// Who told that it suspects whom, and when it was heard.
-    accusations: BTreeMap<(NodeId, NodeId), Instant>,
+    accusations: Map<(NodeId, NodeId), Instant>,
     /// How long an accusation waits for judgement.
     grace: Duration,
     judge_at: Option<Instant>,
@@ -172,8 +173,8 @@ impl Membership {
             images: config.members.iter().map(|member| member.image).collect(),
             retry,
             view: View::first(config),
-            suspects: BTreeSet::new(),
-            accusations: BTreeMap::new(),
+            suspects: Set::new(),
+            accusations: Map::new(),
             grace: config.heartbeat.times(u64::from(config.suspect_after)),
             judge_at: None,
             promised: Ballot::default(),
@@ -239,13 +240,13 @@ impl Membership {
     fn on_suspect(&mut self, now: Instant, from: NodeId, view: ViewId, node: NodeId) {
         let members = &self.view.members;
         if view == self.view.id && members.contains_key(&from) && members.contains_key(&node) {
-            self.accusations.entry((from, node)).or_insert(now);
+            self.accusations.get_or_insert_with((from, node), || now);
             self.judge_at.get_or_insert(now + self.grace);
         }
     }
 
     /// Who must go: whom this node suspects, and whom accusations that stood long enough condemn.
-    fn condemned(&self, now: Instant) -> BTreeSet<NodeId> {
+    fn condemned(&self, now: Instant) -> Set<NodeId> {
         let judged = self.accusations.iter().filter(|(_, heard)| now >= **heard + self.grace);
         blame::condemned(&self.view, judged.map(|(pair, _)| *pair), &self.suspects)
     }
@@ -327,7 +328,7 @@ impl Membership {
     fn prepare(&mut self, now: Instant) {
         let round = self.promised.round.max(self.ballot.round) + 1;
         self.ballot = Ballot { round, by: self.me };
-        self.attempt = Some(Attempt::Preparing { promises: BTreeMap::new() });
+        self.attempt = Some(Attempt::Preparing { promises: Map::new() });
         self.retry_at = Some(now + self.retry);
         let message = Message::Prepare { view: self.next_id(), ballot: self.ballot };
         self.send_to_reachable(&message);
@@ -395,7 +396,7 @@ impl Membership {
         }
         let value =
             bound.map_or_else(|| self.view.without(&condemned, &self.images), |(_, v)| v.clone());
-        self.attempt = Some(Attempt::Accepting { value: value.clone(), accepted: BTreeSet::new() });
+        self.attempt = Some(Attempt::Accepting { value: value.clone(), accepted: Set::new() });
         self.send_to_reachable(&Message::Accept { ballot, value: value.clone() });
         self.on_accept(self.me, ballot, value);
         self.drain_own(now);
@@ -431,7 +432,7 @@ impl Membership {
         if view.id <= self.view.id {
             return;
         }
-        let audience: BTreeSet<NodeId> =
+        let audience: Set<NodeId> =
             self.view.members.keys().chain(view.members.keys()).copied().collect();
         for node in audience {
             if node != self.me {

@@ -30,10 +30,10 @@ struct World {
     nodes: Vec<Membership>,
     wire: Vec<(NodeId, NodeId, Message)>,
     installed: Vec<Vec<View>>,
-    fenced: BTreeSet<NodeId>,
-    lost: BTreeSet<NodeId>,
+    fenced: Set<NodeId>,
+    lost: Set<NodeId>,
     /// What the first hears of the second is lost.
-    cut: BTreeSet<(NodeId, NodeId)>,
+    cut: Set<(NodeId, NodeId)>,
     now: Instant,
 }
 
@@ -48,9 +48,9 @@ impl World {
             nodes: (0..total).map(make).collect(),
             wire: Vec::new(),
             installed: (0..total).map(|_| Vec::new()).collect(),
-            fenced: BTreeSet::new(),
-            lost: BTreeSet::new(),
-            cut: BTreeSet::new(),
+            fenced: Set::new(),
+            lost: Set::new(),
+            cut: Set::new(),
             now: Instant(0),
         }
     }
@@ -74,7 +74,7 @@ impl World {
     }
 
     /// Delivers a message chosen by `pick`, first in first out per pair; or lets time pass.
-    fn step(&mut self, pick: u64, dead: &BTreeSet<NodeId>) -> bool {
+    fn step(&mut self, pick: u64, dead: &Set<NodeId>) -> bool {
         self.collect();
         let cut = &self.cut;
         self.wire.retain(|(from, to, _)| !dead.contains(to) && !cut.contains(&(*to, *from)));
@@ -96,7 +96,7 @@ impl World {
         true
     }
 
-    fn run(&mut self, seed: &mut u64, dead: &BTreeSet<NodeId>) {
+    fn run(&mut self, seed: &mut u64, dead: &Set<NodeId>) {
         for _ in 0..10_000 {
             *seed ^= *seed << 13;
             *seed ^= *seed >> 7;
@@ -109,9 +109,9 @@ impl World {
     }
 
     fn assert_no_fork(&self) {
-        let mut agreed: BTreeMap<ViewId, View> = BTreeMap::new();
+        let mut agreed: Map<ViewId, View> = Map::new();
         for view in self.installed.iter().flatten() {
-            let known = agreed.entry(view.id).or_insert_with(|| view.clone());
+            let known = agreed.get_or_insert_with(view.id, || view.clone());
             assert_eq!(known, view, "two views of one number");
         }
     }
@@ -120,7 +120,7 @@ impl World {
 #[test]
 fn a_dead_compute_node_is_replaced_by_the_standby() {
     let mut world = World::new(3, 1);
-    let dead = BTreeSet::from([NodeId(1)]);
+    let dead = Set::from([NodeId(1)]);
     for node in [0, 2, 3] {
         world.nodes[node].suspect(Instant(0), NodeId(1));
     }
@@ -135,7 +135,7 @@ fn a_dead_compute_node_is_replaced_by_the_standby() {
 #[test]
 fn a_dead_coordinator_is_replaced_by_the_next() {
     let mut world = World::new(3, 1);
-    let dead = BTreeSet::from([NodeId(0)]);
+    let dead = Set::from([NodeId(0)]);
     for node in [1, 2, 3] {
         world.nodes[node].suspect(Instant(0), NodeId(0));
     }
@@ -147,19 +147,19 @@ fn a_dead_coordinator_is_replaced_by_the_next() {
 #[test]
 fn a_minority_installs_nothing_and_says_so() {
     let mut world = World::new(3, 1);
-    let dead = BTreeSet::from([NodeId(2), NodeId(3)]);
+    let dead = Set::from([NodeId(2), NodeId(3)]);
     for node in [0, 1] {
         world.nodes[node].suspect(Instant(0), NodeId(2));
         world.nodes[node].suspect(Instant(0), NodeId(3));
     }
     world.run(&mut 11, &dead);
     assert_eq!(world.nodes[0].view().id, ViewId(1));
-    assert_eq!(world.lost, BTreeSet::from([NodeId(0), NodeId(1)]));
+    assert_eq!(world.lost, Set::from([NodeId(0), NodeId(1)]));
 }
 
 #[test]
 fn without_a_standby_the_rank_is_an_orphan() {
-    let dead = BTreeSet::from([NodeId(1), NodeId(2)]);
+    let dead = Set::from([NodeId(1), NodeId(2)]);
     let view = View::first(&config(0, 3, 1)).without(&dead, &[Image::Linux; 4]);
     assert_eq!(view.ranks, [NodeId(0), NodeId(3), NodeId(2)]);
     assert_eq!(view.orphans().collect::<Vec<_>>(), [Rank(2)]);
@@ -170,9 +170,9 @@ fn a_rank_moves_only_to_a_standby_of_the_same_image() {
     use Image::{BareMetal, Linux};
     let first = View::first(&config(0, 3, 2));
     let images = [Linux, BareMetal, BareMetal, Linux, BareMetal];
-    let one = first.without(&BTreeSet::from([NodeId(1)]), &images);
+    let one = first.without(&Set::from([NodeId(1)]), &images);
     assert_eq!(one.ranks, [NodeId(0), NodeId(4), NodeId(2)]);
-    let two = one.without(&BTreeSet::from([NodeId(2)]), &images);
+    let two = one.without(&Set::from([NodeId(2)]), &images);
     assert_eq!(two.orphans().collect::<Vec<_>>(), [Rank(2)], "n3 is a standby, but of Linux");
 }
 
@@ -182,11 +182,11 @@ fn broken(compute: u16, standby: u16, pairs: &[(u16, u16)]) -> World {
     for (from, of) in pairs {
         world.nodes[usize::from(*from)].suspect(world.now, NodeId(*of));
     }
-    let cut: BTreeSet<_> = pairs.iter().map(|(a, b)| (NodeId(*a), NodeId(*b))).collect();
+    let cut: Set<_> = pairs.iter().map(|(a, b)| (NodeId(*a), NodeId(*b))).collect();
     for seed in 1..50 {
         let mut copy = World { nodes: world.nodes.clone(), ..World::new(compute, standby) };
         copy.cut.clone_from(&cut);
-        copy.run(&mut (seed * 7919), &BTreeSet::new());
+        copy.run(&mut (seed * 7919), &Set::new());
         copy.assert_no_fork();
         world = if seed == 49 { copy } else { world };
     }
@@ -198,20 +198,20 @@ fn of_two_that_cannot_reach_each_other_one_must_go() {
     // Between two compute nodes: the higher one goes, and the standby takes its rank.
     let world = broken(3, 1, &[(1, 2), (2, 1)]);
     assert_eq!(world.nodes[0].view().ranks, [NodeId(0), NodeId(1), NodeId(3)]);
-    assert_eq!(world.fenced, BTreeSet::from([NodeId(2)]));
+    assert_eq!(world.fenced, Set::from([NodeId(2)]));
     // Between a compute node and the standby: the standby goes, and no rank moves.
     let world = broken(3, 1, &[(1, 3), (3, 1)]);
     assert_eq!(world.nodes[0].view().ranks, [NodeId(0), NodeId(1), NodeId(2)]);
-    assert_eq!(world.fenced, BTreeSet::from([NodeId(3)]));
+    assert_eq!(world.fenced, Set::from([NodeId(3)]));
     // One way only: the one that is not heard goes.
     let world = broken(3, 1, &[(2, 1)]);
-    assert_eq!(world.fenced, BTreeSet::from([NodeId(1)]));
+    assert_eq!(world.fenced, Set::from([NodeId(1)]));
 }
 
 #[test]
 fn who_hears_nobody_goes_and_nobody_else() {
     let world = broken(3, 2, &[(1, 0), (1, 2), (1, 3), (1, 4)]);
-    assert_eq!(world.lost, BTreeSet::from([NodeId(1)]), "it says that it has no majority");
+    assert_eq!(world.lost, Set::from([NodeId(1)]), "it says that it has no majority");
     assert_eq!(world.nodes[0].view().ranks, [NodeId(0), NodeId(3), NodeId(2)]);
     assert_eq!(world.nodes[0].view().members.len(), 4);
 }
@@ -244,7 +244,7 @@ fn a_suspicion_that_is_taken_back_in_time_changes_nothing() {
 
 #[test]
 fn wrong_suspicions_never_fork() {
-    let nothing = BTreeSet::new();
+    let nothing = Set::new();
     for seed in 1..2_000u64 {
         let mut world = World::new(5, 2);
         let mut rng = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;

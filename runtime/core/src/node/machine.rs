@@ -9,9 +9,10 @@ use crate::id::{Job, NodeId, Peer};
 use crate::link::{self, Link, Proto};
 use crate::mem::PageMem;
 use crate::membership::{self, Membership, View};
+use crate::sorted::{Map, Set};
 use crate::time::Instant;
 use crate::wire::{Malformed, Reader};
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -25,11 +26,11 @@ const MAX_EARLY: usize = 4 * crate::limits::MAX_NODES;
 /// The machine.
 #[derive(Debug)]
 pub struct Node {
-    links: BTreeMap<NodeId, Link>,
+    links: Map<NodeId, Link>,
     /// When each link must be ticked: with many links, looking at all of them at each input is slow.
-    due: BTreeMap<NodeId, (Instant, Timer)>,
+    due: Map<NodeId, (Instant, Timer)>,
     /// Links that something was done to in this input.
-    touched: BTreeSet<NodeId>,
+    touched: Set<NodeId>,
     membership: Membership,
     shared: Shared,
     session: Option<Session>,
@@ -55,14 +56,14 @@ impl Node {
             join_timeout: config.join_timeout,
         };
         let others = (0u16..).map(NodeId).take(config.members.len()).filter(|n| *n != config.me);
-        let links: BTreeMap<NodeId, Link> =
+        let links: Map<NodeId, Link> =
             others.map(|n| (n, Link::new(settings(n), n, now))).collect();
         let due = links.iter().filter_map(|(n, link)| Some((*n, link.deadline()?))).collect();
         let membership = Membership::new(&config, config.heartbeat.times(ELECTION_HEARTBEATS));
         Self {
             links,
             due,
-            touched: BTreeSet::new(),
+            touched: Set::new(),
             membership,
             shared: Shared {
                 config,

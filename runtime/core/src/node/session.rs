@@ -10,9 +10,10 @@ use crate::link::Proto;
 use crate::mem::{Access, PageMem};
 use crate::membership::View;
 use crate::sdsm::{self, Binding, BindingAction, Sdsm, Side};
+use crate::sorted::{Map, Set};
 use crate::time::Instant;
 use crate::wire::{Malformed, Reader, Writer};
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -56,7 +57,7 @@ impl Shared {
 enum Stage {
     Stopping,
     Gathering,
-    Recovering { epoch: Epoch, missing: BTreeSet<(Rank, NodeId)> },
+    Recovering { epoch: Epoch, missing: Set<(Rank, NodeId)> },
     Opening,
     Recovered,
     Running,
@@ -66,18 +67,18 @@ enum Stage {
 /// What only the coordinator of the view keeps.
 #[derive(Debug, Default)]
 struct Lead {
-    statuses: BTreeMap<NodeId, Holdings>,
+    statuses: Map<NodeId, Holdings>,
     epoch: Epoch,
-    recovered: BTreeSet<NodeId>,
-    prepared: BTreeMap<NodeId, Epoch>,
-    exited: BTreeSet<NodeId>,
+    recovered: Set<NodeId>,
+    prepared: Map<NodeId, Epoch>,
+    exited: Set<NodeId>,
 }
 
 /// A checkpoint of this node's rank on its way.
 #[derive(Debug)]
 pub(super) struct Saving {
     pub(super) epoch: Epoch,
-    pub(super) partners: BTreeSet<NodeId>,
+    pub(super) partners: Set<NodeId>,
 }
 
 #[derive(Debug)]

@@ -5,9 +5,9 @@ use super::{Action, Message, Sdsm, Side, Waiting, diff};
 use crate::id::{PageNo, Rank};
 use crate::limits::PAGE_SIZE;
 use crate::mem::{Access, PageBytes, PageMem};
+use crate::sorted::Map;
 use crate::wire::Malformed;
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 /// Diffs are gathered per home into messages of about this many bytes.
@@ -146,7 +146,7 @@ impl Sdsm {
 
     /// Compute side: sends the diffs of these pages home; keeps at most `access` to them.
     pub(super) fn flush(&mut self, pages: &[PageNo], access: Access, mem: &mut dyn PageMem) {
-        let mut batches: BTreeMap<Rank, Batch> = BTreeMap::new();
+        let mut batches: Map<Rank, Batch> = Map::new();
         for page in pages {
             let (Some(twin), Home::Rank(home)) =
                 (self.twins.remove(page), self.pages.get(*page).home)
@@ -161,7 +161,7 @@ impl Sdsm {
             }
             self.counters.diffs += 1;
             self.counters.diff_bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            let (size, batch) = batches.entry(home).or_default();
+            let (size, batch) = batches.get_or_default(home);
             *size += bytes.len();
             batch.push((*page, bytes));
             if *size >= DIFF_BATCH {

@@ -3,7 +3,8 @@
 use super::{Interval, Message, Runs};
 use crate::id::{LockId, Rank};
 use crate::node::{Call, CallError};
-use alloc::collections::{BTreeMap, VecDeque};
+use crate::sorted::Map;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 #[derive(Debug, Default)]
@@ -24,20 +25,15 @@ struct Arrival {
 #[derive(Debug)]
 pub(super) struct Manager {
     ranks: u16,
-    locks: BTreeMap<LockId, Lock>,
+    locks: Map<LockId, Lock>,
     /// Intervals that releases brought here.
-    intervals: BTreeMap<(Rank, u32), Runs>,
-    arrivals: BTreeMap<(u32, Rank), Arrival>,
+    intervals: Map<(Rank, u32), Runs>,
+    arrivals: Map<(u32, Rank), Arrival>,
 }
 
 impl Manager {
     pub(super) const fn new(ranks: u16) -> Self {
-        Self {
-            ranks,
-            locks: BTreeMap::new(),
-            intervals: BTreeMap::new(),
-            arrivals: BTreeMap::new(),
-        }
+        Self { ranks, locks: Map::new(), intervals: Map::new(), arrivals: Map::new() }
     }
 
     /// A rank wants a lock: the grant, if it is free.
@@ -47,7 +43,7 @@ impl Manager {
         from: Rank,
         time: Vec<u32>,
     ) -> Option<(Rank, Message)> {
-        let lock = self.locks.entry(id).or_default();
+        let lock = self.locks.get_or_default(id);
         lock.queue.push_back((from, time));
         self.next(id)
     }
@@ -63,7 +59,7 @@ impl Manager {
         for interval in intervals {
             self.intervals.insert((interval.rank, interval.seq), interval.pages);
         }
-        let lock = self.locks.entry(id).or_default();
+        let lock = self.locks.get_or_default(id);
         if lock.holder == Some(from) {
             lock.holder = None;
             lock.time = time.to_vec();
@@ -86,7 +82,8 @@ impl Manager {
             if last <= seen {
                 continue;
             }
-            for ((rank, seq), pages) in self.intervals.range((rank, seen + 1)..=(rank, *last)) {
+            let unseen = (rank, seen.saturating_add(1))..(rank, last.saturating_add(1));
+            for ((rank, seq), pages) in self.intervals.range(unseen) {
                 news.push(Interval { rank: *rank, seq: *seq, pages: pages.clone() });
             }
         }
@@ -103,7 +100,7 @@ impl Manager {
         pages: Runs,
     ) -> Option<Message> {
         self.arrivals.insert((seq, from), Arrival { call, interval, pages });
-        let here = self.arrivals.range((seq, Rank(0))..=(seq, Rank(u16::MAX))).count();
+        let here = self.arrivals.range((seq, Rank(0))..(seq + 1, Rank(0))).len();
         if here < usize::from(self.ranks) {
             return None;
         }

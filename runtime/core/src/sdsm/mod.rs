@@ -40,9 +40,10 @@ use crate::event::Counters;
 use crate::id::{LockId, PageNo, Rank};
 use crate::mem::{Access, PageBytes, PageMem};
 use crate::node::{Call, CallError};
+use crate::sorted::{Map, Set};
 use crate::wire::{Malformed, Reader, Writer};
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use manager::Manager;
 use pages::Pages;
@@ -108,18 +109,18 @@ pub struct Sdsm {
     pages: Pages,
     twins: BTreeMap<PageNo, Box<PageBytes>>,
     /// Pages written in the open interval.
-    dirty: BTreeSet<PageNo>,
+    dirty: Set<PageNo>,
     /// Pages written in intervals closed since the last barrier.
-    period: BTreeSet<PageNo>,
+    period: Set<PageNo>,
     /// Intervals, own and others', that this rank has seen since the last barrier.
     seen: Vec<Interval>,
     /// Vector time: the last interval seen of each rank.
     time: Vec<u32>,
     /// Of `seen`, how many were sent to each rank's lock manager.
-    told: BTreeMap<Rank, usize>,
+    told: Map<Rank, usize>,
     /// Diff messages not yet known to be applied.
     unapplied: u32,
-    held: BTreeSet<LockId>,
+    held: Set<LockId>,
     waiting: Waiting,
     /// Collective calls passed in this session.
     passed: u32,
@@ -143,13 +144,13 @@ impl Sdsm {
             checkpoint_every,
             pages: Pages::new(shared_pages),
             twins: BTreeMap::new(),
-            dirty: BTreeSet::new(),
-            period: BTreeSet::new(),
+            dirty: Set::new(),
+            period: Set::new(),
             seen: Vec::new(),
             time: alloc::vec![0; usize::from(ranks)],
-            told: BTreeMap::new(),
+            told: Map::new(),
             unapplied: 0,
-            held: BTreeSet::new(),
+            held: Set::new(),
             waiting: Waiting::Nothing,
             passed: 0,
             barriers: 0,

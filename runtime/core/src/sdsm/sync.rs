@@ -6,8 +6,8 @@ use crate::id::{LockId, PageNo, Rank};
 use crate::limits::MAX_LOCKS;
 use crate::mem::{Access, PageMem};
 use crate::node::{Call, CallError};
+use crate::sorted::Set;
 use crate::wire::Malformed;
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 /// The rank where all ranks arrive.
@@ -167,7 +167,7 @@ impl Sdsm {
         if self.waiting != Waiting::Locking(lock) {
             return;
         }
-        let mut stale = BTreeSet::new();
+        let mut stale = Set::new();
         for interval in intervals {
             if self.time[interval.rank.index()] < interval.seq {
                 stale.extend(interval.pages.pages());
@@ -212,7 +212,7 @@ impl Sdsm {
         self.passed = seq;
         let me = self.me.index();
         let others = pages.iter().enumerate().filter(|(rank, _)| *rank != me);
-        let stale: BTreeSet<PageNo> = others.flat_map(|(_, runs)| runs.pages()).collect();
+        let stale: Set<PageNo> = others.flat_map(|(_, runs)| runs.pages()).collect();
         self.invalidate(stale, mem);
         for page in pages.get(me).into_iter().flat_map(Runs::pages) {
             self.pages.forget_copies(page, seq);

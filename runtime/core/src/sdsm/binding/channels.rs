@@ -13,7 +13,8 @@ use crate::mcapi::{
     SendHandle, Status, Waiter,
 };
 use crate::membership::View;
-use alloc::collections::{BTreeMap, VecDeque};
+use crate::sorted::Map;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 const DOMAIN: DomainId = DomainId(1);
@@ -86,9 +87,9 @@ pub(super) struct Channels {
     me: NodeId,
     /// Every end that this node has, by peer.
     ends: Vec<(NodeId, End)>,
-    endpoints: BTreeMap<(NodeId, End), Endpoint>,
+    endpoints: Map<(NodeId, End), Endpoint>,
     steps: Vec<(Request, Step)>,
-    outgoing: BTreeMap<(NodeId, Side), Outgoing>,
+    outgoing: Map<(NodeId, Side), Outgoing>,
     /// One pending receive per channel, and where it is from.
     receives: Vec<Request>,
     sources: Vec<(NodeId, Side, RecvHandle)>,
@@ -112,9 +113,9 @@ impl Channels {
             mcapi: Mcapi::new(DOMAIN, me, &members),
             me,
             ends,
-            endpoints: BTreeMap::new(),
+            endpoints: Map::new(),
             steps: Vec::new(),
-            outgoing: BTreeMap::new(),
+            outgoing: Map::new(),
             receives: Vec::new(),
             sources: Vec::new(),
             rendezvous: None,
@@ -158,7 +159,7 @@ impl Channels {
     }
 
     pub(super) fn send(&mut self, to: NodeId, side: Side, packet: Vec<u8>) {
-        self.outgoing.entry((to, side)).or_default().waiting.push_back(packet);
+        self.outgoing.get_or_default((to, side)).waiting.push_back(packet);
     }
 
     pub(super) fn handle(&mut self, from: NodeId, payload: &[u8]) {
@@ -254,7 +255,7 @@ impl Channels {
                 self.steps.push((connect, Step::Connect));
             }
             (Step::Open(peer, end), Completion::SendHandle(handle)) => {
-                self.outgoing.entry((peer, end.addressee())).or_default().handle = Some(handle);
+                self.outgoing.get_or_default((peer, end.addressee())).handle = Some(handle);
             }
             (Step::Open(peer, end), Completion::RecvHandle(handle)) => {
                 self.receives.push(self.mcapi.pktchan_recv_i(handle)?);

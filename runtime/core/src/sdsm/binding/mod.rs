@@ -13,9 +13,10 @@ use crate::limits::MCAPI_MAX_PKT_SIZE;
 use crate::link::Proto;
 use crate::membership::View;
 use crate::node;
+use crate::sorted::Map;
 use crate::wire::{Malformed, Reader};
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use channels::Channels;
 
@@ -63,7 +64,7 @@ pub struct Binding {
     carrier: Carrier,
     open: bool,
     /// Parts of messages that are not complete yet.
-    parts: BTreeMap<(NodeId, Side), Vec<u8>>,
+    parts: Map<(NodeId, Side), Vec<u8>>,
     actions: VecDeque<Action>,
 }
 
@@ -82,7 +83,7 @@ impl Binding {
             node::Binding::Mcapi => Carrier::Channels(Box::new(Channels::new(me, view))),
             node::Binding::Sockets => Carrier::Sockets,
         };
-        Self { carrier, open: false, parts: BTreeMap::new(), actions: VecDeque::new() }
+        Self { carrier, open: false, parts: Map::new(), actions: VecDeque::new() }
     }
 
     /// Opens them; the other nodes do so too.
