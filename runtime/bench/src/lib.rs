@@ -5,7 +5,7 @@
 //! It measures short round trips, page fetches and streams, one after the other, on the driver's
 //! clock: the next question goes out in the very step that takes the answer, so samples leave no time out.
 //! **Drain [`Bench::poll`] to `None` before the next [`Bench::handle`].** In the end both nodes
-//! [`Output::Halt`], the asking one with the report in JSON as its reason.
+//! [`Output::Halt`], the asking one with the report in JSON as its reason, the other one with [`SERVED`].
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -34,7 +34,7 @@ use runtime_core::time::Instant;
 /// Bytes of a question, and of a short answer: what the shared memory's requests have.
 pub const SHORT: usize = 24;
 /// Bytes of a page with its header.
-const PAGE: usize = PAGE_SIZE + SHORT;
+pub const PAGE: usize = PAGE_SIZE + SHORT;
 /// Bytes of a packet in each stream.
 pub const STREAM_PACKETS: [usize; 2] = [PAGE_SIZE, 8 * PAGE_SIZE];
 
@@ -44,6 +44,9 @@ const FETCH: u8 = 2;
 const DATA: u8 = 3;
 const LAST: u8 = 4;
 const OVER: u8 = 5;
+
+/// Why the node that answers halts when all is well.
+pub const SERVED: &str = "served";
 
 /// How much to measure. Both nodes get the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,10 +188,9 @@ impl Bench {
                     self.channels.handle(self.peer, &payload);
                 }
                 link::Event::Up { .. } => {}
-                link::Event::Restarted { .. } => self.halt("the other node restarted".into()),
+                link::Event::Restarted { .. } => self.lose("the other node restarted".into()),
                 link::Event::Refused { reason } | link::Event::Suspect { reason, .. } => {
-                    let reason = if self.served { "served".to_string() } else { reason };
-                    self.halt(reason);
+                    self.lose(reason);
                 }
             }
         }
@@ -208,9 +210,14 @@ impl Bench {
             self.link.send(self.now, Proto::Mcapi, payload);
         }
         if self.served && self.link.queued() == 0 {
-            self.halt("served".into());
+            self.halt(SERVED.into());
         }
         moved
+    }
+
+    /// The other node is gone. It may be after the last answer, before which nobody goes in order.
+    fn lose(&mut self, reason: String) {
+        self.halt(if self.served { SERVED.to_string() } else { reason });
     }
 
     fn halt(&mut self, reason: String) {
