@@ -7,7 +7,7 @@ UNDERSTUDY := target/debug/understudy
 export UNDERSTUDY_NODE := $(CURDIR)/target/node/x86_64-unknown-linux-gnu/node/guest-linux
 export UNDERSTUDY_BAREMETAL := $(CURDIR)/target/bare-metal/x86_64-unknown-linux-gnu/bare-metal/guest-baremetal
 
-.PHONY: cluster-up cluster-down test check lint unit system build images node harness setup sim soak validate clean
+.PHONY: cluster-up cluster-down test check lint unit system build images node harness setup sim soak validate bench clean
 
 # Boot the topology, run its workload with its faults, judge; the cluster stays up.
 cluster-up: build
@@ -67,6 +67,10 @@ soak: harness
 
 validate: harness
 	$(UNDERSTUDY) validate topology/examples/*.yaml
+
+# What messages cost over sockets, TCP and Ethernet, with Linux and without; what many guests cost.
+bench: build
+	$(UNDERSTUDY) bench
 
 clean: cluster-down
 	$(CARGO) clean

@@ -15,7 +15,7 @@ use runtime_core::mem::PageMem;
 use runtime_core::node::{Config, Input, Node};
 use runtime_core::time::Instant;
 use runtime_driver::conductor::{
-    Command, Conductor, Ending, Failure, Hold, Host, Notice, RankFault,
+    Command, Conductor, Ending, Failure, Hold, Host, Machine, Notice, RankFault,
 };
 use runtime_driver::context::{Answer, Program};
 use runtime_driver::ethernet::{Header, Mac};
@@ -88,8 +88,20 @@ struct Parts<'a, O> {
 /// # Errors
 /// When it cannot go on.
 pub fn run<O: Outside>(setup: Setup, outside: &mut O) -> Result<Ending, DriverError> {
-    let Setup { config, nic, mut peers, layout, holds, kind_of } = setup;
-    let machine = Node::new(config, clock::now());
+    let machine = Node::new(setup.config.clone(), clock::now());
+    run_machine(machine, setup, outside)
+}
+
+/// The same with a stand-in for the node.
+///
+/// # Errors
+/// When it cannot go on.
+pub fn run_machine<M: Machine, O: Outside>(
+    machine: M,
+    setup: Setup,
+    outside: &mut O,
+) -> Result<Ending, DriverError> {
+    let Setup { nic, mut peers, layout, holds, kind_of, .. } = setup;
     let mut conductor = Conductor::new(machine, holds, kind_of);
     let memory = BareMem::new(layout);
     peers.sort_by_key(|(_, mac)| *mac);
