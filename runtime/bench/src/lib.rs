@@ -28,7 +28,7 @@ use channels::Channels;
 use runtime_core::id::{NodeId, Peer};
 use runtime_core::limits::PAGE_SIZE;
 use runtime_core::link::{self, Link, Proto};
-use runtime_core::node::{Config, Input, Output, Timer};
+use runtime_core::node::{Config, Input, Medium, Output, Timer};
 use runtime_core::time::Instant;
 
 /// Bytes of a question, and of a short answer: what the shared memory's requests have.
@@ -95,8 +95,10 @@ pub struct Bench {
     samples: Vec<u64>,
     report: Report,
     out: VecDeque<Output>,
-    /// Who answers halts when its last answer has arrived.
+    /// Who answers halts when its last answer has arrived. On a stream, where nobody says so, that is when
+    /// the other one closes: closing first could take the answer away again.
     served: bool,
+    stream: bool,
     halted: bool,
 }
 
@@ -135,6 +137,7 @@ impl Bench {
             report: Report::default(),
             out: VecDeque::new(),
             served: false,
+            stream: config.medium_to(peer) == Medium::Stream,
             halted: false,
         }
     }
@@ -209,7 +212,7 @@ impl Bench {
             moved = true;
             self.link.send(self.now, Proto::Mcapi, payload);
         }
-        if self.served && self.link.queued() == 0 {
+        if self.served && !self.stream && self.link.queued() == 0 {
             self.halt(SERVED.into());
         }
         moved
