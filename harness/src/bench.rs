@@ -174,7 +174,8 @@ impl Hall {
         tokio::time::sleep(WATCH).await;
         let (ticks, watched) = (guests.cpu_ticks()?.saturating_sub(before), start.elapsed());
         guests.end().await?;
-        Ok(Crowds { cluster: CLUSTER, all_hello, all_ready, idle: IDLE, ticks, watched })
+        let (cluster, idle) = (CLUSTER, IDLE);
+        Ok(Crowds { cluster, all_hello, all_ready, idle, boot_ticks: before, ticks, watched })
     }
 }
 

@@ -34,7 +34,9 @@ pub(super) struct Crowds {
     pub(super) all_hello: Duration,
     pub(super) all_ready: Duration,
     pub(super) idle: usize,
-    /// Processor time of the idle ones.
+    /// Processor time of the idle ones until they idled.
+    pub(super) boot_ticks: u64,
+    /// The same while they were watched.
     pub(super) ticks: u64,
     pub(super) watched: Duration,
 }
@@ -119,7 +121,7 @@ pub(super) fn ways(rows: &[Row]) -> String {
 
 /// What many guests cost.
 pub(super) fn crowds(crowds: &Crowds) -> String {
-    let Crowds { cluster, all_hello, all_ready, idle, ticks, watched } = crowds;
+    let Crowds { cluster, all_hello, all_ready, idle, boot_ticks, ticks, watched } = crowds;
     let ms = u64::try_from(watched.as_millis()).unwrap_or(u64::MAX);
     // Tenths of a percent of one processor.
     let tenths = (ticks * 1_000_000 / TICKS).checked_div(ms).unwrap_or_default();
@@ -132,10 +134,13 @@ pub(super) fn crowds(crowds: &Crowds) -> String {
     );
     let _ = writeln!(
         text,
-        "{idle} idle bare-metal guests: {}.{} % of one processor together, over {:.1} s (aim 15 %)",
+        "{idle} idle bare-metal guests: {}.{} % of one processor together, over {:.1} s (aim 15 %); \
+         booting took {}.{:02} s of it",
         tenths / 10,
         tenths % 10,
-        watched.as_secs_f64()
+        watched.as_secs_f64(),
+        boot_ticks / TICKS,
+        boot_ticks % TICKS * 100 / TICKS
     );
     text
 }

@@ -49,6 +49,7 @@ fn crowds_are_told_in_seconds_and_in_percent_of_one_processor() {
         all_hello: Duration::from_millis(1_250),
         all_ready: Duration::from_millis(2_500),
         idle: 32,
+        boot_ticks: 305,
         ticks: 61,
         watched: Duration::from_secs(5),
     });
@@ -59,4 +60,5 @@ fn crowds_are_told_in_seconds_and_in_percent_of_one_processor() {
         "{text}"
     );
     assert!(text.contains("32 idle bare-metal guests: 12.2 % of one processor"), "{text}");
+    assert!(text.contains("booting took 3.05 s"), "{text}");
 }
