@@ -9,7 +9,7 @@ BAREMETAL  := x86_64-unknown-linux-gnu/bare-metal/guest-baremetal
 FOOTPRINT  := $(CARGO) build --config runtime/baremetal/image.toml --profile bare-metal -p guest-baremetal --no-default-features
 export UNDERSTUDY_BAREMETAL := $(CURDIR)/target/bare-metal/$(BAREMETAL)
 
-.PHONY: cluster-up cluster-down test check lint unit system build images node footprint harness setup sim soak validate clean
+.PHONY: cluster-up cluster-down test check lint unit system build images node footprint harness setup sim soak validate bench clean
 
 # Boot the topology, run its workload with its faults, judge; the cluster stays up.
 cluster-up: build
@@ -75,6 +75,10 @@ soak: harness
 
 validate: harness
 	$(UNDERSTUDY) validate topology/examples/*.yaml
+
+# What messages cost over sockets, TCP and Ethernet, with Linux and without; what many guests cost.
+bench: build
+	$(UNDERSTUDY) bench
 
 clean: cluster-down
 	$(CARGO) clean

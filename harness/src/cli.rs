@@ -1,6 +1,7 @@
 //! The verbs.
 
 use crate::backend::console;
+use crate::bench::{self, BenchArgs};
 use crate::client::{Connection, Failure};
 use crate::daemon::{self, Setup};
 use crate::paths::Places;
@@ -80,6 +81,8 @@ enum Verb {
     },
     /// Explore the core on a virtual clock: many seeded runs.
     Sim(SimArgs),
+    /// Measure what carries the runtime's messages, between pairs of guests, and what idle guests cost.
+    Bench(BenchArgs),
     #[command(hide = true)]
     Daemon {
         file: PathBuf,
@@ -138,6 +141,7 @@ fn verb(cli: Cli) -> Result<u8, Failure> {
         Verb::Down(which) => down(&places, &which),
         Verb::Validate { files } => validate(&files),
         Verb::Sim(args) => sim::main(&args),
+        Verb::Bench(args) => bench::main(&places, &args),
         Verb::Daemon { file, backend, run_dir, detach } => {
             tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
             daemon::main(&Setup { places, file, backend, run_dir, detach })?;

@@ -4,7 +4,7 @@
 //! its name is free again as soon as it is gone.
 
 mod clients;
-mod nodes;
+pub(crate) mod nodes;
 mod record;
 
 use crate::backend::loopback::Loopback;
@@ -45,8 +45,8 @@ pub(crate) struct Setup {
 /// An event and when it came. `sim`: from which simulated world.
 #[derive(Debug)]
 pub(crate) struct Arrival {
-    at: Duration,
-    event: Event,
+    pub(crate) at: Duration,
+    pub(crate) event: Event,
     sim: Option<u32>,
 }
 
@@ -58,6 +58,12 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
+    /// Times count from now; all arrivals come out at the other end.
+    pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Arrival>) {
+        let (sender, events) = mpsc::unbounded_channel();
+        (Self { start: Instant::now(), sender }, events)
+    }
+
     /// Stamps an event with the time. Nobody listens only when the daemon is ending.
     pub(crate) fn put(&self, event: Event) {
         let at = self.start.elapsed();
@@ -83,8 +89,7 @@ pub(crate) fn main(setup: &Setup) -> Result<()> {
 }
 
 async fn serve(setup: &Setup) -> Result<()> {
-    let (sender, mut events) = mpsc::unbounded_channel();
-    let inbox = Inbox { start: Instant::now(), sender };
+    let (inbox, mut events) = Inbox::new();
     let mut signals = Signals::new()?;
     let mut clients = Clients::new(inbox.clone())?;
     let (mut executor, dispatcher) = tokio::select! {

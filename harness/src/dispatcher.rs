@@ -188,6 +188,7 @@ impl Dispatcher {
                 let name = &self.plan.nodes[node].name;
                 self.note(format!("{name}, rank {rank}: {text}"));
             }
+            FromNode::Measured { .. } => self.fail_node(node, "measures, which nobody asked for"),
             FromNode::Held { at } => self.held(now, node, &at),
             FromNode::Failed { reason } => self.fail_node(node, &reason),
             FromNode::Panic { message, backtrace } => {

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+mod bench;
 pub mod cli;
 mod client;
 mod daemon;

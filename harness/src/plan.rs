@@ -150,6 +150,7 @@ impl Plan {
                 .filter(|f| f.kill == node)
                 .filter_map(|f| f.hold.clone())
                 .collect(),
+            bench: None,
         }
     }
 

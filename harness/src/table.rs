@@ -10,7 +10,8 @@ use std::time::Duration;
 #[cfg(test)]
 pub(crate) mod tests;
 
-fn table(header: &[&str]) -> Table {
+/// An empty table.
+pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_BORDERS_ONLY).set_header(header);
     table

@@ -29,11 +29,18 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("runtime", &["runtime-core", "runtime-driver", "runtime-sim", "runtime-linux"]),
     ("runtime/bench", &["runtime-core"]),
     ("runtime/conformance", &["runtime-core", "runtime", "runtime-linux"]),
-    ("images/control", &["runtime-core"]),
+    ("images/control", &["runtime-core", "runtime-bench"]),
     ("images/workloads", &["runtime", "runtime-conformance"]),
     (
         "images/guest",
-        &["runtime", "runtime-core", "runtime-driver", "images-control", "images-workloads"],
+        &[
+            "runtime",
+            "runtime-core",
+            "runtime-driver",
+            "runtime-bench",
+            "images-control",
+            "images-workloads",
+        ],
     ),
     (
         "images/guest-baremetal",
@@ -55,6 +62,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "runtime-core",
             "runtime-driver",
             "runtime-linux",
+            "runtime-bench",
             "runtime-sim",
             "netem",
             "images-control",
@@ -63,7 +71,18 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("images", &["images-control"]),
     ("topology", &["runtime-core"]),
-    ("harness", &["topology", "netem", "runtime-core", "runtime-sim", "images", "images-control"]),
+    (
+        "harness",
+        &[
+            "topology",
+            "netem",
+            "runtime-core",
+            "runtime-bench",
+            "runtime-sim",
+            "images",
+            "images-control",
+        ],
+    ),
     ("tests", &[]),
 ];
 

@@ -14,8 +14,8 @@ use tokio::task::JoinHandle;
 
 /// A node's process and the way to talk to it.
 #[derive(Debug)]
-pub(super) struct Node {
-    pub(super) process: Process,
+pub(crate) struct Node {
+    pub(crate) process: Process,
     outbox: mpsc::UnboundedSender<String>,
     reader: JoinHandle<()>,
     _started: Started,
@@ -23,7 +23,7 @@ pub(super) struct Node {
 
 impl Node {
     /// Listens to a node that was just started. Its end is told after its last line.
-    pub(super) fn new(
+    pub(crate) fn new(
         node: usize,
         started: Started,
         end: oneshot::Receiver<String>,
@@ -51,13 +51,13 @@ impl Node {
     }
 
     /// Tells the node something, as soon as it can take it.
-    pub(super) fn send(&self, message: &ToNode) {
+    pub(crate) fn send(&self, message: &ToNode) {
         // A node whose writer is gone is gone itself.
         let _ = self.outbox.send(to_line(message));
     }
 
     /// Returns when its process has ended.
-    pub(super) async fn ended(self) {
+    pub(crate) async fn ended(self) {
         // A panic of the reader would have ended the daemon.
         let _ = self.reader.await;
     }

@@ -18,12 +18,14 @@
 
 extern crate alloc;
 
+pub mod bench;
 pub mod sim;
 
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use bench::{Bench, Way};
 use runtime_core::event::Event;
 use runtime_core::node::{Binding, Image, Quorum, Role};
 use serde::{Deserialize, Serialize};
@@ -90,6 +92,14 @@ pub enum FromNode {
         /// The line.
         text: String,
     },
+    /// A [`Bench`] has measured one way; once for each, from either node.
+    Measured {
+        /// Which.
+        way: Way,
+        /// What the node that asked found; nothing from the one that answered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        report: Option<runtime_bench::Report>,
+    },
     /// The node stands still at a point where it was told to (see [`Hold`]).
     Held {
         /// The kind of event it stands at.
@@ -126,6 +136,9 @@ pub struct Configure {
     pub runtime: RuntimeSpec,
     /// Where to stand still, for tests that kill a node at an exact point.
     pub holds: Vec<Hold>,
+    /// Measure this instead of being a node; for two nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bench: Option<Bench>,
 }
 
 /// One node, as the others know it.

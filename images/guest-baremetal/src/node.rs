@@ -7,12 +7,13 @@ use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use images_control::bench::{Bench, Way};
 use images_control::{
     Configure, FromNode, MAX_LINE, PORT_NAME, ToNode, Transport, VERSION, from_line, to_line,
 };
 #[cfg(feature = "node")]
 use runtime_baremetal::driver::run as drive;
-use runtime_baremetal::driver::{Outside, Setup};
+use runtime_baremetal::driver::{Outside, Setup, run_machine};
 use runtime_baremetal::image::Image;
 use runtime_baremetal::serial::say;
 use runtime_baremetal::start::{Device, Options};
@@ -78,18 +79,7 @@ fn serve(options: &Options, image: [u8; 32]) -> Result<Ending, String> {
     let uptime_us = clock::now().0 / 1_000;
     tell(&FromNode::Hello { version: VERSION, image: guest::hex(&image), uptime_us });
     let mut harness = Harness::default();
-    let configure = loop {
-        harness.attend();
-        if let Some(configure) = harness.configure.take() {
-            break configure;
-        }
-        if let Some(Command::Shutdown) = harness.commands.pop_front() {
-            return Ok(Ending::Shutdown);
-        }
-        if !harness.leave_alone() {
-            trap::sleep();
-        }
-    };
+    let Some(configure) = harness.await_configure() else { return Ok(Ending::Shutdown) };
     harness.configured = true;
     let setup = setup(&configure, image, options.devices())?;
     if let Some(me) = configure.nodes.get(usize::from(configure.node)) {
@@ -97,9 +87,25 @@ fn serve(options: &Options, image: [u8; 32]) -> Result<Ending, String> {
         let image = guest::hex(&image[..6]);
         say(format_args!("understudy: node {} listens at {}, image {image}", me.name, me.mac));
     }
+    if let Some(bench) = &configure.bench {
+        measure(bench, setup, &mut harness)?;
+        harness.await_end();
+        return Ok(Ending::Shutdown);
+    }
     let ending = drive(setup, &mut harness).map_err(|error| error.to_string())?;
     // That it was replaced is told, and is no failure: others go on in its place.
     Ok(if harness.fenced { Ending::Shutdown } else { ending })
+}
+
+/// Measures instead of being a node, and tells.
+fn measure(bench: &Bench, setup: Setup, harness: &mut Harness) -> Result<(), String> {
+    let [way @ Way::Ethernet] = bench.ways.as_slice() else {
+        return Err("a bare-metal node can be measured over ethernet only, and once".into());
+    };
+    let machine = guest::bench::Machine::new(&setup.config, bench, clock::now())?;
+    let ending = run_machine(machine, setup, harness).map_err(|error| error.to_string())?;
+    tell(&guest::bench::measured(*way, ending)?);
+    Ok(())
 }
 
 fn setup(configure: &Configure, image: [u8; 32], devices: &[Device]) -> Result<Setup, String> {
@@ -142,6 +148,35 @@ struct Harness {
 }
 
 impl Harness {
+    /// What the node is to be; nothing when it is to end instead.
+    fn await_configure(&mut self) -> Option<Box<Configure>> {
+        loop {
+            self.attend();
+            if let Some(configure) = self.configure.take() {
+                return Some(configure);
+            }
+            if let Some(Command::Shutdown) = self.commands.pop_front() {
+                return None;
+            }
+            if !self.leave_alone() {
+                trap::sleep();
+            }
+        }
+    }
+
+    /// Nothing else is to come.
+    fn await_end(&mut self) {
+        loop {
+            self.attend();
+            if let Some(Command::Shutdown) = self.commands.pop_front() {
+                return;
+            }
+            if !self.leave_alone() {
+                trap::sleep();
+            }
+        }
+    }
+
     fn message(&mut self, message: ToNode) {
         match message {
             ToNode::Configure(_) if self.configured || self.configure.is_some() => {

@@ -5,6 +5,7 @@
 //! - `sim`: a whole cluster in this process, on a virtual clock;
 //! - `reference NAME key=value …`: a workload's right result, by sequential code.
 
+mod bench;
 mod control_port;
 mod machine;
 mod network;

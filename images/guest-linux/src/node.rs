@@ -1,5 +1,6 @@
 //! A node: the control port on one side, the driver on the other.
 
+use crate::bench;
 use crate::control_port::{ControlPort, Incoming, Sender, report_panics};
 use crate::machine;
 use crate::network::{network, places};
@@ -104,6 +105,12 @@ fn serve(port: ControlPort, home: Home) -> Result<Ending> {
         (Some(nic), Home::Guest) => Some(machine::configure_nic(nic)?),
         _ => None,
     };
+    if let Some(what) = &configure.bench {
+        bench::run(&configure, what, interface.as_deref(), image, &sender)?;
+        // Nothing else comes but the end, which the reader of the port sees to.
+        let _end = first.recv();
+        return Ok(Ending::Shutdown);
+    }
     let network = network(&configure, interface.as_deref())?;
     if let Some(me) = configure.nodes.get(usize::from(configure.node)) {
         // The console's first line: kernel and node are silent while all is well.
@@ -199,7 +206,7 @@ fn uptime_us() -> u64 {
         .unwrap_or_default()
 }
 
-fn setup(configure: &Configure, network: Network, image: [u8; 32]) -> Result<Setup> {
+pub(crate) fn setup(configure: &Configure, network: Network, image: [u8; 32]) -> Result<Setup> {
     let config = guest::config(configure, image).map_err(Error::msg)?;
     let layout = Layout::node(guest::sizes(configure, &config))?;
     let holds = guest::holds(configure);

@@ -6,6 +6,8 @@
 
 extern crate alloc;
 
+pub mod bench;
+
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;

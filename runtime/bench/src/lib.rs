@@ -5,7 +5,7 @@
 //! It measures short round trips, page fetches and streams, one after the other, on the driver's
 //! clock: the next question goes out in the very step that takes the answer, so samples leave no time out.
 //! **Drain [`Bench::poll`] to `None` before the next [`Bench::handle`].** In the end both nodes
-//! [`Output::Halt`], the asking one with the report in JSON as its reason.
+//! [`Output::Halt`], the asking one with the report in JSON as its reason, the other one with [`SERVED`].
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -28,13 +28,13 @@ use channels::Channels;
 use runtime_core::id::{NodeId, Peer};
 use runtime_core::limits::PAGE_SIZE;
 use runtime_core::link::{self, Link, Proto};
-use runtime_core::node::{Config, Input, Output, Timer};
+use runtime_core::node::{Config, Input, Medium, Output, Timer};
 use runtime_core::time::Instant;
 
 /// Bytes of a question, and of a short answer: what the shared memory's requests have.
 pub const SHORT: usize = 24;
 /// Bytes of a page with its header.
-const PAGE: usize = PAGE_SIZE + SHORT;
+pub const PAGE: usize = PAGE_SIZE + SHORT;
 /// Bytes of a packet in each stream.
 pub const STREAM_PACKETS: [usize; 2] = [PAGE_SIZE, 8 * PAGE_SIZE];
 
@@ -44,6 +44,9 @@ const FETCH: u8 = 2;
 const DATA: u8 = 3;
 const LAST: u8 = 4;
 const OVER: u8 = 5;
+
+/// Why the node that answers halts when all is well.
+pub const SERVED: &str = "served";
 
 /// How much to measure. Both nodes get the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,8 +95,10 @@ pub struct Bench {
     samples: Vec<u64>,
     report: Report,
     out: VecDeque<Output>,
-    /// Who answers halts when its last answer has arrived.
+    /// Who answers halts when its last answer has arrived. On a stream, where nobody says so, that is when
+    /// the other one closes: closing first could take the answer away again.
     served: bool,
+    stream: bool,
     halted: bool,
 }
 
@@ -132,6 +137,7 @@ impl Bench {
             report: Report::default(),
             out: VecDeque::new(),
             served: false,
+            stream: config.medium_to(peer) == Medium::Stream,
             halted: false,
         }
     }
@@ -185,10 +191,9 @@ impl Bench {
                     self.channels.handle(self.peer, &payload);
                 }
                 link::Event::Up { .. } | link::Event::HeardAgain => {}
-                link::Event::Restarted { .. } => self.halt("the other node restarted".into()),
+                link::Event::Restarted { .. } => self.lose("the other node restarted".into()),
                 link::Event::Refused { reason } | link::Event::Suspect { reason, .. } => {
-                    let reason = if self.served { "served".to_string() } else { reason };
-                    self.halt(reason);
+                    self.lose(reason);
                 }
             }
         }
@@ -207,10 +212,15 @@ impl Bench {
             moved = true;
             self.link.send(self.now, Proto::Mcapi, payload);
         }
-        if self.served && self.link.queued() == 0 {
-            self.halt("served".into());
+        if self.served && !self.stream && self.link.queued() == 0 {
+            self.halt(SERVED.into());
         }
         moved
+    }
+
+    /// The other node is gone. It may be after the last answer, before which nobody goes in order.
+    fn lose(&mut self, reason: String) {
+        self.halt(if self.served { SERVED.to_string() } else { reason });
     }
 
     fn halt(&mut self, reason: String) {

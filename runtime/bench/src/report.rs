@@ -4,19 +4,24 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use serde::{Deserialize, Serialize};
 
 /// How samples spread, in nanoseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spread {
     /// How many there are.
     pub count: usize,
     /// Least.
+    #[serde(rename = "min_ns")]
     pub min: u64,
     /// Half of them are not more.
+    #[serde(rename = "median_ns")]
     pub median: u64,
     /// 99 in 100 are not more.
+    #[serde(rename = "p99_ns")]
     pub p99: u64,
     /// Most.
+    #[serde(rename = "max_ns")]
     pub max: u64,
 }
 
@@ -31,13 +36,6 @@ impl Spread {
         let at = |percent: usize| samples[(count * percent).div_ceil(100).max(1) - 1];
         Self { count, min: samples[0], median: at(50), p99: at(99), max: samples[last] }
     }
-
-    fn to_json(self) -> String {
-        let Self { count, min, median, p99, max } = self;
-        format!(
-            r#"{{"count":{count},"min_ns":{min},"median_ns":{median},"p99_ns":{p99},"max_ns":{max}}}"#
-        )
-    }
 }
 
 impl fmt::Display for Spread {
@@ -50,13 +48,14 @@ impl fmt::Display for Spread {
 }
 
 /// A stream from its first packet to the answer to its last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stream {
     /// Bytes of a packet.
     pub packet: usize,
     /// Bytes in all.
     pub bytes: u64,
     /// Time.
+    #[serde(rename = "ns")]
     pub nanos: u64,
 }
 
@@ -70,7 +69,7 @@ impl Stream {
 }
 
 /// Everything.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// Short round trips.
     pub round_trip: Spread,
@@ -86,22 +85,14 @@ impl Report {
     /// One JSON object, in one line.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let stream = |s: &Stream| {
-            let Stream { packet, bytes, nanos } = s;
-            let speed = s.centi_mib_per_second();
-            let (whole, part) = (speed / 100, speed % 100);
-            format!(
-                r#"{{"packet":{packet},"bytes":{bytes},"ns":{nanos},"mib_per_s":{whole}.{part:02}}}"#
-            )
-        };
-        let streams: Vec<String> = self.streams.iter().map(stream).collect();
-        format!(
-            r#"{{"round_trip":{},"fetch":{},"streams":[{}],"retransmitted":{}}}"#,
-            self.round_trip.to_json(),
-            self.fetch.to_json(),
-            streams.join(","),
-            self.retransmitted
-        )
+        // Numbers, lists and structs: encoding cannot fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// What [`Report::to_json`] made.
+    #[must_use]
+    pub fn from_json(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
     }
 }
 

@@ -164,6 +164,9 @@ fn the_report_reads_as_text_and_json() {
     let stream = Stream { packet: 4096, bytes: 3 << 20, nanos: 2_000_000_000 };
     let report = Report { streams: vec![stream], retransmitted: 3, ..Report::default() };
     assert!(report.to_string().contains("1.50 MiB/s (3 MiB in packets of 4 KiB)"));
-    let streams = r#""streams":[{"packet":4096,"bytes":3145728,"ns":2000000000,"mib_per_s":1.50}],"retransmitted":3}"#;
+    let streams =
+        r#""streams":[{"packet":4096,"bytes":3145728,"ns":2000000000}],"retransmitted":3}"#;
     assert!(report.to_json().ends_with(streams));
+    assert_eq!(Report::from_json(&report.to_json()), Some(report));
+    assert_eq!(Report::from_json(SERVED), None);
 }

@@ -244,7 +244,8 @@ impl Host for Process<'_, '_> {
 }
 
 /// The machine's monotonic clock: the same for all processes on it.
-fn now() -> Instant {
+#[must_use]
+pub fn now() -> Instant {
     // CLOCK_MONOTONIC cannot fail on Linux, and is never negative.
     let at = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
     Instant(u64::try_from(at.as_nanos()).unwrap_or(u64::MAX))

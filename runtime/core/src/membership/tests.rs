@@ -225,16 +225,16 @@ fn a_suspicion_that_is_taken_back_in_time_changes_nothing() {
         world.cut.insert((NodeId(from), NodeId(of)));
         world.nodes[usize::from(from)].suspect(world.now, NodeId(of));
     }
-    world.run(&mut 5, &BTreeSet::new());
+    world.run(&mut 5, &Set::new());
     assert_eq!(world.lost.len(), 4, "all say that there is no majority");
     world.cut.clear();
     for (from, of) in pairs {
         world.nodes[usize::from(from)].trust(NodeId(of));
     }
-    world.run(&mut 6, &BTreeSet::new());
+    world.run(&mut 6, &Set::new());
     assert!(world.installed.iter().all(Vec::is_empty), "no view was installed");
     // And a death is noticed as ever.
-    let dead = BTreeSet::from([NodeId(1)]);
+    let dead = Set::from([NodeId(1)]);
     for node in [0, 2, 3] {
         world.nodes[node].suspect(world.now, NodeId(1));
     }

@@ -17,6 +17,8 @@ const PREAMBLE_BYTES: usize = 12;
 const HEADER_BYTES: usize = 4;
 /// Most bytes that are read in one turn, so that a busy peer does not starve the rest.
 const READ_BYTES: usize = 256 * 1024;
+/// Room for one read.
+const ROOM_BYTES: usize = 64 * 1024;
 /// Frames that go into one write.
 const BATCH: usize = 32;
 /// Bytes queued to one peer before it is given up: more than the whole memory of a rank.
@@ -61,7 +63,10 @@ pub(crate) struct Connection {
     /// A dialled connection is not there yet.
     connecting: bool,
     over: bool,
+    /// What was read, and room for more, which stays: clearing it anew costs more than a short read.
     input: Vec<u8>,
+    /// Bytes of `input` that were read.
+    filled: usize,
     /// Bytes of `input` that were taken.
     taken: usize,
     output: VecDeque<Outgoing>,
@@ -88,6 +93,7 @@ impl Connection {
             connecting: false,
             over: false,
             input: Vec::new(),
+            filled: 0,
             taken: 0,
             output: VecDeque::new(),
             written: 0,
@@ -189,16 +195,26 @@ impl Connection {
     }
 
     fn read(&mut self) {
-        self.input.drain(..core::mem::take(&mut self.taken));
+        self.input.copy_within(self.taken..self.filled, 0);
+        self.filled -= core::mem::take(&mut self.taken);
         let mut budget = READ_BYTES;
         while !self.over && budget > 0 {
-            let start = self.input.len();
-            self.input.resize(start + budget.min(64 * 1024), 0);
-            let result = self.stream.read(&mut self.input[start..]);
-            self.input.truncate(start + result.as_ref().map_or(0, |bytes| *bytes));
-            match result {
+            let end = self.filled + budget.min(ROOM_BYTES);
+            if self.input.len() < end {
+                self.input.resize(end, 0);
+            }
+            let room = &mut self.input[self.filled..end];
+            let length = room.len();
+            match self.stream.read(room) {
                 Ok(0) => self.end("closed by the peer"),
-                Ok(bytes) => budget -= bytes,
+                Ok(bytes) => {
+                    self.filled += bytes;
+                    budget -= bytes;
+                    if bytes < length {
+                        // There was no more; what comes now is told by the next poll.
+                        return;
+                    }
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => self.end(&error.to_string()),
@@ -206,9 +222,14 @@ impl Connection {
         }
     }
 
+    /// What was read and not yet taken.
+    fn rest(&self) -> &[u8] {
+        &self.input[self.taken..self.filled]
+    }
+
     /// The peer's first words, once they are there.
     pub(crate) fn take_preamble(&mut self) -> Option<Preamble> {
-        let bytes = self.input[self.taken..].first_chunk()?;
+        let bytes = self.rest().first_chunk()?;
         let preamble = Preamble::parse(bytes);
         if preamble.is_none() {
             tracing::warn!(peer = ?self.stream.peer_addr().ok(), "no node of this version speaks there: closing");
@@ -220,7 +241,7 @@ impl Connection {
 
     /// Where the next frame is: nothing when it is not whole, an error when it is too long.
     fn frame(&self) -> Option<Result<Range<usize>, u32>> {
-        let rest = &self.input[self.taken..];
+        let rest = self.rest();
         let length = u32::from_le_bytes(*rest.first_chunk()?);
         let bytes = usize::try_from(length).ok().filter(|b| *b <= MAX_FRAME);
         let Some(bytes) = bytes else { return Some(Err(length)) };
@@ -243,8 +264,7 @@ impl Connection {
             }
             Some(Err(length)) => {
                 tracing::warn!(peer = ?self.stream.peer_addr().ok(), length, "frame over the limit of {MAX_FRAME} bytes: closing");
-                self.input.clear();
-                self.taken = 0;
+                (self.filled, self.taken) = (0, 0);
                 self.end("protocol error");
                 false
             }

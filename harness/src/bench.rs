@@ -1,0 +1,205 @@
+//! `understudy bench`: what carries the runtime's messages, measured between pairs of guests in one run,
+//! and what many bare-metal guests cost. It prints, and judges no time.
+
+mod guests;
+mod summary;
+
+use crate::backend::Site;
+use crate::backend::qemu::Machine;
+use crate::backend::spawn::Spawner;
+use crate::client::Failure;
+use crate::paths::Places;
+use crate::plan::{Backend, Plan, Setting};
+use crate::progress::Progress;
+use crate::proto::EXIT_OK;
+use anyhow::{Context as _, Result, ensure};
+use clap::{Args, ValueEnum};
+use guests::{Guests, hello, ready, topology};
+use images_control::bench::Bench;
+use images_control::{FromNode, ToNode};
+use runtime_core::node::Image;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use summary::{Crowds, Row};
+
+/// Bare-metal guests that boot into one cluster.
+const CLUSTER: usize = 16;
+/// Bare-metal guests that idle.
+const IDLE: usize = 32;
+/// For how long they are watched, after they had as long to settle as the first number says.
+const SETTLE: Duration = Duration::from_secs(1);
+const WATCH: Duration = Duration::from_secs(5);
+
+/// What to measure.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Round trips, and pages fetched, over each way.
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    rounds: u32,
+    /// Bytes of each stream, for example 32MiB.
+    #[arg(long, default_value = "32MiB", value_parser = size)]
+    stream: u64,
+    /// Leave the rest out.
+    #[arg(long, value_enum)]
+    only: Option<Part>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// A pair of Linux guests and a pair of bare-metal guests: messages.
+    Pairs,
+    /// Many bare-metal guests: booting and idling.
+    Crowds,
+}
+
+/// A number of bytes, with or without KiB, MiB or GiB.
+fn size(text: &str) -> Result<u64, String> {
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
+    let split = units.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift)));
+    let (number, shift) = split.unwrap_or((text, 0));
+    let number: Option<u64> = number.trim().parse().ok();
+    number
+        .and_then(|n| n.checked_mul(1 << shift))
+        .filter(|bytes| (1..=1 << 40).contains(bytes))
+        .ok_or_else(|| format!("`{text}` is no size: write 4096, 512KiB or 32MiB, up to 1024GiB"))
+}
+
+/// Measures and prints.
+pub(crate) fn main(places: &Places, args: &BenchArgs) -> Result<u8, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start threads")?;
+    // Guests hang on a thread of this process: however it ends, they end.
+    runtime.block_on(run(places, args))?;
+    Ok(EXIT_OK)
+}
+
+/// What all guests share.
+struct Hall {
+    site: Arc<Site>,
+    factor: u32,
+    progress: Progress,
+}
+
+async fn run(places: &Places, args: &BenchArgs) -> Result<()> {
+    let progress = Progress::new();
+    progress.step(0, 0, "the guests' images are built, and the accelerator probed");
+    let (images, node_program) = ([Image::Linux, Image::BareMetal], places.node_program()?);
+    let machine = {
+        let (places, program) = (places.clone(), node_program.clone());
+        tokio::task::spawn_blocking(move || Machine::prepare(&places, &program, &images)).await??
+    };
+    progress.line(&machine.words);
+    let (run_dir, factor) = (places.new_run("bench")?, machine.factor);
+    let site = Site { spawner: Spawner::new()?, run_dir, node_program, machine: Some(machine) };
+    let hall = Hall { site: Arc::new(site), factor, progress };
+    let mut text = String::new();
+    if args.only != Some(Part::Crowds) {
+        let mut rows = hall.pair(Image::Linux, args).await?;
+        rows.extend(hall.pair(Image::BareMetal, args).await?);
+        text += &summary::ways(&rows);
+    }
+    if args.only != Some(Part::Pairs) {
+        text += &summary::crowds(&hall.crowds().await?);
+    }
+    let logs = hall.site.run_dir.display().to_string();
+    drop(hall);
+    print!("{text}");
+    println!("logs in {logs}");
+    Ok(())
+}
+
+impl Hall {
+    fn plan(&self, name: &str, image: Image, nodes: usize) -> Result<Plan> {
+        let text = topology(name, image, nodes);
+        let topology = topology::parse(name, &text)?;
+        let setting = Setting { backend: Backend::Qemu, factor: self.factor, loopback: None };
+        Ok(Plan::new(&topology, &setting))
+    }
+
+    /// Everything that a pair of guests can measure.
+    async fn pair(&self, image: Image, args: &BenchArgs) -> Result<Vec<Row>> {
+        let ways = Bench::ways(image);
+        let bench = Bench { rounds: args.rounds, stream_bytes: args.stream, ways: ways.to_vec() };
+        let plan = self.plan("pair", image, 2)?;
+        let name = crate::plan::image_name(image);
+        self.progress.step(0, 0, &format!("two {name} guests boot"));
+        let mut guests = Guests::boot(&self.site, plan.clone()).await?;
+        guests.gather(hello).await?;
+        for node in 0..2 {
+            let mut configure = plan.configure(node);
+            configure.bench = Some(bench.clone());
+            guests.send(node, &ToNode::Configure(configure));
+        }
+        self.progress.step(0, 0, &format!("two {name} guests measure"));
+        let (mut rows, mut told) = (Vec::new(), [0; 2]);
+        let all = guests.gather(|node, message| {
+            if let FromNode::Measured { way, report } = message {
+                told[node] += 1;
+                if let Some(report) = report {
+                    self.progress.step(0, 0, &format!("{name}: {} is done", summary::words(way)));
+                    rows.push(Row { way, image, report });
+                }
+            }
+            (told[node] == ways.len()).then_some(())
+        });
+        all.await?;
+        ensure!(rows.len() == ways.len(), "{} of {} ways were reported", rows.len(), ways.len());
+        guests.end().await?;
+        Ok(rows)
+    }
+
+    async fn crowds(&self) -> Result<Crowds> {
+        let plan = self.plan("many", Image::BareMetal, CLUSTER)?;
+        self.progress.step(0, 0, &format!("{CLUSTER} bare-metal guests boot"));
+        let start = Instant::now();
+        let mut guests = Guests::boot(&self.site, plan.clone()).await?;
+        guests.gather(hello).await?;
+        let all_hello = start.elapsed();
+        for node in 0..CLUSTER {
+            guests.send(node, &ToNode::Configure(plan.configure(node)));
+        }
+        guests.gather(ready).await?;
+        let all_ready = start.elapsed();
+        guests.end().await?;
+
+        self.progress.step(0, 0, &format!("{IDLE} bare-metal guests idle"));
+        let plan = self.plan("idle", Image::BareMetal, IDLE)?;
+        let mut guests = Guests::boot(&self.site, plan).await?;
+        guests.gather(hello).await?;
+        tokio::time::sleep(SETTLE).await;
+        let (before, start) = (guests.cpu_ticks()?, Instant::now());
+        tokio::time::sleep(WATCH).await;
+        let (ticks, watched) = (guests.cpu_ticks()?.saturating_sub(before), start.elapsed());
+        guests.end().await?;
+        let (cluster, idle) = (CLUSTER, IDLE);
+        Ok(Crowds { cluster, all_hello, all_ready, idle, boot_ticks: before, ticks, watched })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_or_refused() {
+        assert_eq!(size("4096"), Ok(4096));
+        assert_eq!(size("512KiB"), Ok(512 << 10));
+        assert_eq!(size("32MiB"), Ok(32 << 20));
+        for bad in ["", "MiB", "0", "-1", "5MB", "99999999999GiB"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn topologies_of_every_size_are_right() {
+        for (image, nodes) in [(Image::Linux, 2), (Image::BareMetal, 2), (Image::BareMetal, 32)] {
+            let text = topology("pair", image, nodes);
+            let parsed = topology::parse("pair", &text).unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(parsed.nodes.len(), nodes);
+            assert!(parsed.nodes.iter().all(|node| node.image == image));
+        }
+    }
+}
