@@ -77,7 +77,7 @@ validate: harness
 	$(UNDERSTUDY) validate topology/examples/*.yaml
 
 # What messages cost over sockets, TCP and Ethernet, with Linux and without; what many guests cost.
-bench: build
+bench: build footprint
 	$(UNDERSTUDY) bench
 
 clean: cluster-down
