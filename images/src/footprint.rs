@@ -137,7 +137,7 @@ fn module(name: &str) -> &'static str {
         let is_in = |of: &&str| {
             path.strip_prefix(*of).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
         };
-        if let Some((name, _)) = MODULES.iter().find(|(_, of)| of.iter().any(|of| is_in(of))) {
+        if let Some((name, _)) = MODULES.iter().find(|(_, of)| of.iter().any(is_in)) {
             return name;
         }
     }

@@ -30,7 +30,6 @@ use sha2::{Digest, Sha256};
 
 /// Brings the machine up and is a node on it.
 pub(crate) fn run(info: usize, image: Image) -> ! {
-    let size = image.end - image.start;
     // SAFETY: this very image; it was linked so that what was loaded is never written.
     let loaded = unsafe { image.loaded() };
     // SAFETY: the machine's start information and this very image.
@@ -58,8 +57,13 @@ pub(crate) fn run(info: usize, image: Image) -> ! {
         }
     };
     control::flush();
-    say(format_args!("memory: {} KiB at most", (size + heap::peak()) >> 10));
+    say_memory();
     power::end(fault)
+}
+
+/// For people who choose how much memory a machine gets.
+fn say_memory() {
+    say(format_args!("memory: {} KiB at most", heap::peak() >> 10));
 }
 
 fn refuse(why: &dyn core::fmt::Display) -> ! {
@@ -227,6 +231,9 @@ impl Outside for Harness {
 
     fn tell(&mut self, notice: Notice) {
         self.fenced |= matches!(&notice, Notice::Event { event: Event::Fenced { .. }, .. });
+        if matches!(&notice, Notice::Event { event: Event::JobDone { .. }, .. }) {
+            say_memory();
+        }
         tell(&guest::message(notice));
     }
 

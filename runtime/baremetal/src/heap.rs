@@ -48,10 +48,11 @@ pub fn with_pool<R>(use_it: impl FnOnce(&mut Pool<Metal>) -> R) -> R {
     use_it(unsafe { POOL.borrow() })
 }
 
-/// Most bytes of the machine's memory, besides the image, that were ever in use.
+/// Most bytes of the machine's memory that were ever in use, the image among them.
 #[must_use]
 pub fn peak() -> usize {
-    with_pool(|pool| pool.peak())
+    let image = crate::image::get().map_or(0, |image| image.end - image.start);
+    image + with_pool(|pool| pool.peak())
 }
 
 /// A frame, zeroed; ends the machine when there is none.
