@@ -40,5 +40,5 @@ fn everything_holds_between_processes_over_ethernet() {
 
 #[test]
 fn everything_holds_between_guests() {
-    conforms(&Bench::qemu(), 3);
+    Bench::qemu().test(&all(3).kill("n1", "{ checkpoint: 9 }")).must_pass();
 }

@@ -153,11 +153,32 @@ survives!(processes_noisy, Bench::process(), All, noisy, two_linux);
 survives!(processes_mixed, Bench::process(), All, mixed, |b| {
     two_deaths_of_both_images(b, Length::All);
 });
-survives!(guests_lossy, Bench::qemu(), Brief, lossy, two_linux);
 survives!(guests_bare_metal, Bench::qemu(), All, bare_metal, two_bare_metal);
-survives!(guests_mixed, Bench::qemu(), Brief, mixed, |b| {
-    two_deaths_of_both_images(b, Length::Brief);
-});
+
+// Linux guests boot slowly; what they go through here is the rest of what processes go through above.
+mod guests {
+    use super::*;
+
+    #[test]
+    fn linux_over_a_lossy_network_survives_two_deaths() {
+        two_deaths_in_a_row(
+            &Bench::qemu(),
+            Cluster::of(3, 2).with("transport: ethernet").links("loss: 5%"),
+            0,
+            1,
+        );
+    }
+
+    #[test]
+    fn a_node_of_a_mixed_cluster_dies_in_a_checkpoint() {
+        death_in_a_checkpoint(&Bench::qemu(), mixed, Length::Brief);
+    }
+
+    #[test]
+    fn the_standby_of_a_mixed_cluster_dies_and_nobody_minds() {
+        death_of_the_standby(&Bench::qemu(), mixed);
+    }
+}
 
 #[test]
 fn a_death_with_a_standby_of_the_other_image_alone_is_a_plain_refusal() {

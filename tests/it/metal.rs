@@ -32,13 +32,13 @@ fn a_rank_that_computes_without_a_word_is_interrupted_to_serve_others() {
 
 /// Faults of the runtime itself, under any rank, and what must be said about each.
 const DRILLS: &[(&str, &[&str])] = &[
-    ("panic", &["a drill", "Drill::perform at ", "drill.rs:"]),
-    ("pointer", &["page fault", "Drill::perform"]),
-    ("code", &["page fault", "Drill::perform"]),
+    ("panic", &["a drill", "perform at ", "drill.rs:"]),
+    ("pointer", &["page fault", "perform"]),
+    ("code", &["page fault", "perform"]),
     ("stack", &["stack overflow in the runtime", "dig at "]),
-    ("double", &["double fault", "Drill::perform"]),
+    ("double", &["double fault", "perform"]),
     ("heap", &["out of memory", "memory in the topology", "heap::exhausted"]),
-    ("frames", &["out of memory", "memory in the topology", "Drill::perform"]),
+    ("frames", &["out of memory", "memory in the topology", "perform"]),
 ];
 
 #[test]
