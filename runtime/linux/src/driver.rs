@@ -157,7 +157,6 @@ impl<M: Machine> Driver<M> {
         loop {
             let _ = host.parts.wake.read();
             conductor.commands(&mut host)?;
-            conductor.tick(&mut host)?;
             if let Some(ending) = conductor.ending() {
                 return Ok(ending.clone());
             }
@@ -177,6 +176,8 @@ impl<M: Machine> Driver<M> {
             {
                 conductor.request(request?, &mut host)?;
             }
+            // After the frames: a node that stood still hears what it missed before it counts the silence.
+            conductor.tick(&mut host)?;
         }
     }
 }

@@ -142,10 +142,13 @@ impl Transport {
         fds.extend(self.ethernet.as_ref().map(Ethernet::poll_fd));
         let first_other = fds.len();
         fds.extend(others.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)));
-        match ppoll(&mut fds, timeout.map(TimeSpec::from_duration), None) {
-            Ok(_) => {}
-            Err(Errno::EINTR) => return Ok(vec![false; others.len()]),
-            Err(errno) => return Err(TransportError::Wait(errno)),
+        let mut timeout = timeout.map(TimeSpec::from_duration);
+        // A process that was stopped and goes on looks at once what came meanwhile.
+        while let Err(errno) = ppoll(&mut fds, timeout, None) {
+            if errno != Errno::EINTR {
+                return Err(TransportError::Wait(errno));
+            }
+            timeout = Some(TimeSpec::from_duration(Duration::ZERO));
         }
         let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(true)).collect();
         drop(fds);
