@@ -220,7 +220,7 @@ fn a_node_with_another_program_is_refused() {
 }
 
 #[test]
-fn a_node_that_wakes_up_after_it_was_replaced_harms_nothing() {
+fn a_node_that_wakes_up_after_it_was_replaced_is_fenced_and_harms_nothing() {
     let bench = Bench::process();
     let run = "{ workload: laplace, args: { size: 256, iterations: 4000, checkpoint-every: 100 } }";
     let cluster = small().runs(run);
@@ -242,7 +242,15 @@ fn a_node_that_wakes_up_after_it_was_replaced_harms_nothing() {
     let taken = bench.await_events(name, told("n3", "rolled-back"));
     assert_eq!((&taken["rank"], &taken["taken_over"]), (&1.into(), &true.into()), "{taken}");
     bench.signal(sleeper, Signal::SIGCONT);
+    bench.await_events(name, told("n1", "fenced"));
     run.end().must(0, &["verdict: PASS"]);
+    // It ends by itself, and the cluster goes on without it.
+    bench.await_events(name, |events| {
+        let ended = |e: &Value| e["harness"].as_str().is_some_and(|h| h.starts_with("ended: "));
+        events.iter().any(|e| e["node"] == "n1" && ended(e)).then_some(())
+    });
+    bench.verb(&["status"]).must(0, &["n1", "dead"]);
+    bench.verb(&["run"]).must(0, &["verdict: PASS"]);
     bench.verb(&["down"]).must(0, &[]);
 }
 

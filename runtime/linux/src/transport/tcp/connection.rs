@@ -176,7 +176,20 @@ impl Connection {
                 Ok(bytes) => self.count_written(bytes),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => self.end(&error.to_string()),
+                Err(error) => self.last_words(&error.to_string()),
+            }
+        }
+    }
+
+    /// Nothing can be written any more: reads what the peer said before it closed, and ends. It may be
+    /// the very view that says why.
+    fn last_words(&mut self, why: &str) {
+        self.output.clear();
+        loop {
+            let before = self.filled - self.taken;
+            self.read();
+            if self.over || self.filled - self.taken == before {
+                return self.end(why);
             }
         }
     }

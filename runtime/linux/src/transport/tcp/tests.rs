@@ -143,3 +143,29 @@ fn other_descriptors_wake_it() {
     nix::unistd::write(&writer, b"x").unwrap();
     assert_eq!(a.wait(&[reader.as_fd()], None).unwrap(), [true]);
 }
+
+#[test]
+fn what_a_peer_said_before_it_closed_is_heard_though_nothing_can_be_written_any_more() {
+    let (mut a, mut b, _) = pair();
+    up(&mut a, &mut b);
+    for i in 0..3 {
+        b.send(NodeId(0), vec![i; 20_000]);
+    }
+    b.disconnect(NodeId(0));
+    // Of these the first finds the peer gone, and the next ones fail.
+    for _ in 0..10 {
+        a.send(NodeId(1), vec![9; 10]);
+    }
+    let (mut frames, mut frame) = (Vec::new(), Vec::new());
+    loop {
+        a.wait(&[], Some(Duration::from_millis(1))).unwrap();
+        while let Some(happening) = a.next(&mut frame) {
+            if happening == Happening::Down(NodeId(1)) {
+                assert_eq!(frames, [0, 1, 2]);
+                return;
+            }
+            assert_eq!((happening, frame.len()), (Happening::Frame(NodeId(1)), 20_000));
+            frames.push(frame[0]);
+        }
+    }
+}
