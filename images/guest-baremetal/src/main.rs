@@ -16,8 +16,6 @@ mod entry;
 mod intrinsics;
 #[cfg(bare_metal)]
 mod node;
-#[cfg(all(bare_metal, not(feature = "node")))]
-mod without;
 
 #[cfg(bare_metal)]
 use runtime_baremetal::heap::HostHeap;

@@ -1,7 +1,5 @@
 //! The node: the control port on one side, the driver on the other.
 
-#[cfg(not(feature = "node"))]
-use crate::without::drive;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::format;
@@ -11,8 +9,6 @@ use images_control::bench::{Bench, Way};
 use images_control::{
     Configure, FromNode, MAX_LINE, PORT_NAME, ToNode, Transport, VERSION, from_line, to_line,
 };
-#[cfg(feature = "node")]
-use runtime_baremetal::driver::run as drive;
 use runtime_baremetal::driver::{Outside, Setup, run_machine};
 use runtime_baremetal::image::Image;
 use runtime_baremetal::serial::say;
@@ -96,9 +92,20 @@ fn serve(options: &Options, image: [u8; 32]) -> Result<Ending, String> {
         harness.await_end();
         return Ok(Ending::Shutdown);
     }
-    let ending = drive(setup, &mut harness).map_err(|error| error.to_string())?;
+    be_node(setup, &mut harness)
+}
+
+#[cfg(feature = "node")]
+fn be_node(setup: Setup, harness: &mut Harness) -> Result<Ending, String> {
+    let ending =
+        runtime_baremetal::driver::run(setup, harness).map_err(|error| error.to_string())?;
     // That it was replaced is told, and is no failure: others go on in its place.
     Ok(if harness.fenced { Ending::Shutdown } else { ending })
+}
+
+#[cfg(not(feature = "node"))]
+fn be_node(_setup: Setup, _harness: &mut Harness) -> Result<Ending, String> {
+    Err("this image has links and MCAPI only: it can be measured, and a node needs the image with the feature `node`".into())
 }
 
 /// Measures instead of being a node, and tells.

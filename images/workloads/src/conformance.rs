@@ -29,8 +29,8 @@ fn chosen(args: &Args) -> Vec<Suite> {
     suites(args.get("suite").unwrap_or("all"))
 }
 
-fn rounds(args: &Args) -> Result<usize, BadArg> {
-    ranged(args, "rounds", 1, 1..=1_000)
+fn rounds(args: &Args, default: usize) -> Result<usize, BadArg> {
+    ranged(args, "rounds", default, 1..=1_000)
 }
 
 fn check(args: &Args) -> Result<(), BadArg> {
@@ -38,19 +38,19 @@ fn check(args: &Args) -> Result<(), BadArg> {
         let known = Suite::ALL.iter().map(|suite| suite.name()).collect::<Vec<_>>().join(", ");
         return Err(BadArg(format!("argument suite: must be one of {known}, or all")));
     }
-    rounds(args).map(drop)
+    rounds(args, 1).map(drop)
 }
 
 fn conformance(rank: &mut Rank, args: &Args) {
-    report(rank, &chosen(args), args);
+    report(rank, &chosen(args), rounds(args, 1));
 }
 
 fn litmus(rank: &mut Rank, args: &Args) {
-    report(rank, &[Suite::Sdsm], args);
+    report(rank, &[Suite::Sdsm], rounds(args, 3));
 }
 
-fn report(rank: &mut Rank, suites: &[Suite], args: &Args) {
-    let Ok(lines) = run(rank, suites, rounds(args).unwrap_or(1)) else {
+fn report(rank: &mut Rank, suites: &[Suite], rounds: Result<usize, BadArg>) {
+    let Ok(lines) = run(rank, suites, rounds.unwrap_or(1)) else {
         panic!("this needs {SHARED_BYTES} bytes of shared memory: raise runtime.shared-memory");
     };
     let failed = lines.lines().filter(|line| line.contains("FAILED"));

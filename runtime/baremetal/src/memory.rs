@@ -264,21 +264,11 @@ impl PageMem for BareMem {
     }
 
     fn private_in_use(&self) -> Vec<Range<u32>> {
-        let (l, rsp) = (&self.layout, self.saved.load(SeqCst));
-        let number = |index: usize| PRIVATE_BASE + u32::try_from(index).unwrap_or(u32::MAX);
-        let mut runs = Vec::with_capacity(2);
-        if (l.stack_base..l.stack_top()).contains(&rsp) {
-            runs.push(number((rsp - l.stack_base) / PAGE_SIZE)..number(l.stack_pages()));
-        }
         let mut first = [0; PAGE_SIZE];
-        self.read(PageNo(number(l.stack_pages())), &mut first);
+        self.read(PageNo(PRIVATE_BASE + self.layout.first_heap_page()), &mut first);
         let mut header = [0; arena::HEADER_BYTES];
         header.copy_from_slice(&first[..arena::HEADER_BYTES]);
-        let used = arena::high_water(&header, l).div_ceil(PAGE_SIZE);
-        if used > 0 {
-            runs.push(number(l.stack_pages())..number(l.stack_pages() + used));
-        }
-        runs
+        arena::private_in_use(&self.layout, self.saved.load(SeqCst), &header)
     }
 
     fn context(&self) -> u64 {

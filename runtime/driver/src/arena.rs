@@ -6,10 +6,13 @@
 
 use crate::layout::{HEAP_OFFSET, Layout};
 use crate::slot::{self, Slot};
+use alloc::vec::Vec;
 use core::alloc::{GlobalAlloc, Layout as Shape};
+use core::ops::Range;
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering::Relaxed;
 use runtime_core::limits::PAGE_SIZE;
+use runtime_core::mem::PRIVATE_BASE;
 use talc::DefaultBinning;
 use talc::base::{Talc, binning::Binning};
 use talc::source::Source;
@@ -65,14 +68,30 @@ unsafe impl Source for Grow {
 }
 
 /// Bytes of the heap in use, from a copy of its first bytes.
-#[must_use]
-pub fn high_water(header: &[u8; HEADER_BYTES], layout: &Layout) -> usize {
+fn high_water(header: &[u8; HEADER_BYTES], layout: &Layout) -> usize {
     let (ready, high) = header.split_at(8);
     let high = high.iter().rev().fold(0_usize, |word, byte| word << 8 | usize::from(*byte));
     if ready.iter().all(|byte| *byte == 0) {
         return 0;
     }
     high.saturating_sub(layout.heap_base).min(layout.heap_bytes)
+}
+
+/// Runs of private pages in use by a rank that stands still at `rsp`, as
+/// [`PageMem::private_in_use`](runtime_core::mem::PageMem::private_in_use) wants them. `header` is a copy of the
+/// first bytes of its heap.
+#[must_use]
+pub fn private_in_use(l: &Layout, rsp: usize, header: &[u8; HEADER_BYTES]) -> Vec<Range<u32>> {
+    let number = |index: usize| PRIVATE_BASE + u32::try_from(index).unwrap_or(u32::MAX);
+    let mut runs = Vec::with_capacity(2);
+    if (l.stack_base..l.stack_top()).contains(&rsp) {
+        runs.push(number((rsp - l.stack_base) / PAGE_SIZE)..number(l.stack_pages()));
+    }
+    let used = high_water(header, l).div_ceil(PAGE_SIZE);
+    if used > 0 {
+        runs.push(number(l.stack_pages())..number(l.stack_pages() + used));
+    }
+    runs
 }
 
 /// What is under the ranks of a binary: its own allocator, and a way to complain.

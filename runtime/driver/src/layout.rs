@@ -160,6 +160,14 @@ impl Layout {
         self.stack_bytes / PAGE_SIZE
     }
 
+    /// Which of the private pages is the first of the heap.
+    #[must_use]
+    pub const fn first_heap_page(&self) -> u32 {
+        #[expect(clippy::cast_possible_truncation, reason = "at most MAX_PRIVATE_PAGES")]
+        let first = self.stack_pages() as u32;
+        first
+    }
+
     /// Pages of stack and heap.
     #[must_use]
     pub const fn private_pages(&self) -> usize {
