@@ -32,7 +32,7 @@ pub struct WorldConfig {
     pub limit: Duration,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Happening {
     TransportUp { node: NodeId, peer: NodeId },
     TransportDown { node: NodeId, peer: NodeId },
@@ -58,7 +58,7 @@ impl Happening {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Place<M> {
     node: Node,
     machine: M,
@@ -85,8 +85,8 @@ pub enum End {
     Stalled,
 }
 
-/// A running world.
-#[derive(Debug)]
+/// A running world. A clone goes on as the original would have: runs that share a beginning share its work.
+#[derive(Clone, Debug)]
 pub struct World<M> {
     places: Vec<Place<M>>,
     config: WorldConfig,

@@ -137,7 +137,7 @@ enum State {
 }
 
 /// The link to one remote node.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Link {
     settings: Settings,
     remote: NodeId,

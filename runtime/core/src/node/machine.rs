@@ -24,7 +24,7 @@ const ELECTION_HEARTBEATS: u64 = 5;
 const MAX_EARLY: usize = 4 * crate::limits::MAX_NODES;
 
 /// The machine.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Node {
     links: Map<NodeId, Link>,
     /// When each link must be ticked: with many links, looking at all of them at each input is slow.

@@ -19,7 +19,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 /// What outlives sessions.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) now: Instant,
@@ -53,7 +53,7 @@ impl Shared {
     }
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Stage {
     Stopping,
     Gathering,
@@ -65,7 +65,7 @@ enum Stage {
 }
 
 /// What only the coordinator of the view keeps.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Lead {
     statuses: Map<NodeId, Holdings>,
     epoch: Epoch,
@@ -75,13 +75,13 @@ struct Lead {
 }
 
 /// A checkpoint of this node's rank on its way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Saving {
     pub(super) epoch: Epoch,
     pub(super) partners: Set<NodeId>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Session {
     pub(super) view: View,
     job: Job,

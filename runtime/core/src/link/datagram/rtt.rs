@@ -11,7 +11,7 @@ const MAX: u64 = 1_000_000_000;
 /// A shortest round trip that was not seen again for one to two of these is forgotten.
 const MEMORY: Duration = Duration::from_millis(5_000);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::link) struct Rtt {
     /// Smoothed round trip and its variation.
     measured: Option<(u64, u64)>,
