@@ -15,6 +15,10 @@ const COMPUTE_NS: u64 = 20_000;
 const LAST_WORDS_NS: u64 = 100_000;
 /// A closed connection is noticed within this.
 const NOTICE_NS: u64 = 200_000;
+/// In so many of a hundred cases a rank is busy when it is to stand still, and goes on for so long.
+const BUSY: (u64, u64) = (10, 2_000_000);
+/// When somebody sees no majority and all have been quiet for so long, that is the end.
+const QUIET_NS: u64 = 1_000_000_000;
 
 /// What a world is made of.
 #[derive(Clone, Debug)]
@@ -68,6 +72,26 @@ struct Place<M> {
     life: u64,
     tick_at: Option<u64>,
     done: bool,
+    /// A rank was started here and does not stand still yet.
+    rank_runs: bool,
+    /// What waits for the node to wake up, while it is paused.
+    paused: Option<Vec<Happening>>,
+}
+
+impl<M> Place<M> {
+    const fn new(node: Node, machine: M) -> Self {
+        Self {
+            node,
+            machine,
+            alive: true,
+            fenced: false,
+            life: 0,
+            tick_at: None,
+            done: false,
+            rank_runs: false,
+            paused: None,
+        }
+    }
 }
 
 /// How a run ended.
@@ -99,6 +123,7 @@ pub struct World<M> {
     trace: u64,
     end: Option<End>,
     no_majority: bool,
+    told_at: u64,
     job: Job,
     /// Jobs that follow this one.
     more: u32,
@@ -123,8 +148,7 @@ impl<M: Machine> World<M> {
         let nodes: Vec<NodeId> = config.nodes.iter().map(|node| node.me).collect();
         let place = |config: &Config| {
             let node = Node::new(config.clone(), Instant(0));
-            let machine = machine(config.me);
-            Place { node, machine, alive: true, fenced: false, life: 0, tick_at: None, done: false }
+            Place::new(node, machine(config.me))
         };
         let mut world = Self {
             places: config.nodes.iter().map(place).collect(),
@@ -137,6 +161,7 @@ impl<M: Machine> World<M> {
             trace: 0xcbf2_9ce4_8422_2325,
             end: None,
             no_majority: false,
+            told_at: 0,
             job: Job(1),
             more: 0,
             told: Vec::new(),
@@ -211,6 +236,40 @@ impl<M: Machine> World<M> {
         self.places.get(node.index()).is_some_and(|place| place.alive)
     }
 
+    /// Do others see the connections of a node close that dies from now on?
+    pub const fn deaths_are_seen(&mut self, seen: bool) {
+        self.config.death_is_seen = seen;
+    }
+
+    /// Do they?
+    pub const fn death_is_seen(&self) -> bool {
+        self.config.death_is_seen
+    }
+
+    /// Whom the next step concerns: the node that takes it, and whose frame arrives in it.
+    pub fn next_concerns(&self) -> (Option<NodeId>, Option<NodeId>) {
+        let is_step = |happening: &&Happening| self.is_alive(happening.node());
+        match self.agenda.values().find(is_step) {
+            Some(Happening::Frame { from, to, .. }) => (Some(*to), Some(*from)),
+            next => (next.map(Happening::node), None),
+        }
+    }
+
+    /// The node stands still, with all that is in it; what happens to it waits.
+    pub fn pause(&mut self, node: NodeId) {
+        if let Some(place) = self.places.get_mut(node.index()) {
+            place.paused.get_or_insert_default();
+        }
+    }
+
+    /// It wakes up and finds all that has waited.
+    pub fn wake(&mut self, node: NodeId) {
+        let paused = self.places.get_mut(node.index()).and_then(|place| place.paused.take());
+        for happening in paused.into_iter().flatten() {
+            self.plan(self.now, happening);
+        }
+    }
+
     /// The machine dies, with everything in it.
     pub fn kill(&mut self, dead: NodeId) {
         let Some(place) = self.places.get_mut(dead.index()) else { return };
@@ -271,19 +330,23 @@ impl<M: Machine> World<M> {
         });
     }
 
-    /// One step. `Some` when the run is over.
+    /// One step: a living node handles an input. `Some` when the run is over.
     pub fn step(&mut self) -> Option<End> {
         if self.end.is_some() {
             return self.end.clone();
         }
-        let Some(((at, _), happening)) = self.agenda.pop_first() else {
-            return Some(self.stalled());
-        };
-        self.now = at;
-        if at > self.config.limit.0 {
-            return Some(self.stalled());
+        let before = self.steps;
+        while self.steps == before {
+            let Some(((at, _), happening)) = self.agenda.pop_first() else {
+                return Some(self.stalled());
+            };
+            self.now = at;
+            let quiet = self.no_majority && at > self.told_at + QUIET_NS;
+            if quiet || at > self.config.limit.0 {
+                return Some(self.stalled());
+            }
+            self.happen(happening);
         }
-        self.happen(happening);
         if self.places.iter().filter(|place| place.alive).all(|place| place.done) {
             self.all_done();
         }
@@ -317,8 +380,9 @@ impl<M: Machine> World<M> {
     fn happen(&mut self, happening: Happening) {
         let node = happening.node();
         let index = node.index();
-        if !self.places.get(index).is_some_and(|place| place.alive) {
-            return;
+        let Some(place) = self.places.get_mut(index).filter(|place| place.alive) else { return };
+        if let Some(waiting) = &mut place.paused {
+            return waiting.push(happening);
         }
         self.steps += 1;
         match happening {
@@ -329,6 +393,7 @@ impl<M: Machine> World<M> {
             }
             Happening::Stopped { .. } => {
                 self.places[index].life += 1;
+                self.places[index].rank_runs = false;
                 self.places[index].machine.stop();
                 self.handle(node, &Input::RankStopped);
             }
@@ -352,10 +417,8 @@ impl<M: Machine> World<M> {
                 Request::Fault(page, access) => {
                     return self.handle(node, &Input::Fault { page, access });
                 }
-                Request::Print(line) => self.told.push((self.now, node, Told::Print(line))),
-                Request::Report(bytes, line) => {
-                    self.told.push((self.now, node, Told::Report(bytes, line)));
-                }
+                Request::Print(line) => self.tell(node, Told::Print(line)),
+                Request::Report(bytes, line) => self.tell(node, Told::Report(bytes, line)),
                 Request::Fail(why) => {
                     self.end = Some(End::Wrong(format!("{node}: {why}")));
                     return;
@@ -404,13 +467,19 @@ impl<M: Machine> World<M> {
             Output::Disconnect(_) => {}
             Output::Wake => self.let_run(id, Answer::Wake),
             Output::Complete(outcome) => self.let_run(id, Answer::Complete(outcome)),
+            Output::StartRank { rank, .. } if self.places[id.index()].rank_runs => {
+                self.end = Some(End::Wrong(format!("{id} starts {rank} where a rank runs")));
+            }
             Output::StartRank { rank, ranks, restored } => {
+                self.places[id.index()].rank_runs = true;
                 self.places[id.index()].machine.start(rank, ranks, restored.is_some());
                 self.let_run(id, restored.map_or(Answer::Begin, Answer::Restored));
             }
             Output::StopRank => {
                 // Until it stands still it may ask for more.
-                let at = self.now + self.rng.below(COMPUTE_NS);
+                let (busy, busy_ns) = BUSY;
+                let longest = if self.rng.chance(busy) { busy_ns } else { COMPUTE_NS };
+                let at = self.now + self.rng.below(longest);
                 self.plan(at, Happening::Stopped { node: id });
             }
             Output::Event(event) => self.on_event(id, event),
@@ -438,7 +507,12 @@ impl<M: Machine> World<M> {
             Event::Fenced { .. } => self.places[id.index()].fenced = true,
             _ => {}
         }
-        self.told.push((self.now, id, Told::Event(event)));
+        self.tell(id, Told::Event(event));
+    }
+
+    fn tell(&mut self, id: NodeId, told: Told) {
+        self.told_at = self.now;
+        self.told.push((self.now, id, told));
     }
 
     /// What carries frames between two nodes.

@@ -77,6 +77,7 @@ impl Node {
                 rank_runs: false,
                 stopping: false,
                 hosts: (Job(0), Vec::new()),
+                holders: Vec::new(),
                 called_at: now,
             },
             session: None,

@@ -37,6 +37,8 @@ pub(super) struct Shared {
     pub(super) stopping: bool,
     /// Who hosted the ranks when they last ran.
     pub(super) hosts: (Job, Vec<NodeId>),
+    /// By rank, then: its host, and its partners.
+    pub(super) holders: Vec<Vec<NodeId>>,
     pub(super) called_at: Instant,
 }
 
@@ -205,11 +207,7 @@ impl Session {
         } else if let Some(rank) = orphans.first() {
             Message::Lost { reason: format!("no standby is left to take over {rank}") }
         } else {
-            let hosts = match &shared.hosts {
-                (job, hosts) if *job == self.job => hosts,
-                _ => &self.view.ranks,
-            };
-            match checkpoint::choose_epoch(ranks, &self.lead.statuses, hosts) {
+            match checkpoint::choose_epoch(ranks, &self.lead.statuses, &shared.holders) {
                 Err(reason) => Message::Lost { reason },
                 Ok(epoch) => {
                     self.lead.epoch = epoch;
@@ -268,6 +266,7 @@ impl Session {
         let (view, job) = (self.view.id, self.job);
         shared.event(Event::Recovering { view, job, epoch, taken_over });
         shared.store.settle(epoch);
+        shared.store.keep(view, self.keeps(shared));
         for transfer in transfers.iter().filter(|transfer| transfer.from == self.me) {
             self.send_copy(*transfer, epoch, shared);
         }
@@ -277,6 +276,23 @@ impl Session {
         let missing = mine.map(|transfer| (transfer.rank, transfer.from)).collect();
         self.stage = Stage::Recovering { epoch, missing };
         self.restore_when_whole(shared, mem);
+    }
+
+    /// Who holds each rank's epochs in this view: its host, and its partners.
+    fn holders(&self, shared: &Shared) -> Vec<Vec<NodeId>> {
+        let (members, replicas) = (&shared.config.members, shared.config.replicas);
+        let of = |(rank, host): (u16, &NodeId)| {
+            let partners = checkpoint::partners(&self.view, Rank(rank), members, replicas);
+            core::iter::once(*host).chain(partners).collect()
+        };
+        (0u16..).zip(&self.view.ranks).map(of).collect()
+    }
+
+    /// The ranks of which this node keeps copies in this view.
+    fn keeps(&self, shared: &Shared) -> Set<Rank> {
+        let holders = self.holders(shared);
+        let kept = (0u16..).zip(&holders).filter(|(_, nodes)| nodes.contains(&self.me));
+        kept.map(|(rank, _)| Rank(rank)).collect()
     }
 
     fn send_copy(&self, Transfer { rank, to, .. }: Transfer, epoch: Epoch, shared: &mut Shared) {
@@ -373,12 +389,9 @@ impl Session {
         }
         self.stage = Stage::Running;
         shared.hosts = (self.job, self.view.ranks.clone());
-        let (members, replicas) = (&shared.config.members, shared.config.replicas);
-        let keep = |rank| {
-            self.rank == Some(rank)
-                || checkpoint::partners(&self.view, rank, members, replicas).contains(&self.me)
-        };
-        shared.store.retain(keep);
+        shared.holders = self.holders(shared);
+        let keeps = self.keeps(shared);
+        shared.store.retain(|rank| keeps.contains(&rank));
         shared.event(Event::Resumed { view: self.view.id, job: self.job, epoch });
         if let Some(rank) = self.rank {
             shared.rank_runs = true;
