@@ -1,11 +1,15 @@
 //! Runs of random programs while nodes crash, and what must come of them.
 
 mod enumerate;
+mod fault;
+mod lives;
 mod promise;
 mod run;
+pub mod suite;
 #[cfg(test)]
 mod tests;
 pub use enumerate::{Plan, Tally, enumerate};
+pub use fault::Fault;
 pub use run::Run;
 
 use crate::rng::Rng;
@@ -66,6 +70,8 @@ pub struct Scenario {
     pub death_is_seen: bool,
     /// Which nodes crash, and when, in this order.
     pub crashes: Vec<(NodeId, When)>,
+    /// What else befalls it, before which steps, in this order.
+    pub faults: Vec<(u64, Fault)>,
     /// What the ranks run.
     pub program: Program,
     /// Copies of each rank, all nodes on boards of their own; drawn from the seed, like the boards, if `None`.
@@ -114,6 +120,7 @@ impl Scenario {
             medium: Media::Stream,
             death_is_seen: true,
             crashes: Vec::new(),
+            faults: Vec::new(),
             program: Program::Random,
             replicas: None,
         }

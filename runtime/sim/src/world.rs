@@ -7,7 +7,7 @@ use runtime_core::event::Event;
 use runtime_core::id::{Job, NodeId, Rank};
 use runtime_core::node::{Config, Input, Medium, Node, Output};
 use runtime_core::time::{Duration, Instant};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A rank computes for up to this long between two requests.
 const COMPUTE_NS: u64 = 20_000;
@@ -115,6 +115,8 @@ pub struct World<M> {
     places: Vec<Place<M>>,
     config: WorldConfig,
     wires: BTreeMap<(NodeId, NodeId), Direction>,
+    /// Pairs whose connection was closed by a cut.
+    closed: BTreeSet<(NodeId, NodeId)>,
     agenda: BTreeMap<(u64, u64), Happening>,
     now: u64,
     sequence: u64,
@@ -153,6 +155,7 @@ impl<M: Machine> World<M> {
         let mut world = Self {
             places: config.nodes.iter().map(place).collect(),
             wires: BTreeMap::new(),
+            closed: BTreeSet::new(),
             agenda: BTreeMap::new(),
             now: 0,
             sequence: 0,
@@ -266,6 +269,9 @@ impl<M: Machine> World<M> {
     pub fn wake(&mut self, node: NodeId) {
         let paused = self.places.get_mut(node.index()).and_then(|place| place.paused.take());
         for happening in paused.into_iter().flatten() {
+            if let Happening::Tick { node } = happening {
+                self.places[node.index()].tick_at = Some(self.now);
+            }
             self.plan(self.now, happening);
         }
     }
@@ -296,6 +302,7 @@ impl<M: Machine> World<M> {
             !matches!(happening, Happening::Frame { from: f, to: t, .. } if (*f, *t) == (from, to))
         });
         if seen {
+            self.closed.insert((from.min(to), from.max(to)));
             for (node, peer) in [(from, to), (to, from)] {
                 let at = self.now + self.rng.below(NOTICE_NS);
                 self.plan(at, Happening::TransportDown { node, peer });
@@ -303,11 +310,30 @@ impl<M: Machine> World<M> {
         }
     }
 
-    /// The way from one node to another is whole again.
+    /// The way from one node to another is whole again. When both ways are, nodes whose connection was
+    /// closed make a new one.
     pub fn heal(&mut self, from: NodeId, to: NodeId) {
         if let Some(wire) = self.wires.get_mut(&(from, to)) {
             wire.heal();
         }
+        let back_is_cut = self.wires.get(&(to, from)).is_some_and(Direction::is_cut);
+        if !back_is_cut && self.closed.remove(&(from.min(to), from.max(to))) {
+            for (node, peer) in [(from, to), (to, from)] {
+                let at = self.now + NOTICE_NS + self.rng.below(NOTICE_NS);
+                self.plan(at, Happening::TransportUp { node, peer });
+            }
+        }
+    }
+
+    /// All nodes, dead ones too.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> + Clone + use<M> {
+        let count = u16::try_from(self.places.len()).unwrap_or(u16::MAX);
+        (0..count).map(NodeId)
+    }
+
+    /// Are two nodes joined by a stream?
+    pub fn is_stream(&self, from: NodeId, to: NodeId) -> bool {
+        self.medium(from, to) == Medium::Stream
     }
 
     /// A node's copy of a rank goes bad in its memory.
@@ -381,6 +407,12 @@ impl<M: Machine> World<M> {
         let node = happening.node();
         let index = node.index();
         let Some(place) = self.places.get_mut(index).filter(|place| place.alive) else { return };
+        if matches!(happening, Happening::Tick { .. }) {
+            // An earlier one was planned since, and has planned the next: one chain of ticks is enough.
+            if place.tick_at.take_if(|at| *at <= self.now).is_none() {
+                return;
+            }
+        }
         if let Some(waiting) = &mut place.paused {
             return waiting.push(happening);
         }
@@ -398,10 +430,7 @@ impl<M: Machine> World<M> {
                 self.handle(node, &Input::RankStopped);
             }
             Happening::Start { job, .. } => self.handle(node, &Input::Start(job)),
-            Happening::Tick { .. } => {
-                self.places[index].tick_at = None;
-                self.handle(node, &Input::Tick);
-            }
+            Happening::Tick { .. } => self.handle(node, &Input::Tick),
             Happening::Run { life, answer, .. } => {
                 if self.places[index].life == life {
                     self.run_rank(node, answer);

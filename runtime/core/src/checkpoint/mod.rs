@@ -20,6 +20,7 @@ pub use store::{Image, META_BASE, Store};
 use crate::id::{Epoch, NodeId, Rank, ViewId};
 use crate::membership::View;
 use crate::node::Member;
+use crate::sabotage::Step;
 use crate::sorted::{Map, Set};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -102,6 +103,10 @@ pub fn choose_epoch(
     let held = |rank: u16, epoch: Epoch| {
         epoch == Epoch(0) || holdings.values().any(|h| h.whole.contains(&(Rank(rank), epoch)))
     };
+    if Step::Whole.is_left_out() {
+        let all = holdings.values().flat_map(|h| h.whole.iter().map(|(_, epoch)| *epoch));
+        return Ok(all.max().unwrap_or_default());
+    }
     let next = committed.next();
     let missing: Vec<u16> = (0..ranks).filter(|r| !held(*r, committed)).collect();
     let latest = holdings.values().map(|h| h.kept_in).max();

@@ -30,6 +30,7 @@ pub use message::Message;
 
 use crate::id::{Generation, NodeId, Rank, ViewId};
 use crate::node::{Config, Image, Quorum, Role};
+use crate::sabotage::Step;
 use crate::sorted::{Map, Set};
 use crate::time::{Duration, Instant};
 use alloc::collections::VecDeque;
@@ -293,6 +294,7 @@ impl Membership {
 
     fn needed(&self) -> usize {
         match self.quorum {
+            _ if Step::Majority.is_left_out() => 1,
             Quorum::Majority => self.view.members.len() / 2 + 1,
             Quorum::FailStop => self.reachable(),
         }
@@ -389,6 +391,7 @@ impl Membership {
             return;
         }
         let bound = promises.values().flatten().max_by_key(|(ballot, _)| *ballot);
+        let bound = bound.filter(|_| !Step::Bound.is_left_out());
         if bound.is_none() && condemned.is_empty() {
             // All that was suspected is heard again: there is nothing to agree on.
             (self.attempt, self.retry_at) = (None, None);
@@ -429,7 +432,8 @@ impl Membership {
 
     /// A view was agreed. Members of both views are told, the replaced ones too: they are fenced.
     fn learn(&mut self, now: Instant, view: View) {
-        if view.id <= self.view.id {
+        let replaced = !view.members.contains_key(&self.me);
+        if view.id <= self.view.id || (replaced && Step::Fence.is_left_out()) {
             return;
         }
         let audience: Set<NodeId> =
@@ -448,7 +452,7 @@ impl Membership {
         self.accusations.clear();
         self.judge_at = None;
         self.view = view;
-        if !self.view.members.contains_key(&self.me) {
+        if replaced {
             self.fenced = true;
             self.actions.push_back(Action::Fenced(self.view.id));
             return;

@@ -7,6 +7,7 @@ use crate::event::Event;
 use crate::id::{Epoch, NodeId, PageNo, Rank};
 use crate::limits::PAGE_SIZE;
 use crate::mem::{PageBytes, PageMem};
+use crate::sabotage::Step;
 use crate::sdsm::Side;
 use crate::wire::Writer;
 use alloc::boxed::Box;
@@ -123,11 +124,14 @@ impl Session {
 
     fn check_replicated(&mut self, shared: &mut Shared) {
         if let Some(Saving { epoch, partners }) = &self.saving
-            && partners.is_empty()
+            && (partners.is_empty() || Step::Staged.is_left_out())
         {
             let epoch = *epoch;
             shared.event(Event::CheckpointReplicated { epoch });
             self.tell_coordinator(&Message::Prepared { epoch }, shared);
+            if Step::CommitRound.is_left_out() {
+                self.commit(epoch, shared);
+            }
         }
     }
 

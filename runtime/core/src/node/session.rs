@@ -9,6 +9,7 @@ use crate::limits::PAGE_SIZE;
 use crate::link::Proto;
 use crate::mem::{Access, PageMem};
 use crate::membership::View;
+use crate::sabotage::Step;
 use crate::sdsm::{self, Binding, BindingAction, Sdsm, Side};
 use crate::sorted::{Map, Set};
 use crate::time::Instant;
@@ -119,7 +120,7 @@ impl Session {
         };
         shared.store.forget_incoming();
         shared.stop_rank();
-        if !shared.rank_runs {
+        if !shared.rank_runs || Step::Standstill.is_left_out() {
             session.on_stopped(shared);
         }
         session
@@ -213,8 +214,11 @@ impl Session {
                     self.lead.epoch = epoch;
                     let (members, replicas) = (&shared.config.members, shared.config.replicas);
                     let list = &self.lead.statuses;
-                    let transfers =
+                    let mut transfers =
                         checkpoint::transfers(&self.view, epoch, list, members, replicas);
+                    if Step::Rebuild.is_left_out() {
+                        transfers.retain(|one| self.view.rank_of(one.to) == Some(one.rank));
+                    }
                     Message::Recover { epoch, transfers }
                 }
             }

@@ -1,5 +1,6 @@
 //! A run in the making: a world, what crashes in it, and the promise that watches it.
 
+use super::fault::{Deed, Fault};
 use super::promise::Promise;
 use super::{Scenario, Verdict, When};
 use crate::script::ScriptMachine;
@@ -11,8 +12,11 @@ use std::collections::VecDeque;
 /// A run that can be stopped anywhere, cloned, and taken on in other ways.
 #[derive(Clone, Debug)]
 pub struct Run {
-    world: World<ScriptMachine>,
-    promise: Promise,
+    pub(super) world: World<ScriptMachine>,
+    pub(super) promise: Promise,
+    /// What faults still have to do, and when.
+    pub(super) deeds: Vec<(u64, Deed)>,
+    faults: VecDeque<(u64, Fault)>,
     crashes: VecDeque<(NodeId, When)>,
     crashed: Vec<(NodeId, u64)>,
     /// Step at which ranks last resumed after a crash.
@@ -29,6 +33,8 @@ impl Run {
         Self {
             promise: Promise::new(&scenario.node(NodeId(0), 0)),
             world,
+            deeds: Vec::new(),
+            faults: scenario.faults.iter().copied().collect(),
             crashes: scenario.crashes.iter().copied().collect(),
             crashed: Vec::new(),
             resumed: None,
@@ -87,6 +93,14 @@ impl Run {
     /// One step; the verdict if it was the last.
     pub fn step(&mut self) -> Option<Verdict> {
         self.crash_what_is_due();
+        let steps = self.world.steps();
+        while let Some((step, fault)) = self.faults.front().copied()
+            && step <= steps
+        {
+            self.faults.pop_front();
+            self.befall(fault);
+        }
+        self.do_what_is_due();
         let mut end = self.world.step();
         for (_, node, told) in self.world.take_told() {
             let Told::Event(event) = told else { continue };

@@ -94,7 +94,7 @@ fn with_streams_and_datagrams_in_one_cluster_a_crash_at_any_step_is_survived() {
     };
     let scenario = (0..).map(|seed| mixed(seed, 2, 1)).find(of_both_kinds).unwrap();
     assert!(survives_a_crash_at_every_step(&scenario, 29) > 300);
-    assert!(survives_a_crash_at_every_step(&mixed(2, 3, 1), 67) > 150);
+    assert!(survives_a_crash_at_every_step(&mixed(2, 3, 1), 31) > 150);
     let mut takeovers = 0;
     for seed in 0..80 {
         let mut rng = Rng::new(seed);
