@@ -272,6 +272,9 @@ impl Executor {
                 continue;
             }
             self.record.event(arrival.at, &arrival.event, &self.plan);
+            if let (Event::Exited { node, .. }, Some(wire)) = (&arrival.event, &self.wire) {
+                wire.unplug(*node);
+            }
             for action in dispatcher.handle(arrival.at, arrival.event) {
                 if action == Action::Stop {
                     return;

@@ -43,8 +43,7 @@ pub(crate) struct Plan {
     /// Every time-out of the harness and of the nodes is so many times what the file says.
     pub(crate) factor: u32,
     pub(crate) nodes: Vec<NodePlan>,
-    /// Names of the switches.
-    pub(crate) switches: Vec<String>,
+    pub(crate) switches: Vec<topology::Switch>,
     /// As the nodes get them: times are scaled already.
     pub(crate) runtime: RuntimeSpec,
     pub(crate) workload: Option<Workload>,

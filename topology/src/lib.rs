@@ -21,7 +21,7 @@ mod units;
 
 pub use error::{Errors, Place, Problem};
 pub use model::{
-    Action, Arch, Expectation, Fault, Link, LinkProfile, Node, Phase, Run, Runtime, Subnet,
+    Action, Arch, Expectation, Fault, Link, LinkProfile, Node, Phase, Run, Runtime, Subnet, Switch,
     Topology, Transport, Trigger,
 };
 

@@ -19,8 +19,8 @@ pub struct Topology {
     pub boards: Vec<String>,
     /// The nodes, in the order of the file: `nodes[i].id` is `NodeId(i)`.
     pub nodes: Vec<Node>,
-    /// Names of the switches.
-    pub switches: Vec<String>,
+    /// The switches.
+    pub switches: Vec<Switch>,
     /// The links, one per node, in the order of the nodes: `links[i].node` is `i`.
     pub links: Vec<Link>,
     /// The one network that all nodes are in.
@@ -76,6 +76,15 @@ pub struct Subnet {
     pub network: Ipv4Addr,
     /// Bits of the prefix.
     pub prefix: u8,
+}
+
+/// What nodes are linked to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Switch {
+    /// Its name.
+    pub name: String,
+    /// Does it tell all ports when one of them loses its signal, as managed switches can?
+    pub port_notices: bool,
 }
 
 /// A cable from a node to a switch.

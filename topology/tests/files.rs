@@ -80,7 +80,7 @@ fn damaged_files_never_panic() {
         .collect();
     let spice = "{}[]:,-#&*!|>'\"%@`\n\t 0189azé\u{feff}~<<".as_bytes();
     let mut numbers = Numbers(1);
-    for round in 0..4000 {
+    for round in 0..1500 {
         let mut bytes = sources[round % sources.len()].clone();
         for _ in 0..=numbers.below(4) {
             let at = numbers.below(bytes.len());

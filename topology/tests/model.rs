@@ -4,7 +4,7 @@ use runtime_core::id::NodeId;
 use runtime_core::node::{Binding, Image, Quorum, Role};
 use std::net::Ipv4Addr;
 use std::time::Duration;
-use topology::{Action, Expectation, LinkProfile, Phase, Topology, Transport, Trigger};
+use topology::{Action, Expectation, LinkProfile, Phase, Switch, Topology, Transport, Trigger};
 
 fn read(text: &str) -> Topology {
     topology::parse("test.yaml", text).unwrap_or_else(|e| panic!("{e}"))
@@ -13,7 +13,8 @@ fn read(text: &str) -> Topology {
 #[test]
 fn a_small_file_gets_everything_it_leaves_out() {
     let t = read("name: small\nnodes: { z: { role: compute }, a: { role: standby } }\n");
-    assert_eq!((t.seed, t.ranks(), t.switches.as_slice()), (0, 1, &["sw0".to_string()][..]));
+    let sw0 = Switch { name: "sw0".into(), port_notices: true };
+    assert_eq!((t.seed, t.ranks(), t.switches.as_slice()), (0, 1, &[sw0][..]));
     let names: Vec<&str> = t.nodes.iter().map(|n| n.name.as_str()).collect();
     assert_eq!(names, ["z", "a"], "the order of the file");
     assert_eq!(t.nodes[1].id, NodeId(1));

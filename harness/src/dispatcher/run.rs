@@ -285,6 +285,7 @@ impl Dispatcher {
                 .map(|n| images_control::Configure { holds: Vec::new(), ..self.plan.configure(n) })
                 .collect(),
             links: self.plan.nodes.iter().map(|n| n.link).collect(),
+            death_is_seen: self.plan.switches.iter().all(|switch| switch.port_notices),
             kills: self.plan.faults.iter().map(kill).collect(),
             run,
         };

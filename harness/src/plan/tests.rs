@@ -6,6 +6,11 @@ use runtime_core::node::{Binding, Image, Quorum, Role};
 use std::collections::BTreeMap;
 
 /// Three compute nodes, one standby; `n1` dies when it has committed checkpoint 2.
+/// A switch that tells nobody of its ports.
+pub(crate) fn switch(name: &str) -> topology::Switch {
+    topology::Switch { name: name.to_owned(), port_notices: false }
+}
+
 pub(crate) fn plan() -> Plan {
     let node = |n: usize| NodePlan {
         name: format!("n{n}"),
@@ -29,7 +34,7 @@ pub(crate) fn plan() -> Plan {
         backend: Backend::Process,
         factor: 1,
         nodes: (0..4).map(node).collect(),
-        switches: vec!["sw0".to_owned()],
+        switches: vec![switch("sw0")],
         runtime: RuntimeSpec {
             binding: Binding::Mcapi,
             quorum: Quorum::Majority,

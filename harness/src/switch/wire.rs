@@ -178,11 +178,13 @@ impl Mover {
                 // A socket that blocks would stop the whole network.
                 if socket.set_nonblocking(true).is_ok() {
                     self.sockets[port].socket = Some(socket);
+                    self.fabric.plug(port);
                 }
             }
             Command::Unplug(port) => {
                 self.sockets[port].close();
-                self.fabric.unplug(port);
+                let now = self.now();
+                self.pass(|fabric, out| fabric.unplug(now, port, out));
             }
             Command::Status(answer) => {
                 let mut status = self.fabric.status();
