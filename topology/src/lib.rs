@@ -17,6 +17,7 @@ mod error;
 mod model;
 mod raw;
 mod read;
+mod survival;
 mod units;
 
 pub use error::{Errors, Place, Problem};
