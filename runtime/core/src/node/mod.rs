@@ -127,7 +127,7 @@ pub struct Config {
     pub quorum: Quorum,
     /// How often a sign of life is sent.
     pub heartbeat: Duration,
-    /// Silence of this many heartbeats makes a peer suspect.
+    /// Silence of this many heartbeats makes a peer suspect; of half as many, if it has been punctual so far.
     pub suspect_after: u32,
     /// How long the first contact with a peer may take before it is taken for dead.
     pub join_timeout: Duration,
@@ -209,6 +209,8 @@ pub enum Input<'a> {
     TransportUp(NodeId),
     /// The transport to a node broke: its process or machine is gone, or the cable.
     TransportDown(NodeId),
+    /// The network says that the port of a node lost its signal: the machine is off, or its cable out.
+    PortDown(NodeId),
     /// A frame from a node.
     Frame {
         /// Sender, as the transport knows it.
