@@ -15,7 +15,9 @@ impl Topology {
                 if args.is_empty() { String::new() } else { format!(" ({})", args.join(", ")) };
             lines.push(format!("runs {}{args} on {}", run.workload, self.runtime_words()));
         }
-        lines.push(self.survival_words(&self.survival()));
+        let survival = self.survival();
+        lines.push(self.survival_words(&survival));
+        lines.push(self.memory_words(&survival));
         for fault in &self.faults {
             lines.push(format!("fault: {}", self.fault_words(fault)));
         }

@@ -14,6 +14,7 @@ mod address;
 mod check;
 mod describe;
 mod error;
+mod memory;
 mod model;
 mod raw;
 mod read;

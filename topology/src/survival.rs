@@ -117,7 +117,7 @@ impl Topology {
         self.boards.get(usize::from(board)).map_or("?", String::as_str)
     }
 
-    fn names(&self, nodes: &[NodeId], last: &str) -> String {
+    pub(crate) fn names(&self, nodes: &[NodeId], last: &str) -> String {
         list(&nodes.iter().map(|n| self.name_of(*n)).collect::<Vec<&str>>(), last)
     }
 }

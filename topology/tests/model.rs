@@ -21,7 +21,7 @@ fn a_small_file_gets_everything_it_leaves_out() {
     assert_eq!(t.nodes[1].address, Ipv4Addr::new(10, 83, 0, 2));
     assert_eq!(t.nodes[1].mac, [0x52, 0x54, 0, 0, 0, 2]);
     assert_ne!(t.nodes[0].board, t.nodes[1].board, "each on a board of its own");
-    assert_eq!(t.nodes[0].memory_bytes, 96 << 20);
+    assert_eq!(t.nodes[0].memory_bytes, 384 << 20, "as much as it may need");
     assert_eq!(t.links.len(), 2);
     assert_eq!(t.links[1].up, LinkProfile::default());
     assert_eq!(t.runtime.heartbeat, Duration::from_millis(100));
@@ -134,8 +134,9 @@ fn a_topology_describes_itself_in_a_few_lines() {
     let t = read(include_str!("../examples/failover.yaml"));
     let expected = "\
 failover: 3 compute (n0, n1, n2), 1 standby (n3)
-runs laplace (checkpoint-every 50, iterations 300, size 512) on MCAPI over TCP, 64MiB shared, checkpoints when the program asks
+runs laplace (checkpoint-every 50, iterations 300, size 512) on MCAPI over TCP, 8MiB shared, checkpoints when the program asks
 survives any 1 node; does not survive any 2 at once (2 of 4 is no majority)
+keeping epochs costs at most 53MiB on each node
 fault: kill n1 when checkpoint 2 is committed
 expects: the result of the sequential program, bit for bit
 expects: n3 takes over from n1
@@ -195,7 +196,8 @@ fn a_mixed_cluster_says_who_is_what_and_speaks_what() {
     let expected = "\
 mixed: 2 compute (n0, n1), 3 standby (n2, n3, n4), bare metal: n1, n3
 runs laplace on MCAPI over TCP (among n0, n2) and Ethernet, 64MiB shared, checkpoints when the program asks
-survives any 1 node; does not survive n0 and n1 together (rank 0 of n0 and all its copies), nor n1 and n3 together (no standby for rank 1 of n1)";
+survives any 1 node; does not survive n0 and n1 together (rank 0 of n0 and all its copies), nor n1 and n3 together (no standby for rank 1 of n1)
+keeping epochs costs at most 197MiB on each node";
     assert_eq!(read(MIXED).describe(), expected);
     let metal = read(include_str!("../examples/bare-metal.yaml")).describe();
     let first = "bare-metal: 3 compute (n0, n1, n2), 1 standby (n3), all bare metal\n";

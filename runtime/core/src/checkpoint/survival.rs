@@ -3,9 +3,10 @@
 
 use super::partners;
 use crate::id::{NodeId, Rank};
-use crate::limits::MAX_REPLICAS;
+use crate::limits::{MAX_REPLICAS, PAGE_SIZE};
 use crate::membership::View;
 use crate::node::{Image, Member, Quorum};
+use crate::sdsm::Sdsm;
 use crate::sorted::Set;
 use alloc::vec::Vec;
 
@@ -63,6 +64,27 @@ pub struct Kept {
     pub running: usize,
     /// In a recovery, in which nothing is given up before all is rebuilt.
     pub recovering: usize,
+}
+
+impl Kept {
+    /// Most bytes of pages that the node's store holds, if a rank has so many pages at most.
+    ///
+    /// An epoch of a rank is the shared pages that it is home of, its private pages and its records;
+    /// every shared page is in one of them. Each may be there whole and, all changed, staged once more.
+    /// What a recovery brought may still be there when the next epoch is staged.
+    #[must_use]
+    pub fn bytes(self, shared_pages: u32, private_pages: u32) -> u64 {
+        let as_u64 = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let page = as_u64(PAGE_SIZE);
+        // The context, one word, stands before them.
+        let records = (8 + Sdsm::most_records(shared_pages)).div_ceil(page);
+        let own = u64::from(private_pages) + records;
+        let of = |ranks: usize| match ranks {
+            0 => 0,
+            n => u64::from(shared_pages) + as_u64(n) * own,
+        };
+        (of(self.running) + of(self.recovering.max(self.running))) * page
+    }
 }
 
 /// At most so many views are looked at for each number of deaths, in steps of the innermost loop.

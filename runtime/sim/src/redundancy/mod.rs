@@ -3,10 +3,10 @@
 mod tests;
 
 use crate::rng::Rng;
-use crate::script::{Script, ScriptMachine};
+use crate::script::{KEPT_PAGES, Script, ScriptMachine};
 use crate::world::{End, Told, World, WorldConfig};
 use netem::Profile;
-use runtime_core::checkpoint::survival::Layout;
+use runtime_core::checkpoint::survival::{Layout, Survival};
 use runtime_core::event::Event;
 use runtime_core::id::{Epoch, Generation, NodeId};
 use runtime_core::node::{Binding, Config, Image, Medium, Member, Quorum, Role};
@@ -37,8 +37,21 @@ struct Deaths {
 struct Outcome {
     end: End,
     steps: u64,
-    /// Steps at which the first and the last epoch were committed on all hosts.
+    /// Steps at which epochs were committed on all hosts.
     commits: Vec<u64>,
+    /// Most bytes that each node kept, of those that were there in the end.
+    kept: Vec<(NodeId, u64)>,
+    shared_pages: u32,
+}
+
+/// What was held against a promise.
+#[derive(Debug, Default)]
+struct Held {
+    runs: u64,
+    /// Of them.
+    refused: u64,
+    /// Most of what was stated that a node kept.
+    percent: u64,
 }
 
 impl Cluster {
@@ -92,13 +105,22 @@ impl Cluster {
         let config = self.config(seed, seen, script.shared_pages);
         let mut world = World::new(config, |_| ScriptMachine::new(Rc::clone(&script)));
         let mut commits: Vec<(Epoch, u16)> = Vec::new();
-        let mut outcome = Outcome { end: End::Stalled, steps: 0, commits: Vec::new() };
+        let mut outcome = Outcome {
+            end: End::Stalled,
+            steps: 0,
+            commits: Vec::new(),
+            kept: Vec::new(),
+            shared_pages: script.shared_pages,
+        };
         loop {
             if let Some(deaths) = deaths.filter(|deaths| deaths.step == world.steps()) {
                 deaths.nodes.iter().for_each(|node| world.kill(*node));
             }
             let end = world.step();
-            for (_, _, told) in world.take_told() {
+            for (_, node, told) in world.take_told() {
+                if let Told::Event(Event::JobDone { counters, .. }) = told {
+                    outcome.kept.push((node, counters.kept_bytes));
+                }
                 let Told::Event(Event::CheckpointCommitted { epoch, .. }) = told else { continue };
                 match commits.iter_mut().find(|(e, _)| *e == epoch) {
                     Some((_, hosts)) => *hosts += 1,
@@ -136,14 +158,28 @@ impl Cluster {
         layout.refusal(&layout.first_view(), &dead.iter().copied().collect()).is_none()
     }
 
+    /// What the nodes kept is no more than was stated; the greatest part of it that any of them kept,
+    /// in percent.
+    fn hold_to_the_bound(&self, survival: &Survival, outcome: &Outcome) -> u64 {
+        let part = |(node, bytes): &(NodeId, u64)| {
+            let private_pages = 1 + KEPT_PAGES;
+            let most = survival.kept[node.index()].bytes(outcome.shared_pages, private_pages);
+            assert!(*bytes <= most, "{self:?}: {node} keeps {bytes} bytes, {most} were stated");
+            bytes * 100 / most.max(1)
+        };
+        outcome.kept.iter().map(part).max().unwrap_or_default()
+    }
+
     /// Lets each of the sets die at instants spread over the run, and holds the end against the
-    /// promise. How many runs that were, of which the second number was refused.
-    fn hold_to_the_promise(&self, seed: u64, most: u32, instants: u64) -> (u64, u64) {
+    /// promise.
+    fn hold_to_the_promise(&self, seed: u64, most: u32, instants: u64) -> Held {
         let calm = self.run(seed, None);
         assert_eq!(calm.end, End::Done, "{self:?}, seed {seed}");
         let (first, last) = (calm.commits[0], calm.commits[calm.commits.len() - 1]);
         let mut rng = Rng::new(seed ^ 0x0070_726f_6d69_7365);
-        let (mut runs, mut refused) = (0, 0);
+        let survival = self.layout().survival();
+        let mut held =
+            Held { percent: self.hold_to_the_bound(&survival, &calm), ..Held::default() };
         for nodes in self.sets(most) {
             let promised = self.is_promised(&nodes);
             for instant in 0..instants {
@@ -162,10 +198,11 @@ impl Cluster {
                     kept,
                     "{self:?}, seed {seed}: {deaths:?} is promised: {promised}, but {outcome:?}"
                 );
-                runs += 1;
-                refused += u64::from(!promised);
+                held.runs += 1;
+                held.refused += u64::from(!promised);
+                held.percent = held.percent.max(self.hold_to_the_bound(&survival, &outcome));
             }
         }
-        (runs, refused)
+        held
     }
 }
