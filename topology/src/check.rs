@@ -3,7 +3,9 @@
 use crate::error::Reader;
 use crate::model::{Action, Expectation, Fault, Node, Runtime, Trigger};
 use crate::read::{At, Marks};
-use runtime_core::id::{Generation, NodeId, ViewId};
+use runtime_core::checkpoint::survival::Refusal;
+use runtime_core::id::NodeId;
+use runtime_core::limits::MAX_REPLICAS;
 use runtime_core::membership::View;
 use runtime_core::node::{Image, Quorum, Role};
 use runtime_core::sorted::Set;
@@ -173,7 +175,7 @@ fn stillness(
 fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(Fault, Marks)]) {
     let images: Vec<Image> = nodes.iter().map(|n| n.image).collect();
     let mut done = vec![false; faults.len()];
-    let mut view = first_view(nodes);
+    let mut view = View::of(&crate::survival::members(nodes));
     for first in 0..faults.len() {
         if done[first] {
             continue;
@@ -221,24 +223,30 @@ fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(F
             );
             return;
         }
-        if runtime.replicas == 0 && nodes[victim(fault).index()].role == Role::Compute {
-            let message =
-                format!("the rank of \"{name}\" has no copy anywhere, but a result is expected");
-            r.error(marks.node, message, "write `replicas: 1` under runtime, checkpoint");
+        let members = crate::survival::members(nodes);
+        let layout = crate::survival::layout(&members, runtime);
+        if let Some(Refusal::NoCopy(rank)) = layout.refusal(&view, &dead) {
+            let host = &nodes[view.ranks[rank.index()].index()].name;
+            let (message, help) = no_copy(host, dead.len(), runtime);
+            r.error(marks.node, message, help);
             return;
         }
         view = next;
     }
 }
 
-/// All nodes, each compute node with its rank.
-fn first_view(nodes: &[Node]) -> View {
-    let compute = nodes.iter().filter(|n| n.role == Role::Compute);
-    View {
-        id: ViewId(1),
-        members: nodes.iter().map(|n| (n.id, Generation(1))).collect(),
-        ranks: compute.map(|n| n.id).collect(),
+/// What is wrong when a rank and its copies die, and the remedy.
+fn no_copy(host: &str, dead: usize, runtime: &Runtime) -> (String, String) {
+    if runtime.replicas == 0 {
+        let message =
+            format!("the rank of \"{host}\" has no copy anywhere, but a result is expected");
+        return (message, "write `replicas: 1` under runtime, checkpoint".into());
     }
+    let message = format!(
+        "the rank of \"{host}\" loses all its copies when {dead} nodes die together, but a result is expected"
+    );
+    let more = dead.min(MAX_REPLICAS);
+    (message, format!("write `replicas: {more}` under runtime, checkpoint, or spread the kills"))
 }
 
 /// Do two triggers strike at one moment, whichever node they watch?

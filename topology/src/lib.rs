@@ -14,9 +14,11 @@ mod address;
 mod check;
 mod describe;
 mod error;
+mod memory;
 mod model;
 mod raw;
 mod read;
+mod survival;
 mod units;
 
 pub use error::{Errors, Place, Problem};

@@ -47,7 +47,7 @@ pub struct Node {
     pub role: Role,
     /// Index in [`Topology::boards`].
     pub board: u16,
-    /// Memory of the machine.
+    /// Memory of the machine. Left out: 96 MiB, or as much as it may need at most.
     pub memory_bytes: u64,
     /// Processors of the machine.
     pub cpus: u16,

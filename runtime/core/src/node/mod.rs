@@ -83,6 +83,17 @@ pub enum Quorum {
     FailStop,
 }
 
+impl Quorum {
+    /// Of so many members of a view, of which so many are not suspected, how many must agree on the next.
+    #[must_use]
+    pub const fn needed(self, members: usize, reachable: usize) -> usize {
+        match self {
+            Self::Majority => members / 2 + 1,
+            Self::FailStop => reachable,
+        }
+    }
+}
+
 /// One member of the first view.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
