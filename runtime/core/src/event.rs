@@ -27,6 +27,8 @@ pub struct Counters {
     pub messages: u64,
     /// Bytes in those messages.
     pub message_bytes: u64,
+    /// Most bytes of pages that this node kept for recoveries, of its own rank and of others.
+    pub kept_bytes: u64,
 }
 
 /// Something that happened on a node. Fields are named for what they hold; sizes are in bytes or pages,

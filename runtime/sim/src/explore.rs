@@ -66,7 +66,7 @@ pub struct Scenario {
     pub binding: Binding,
     /// What carries the frames.
     pub medium: Media,
-    /// Others see a dead node's connections close, where they have any to it.
+    /// Others see a dead node's connections close, or are told by the switch.
     pub death_is_seen: bool,
     /// Which nodes crash, and when, in this order.
     pub crashes: Vec<(NodeId, When)>,
@@ -287,7 +287,7 @@ impl Scenario {
             3..5 => Media::Mixed,
             _ => Media::Stream,
         };
-        scenario.death_is_seen = scenario.medium != Media::Datagram && rng.chance(70);
+        scenario.death_is_seen = rng.chance(70);
         let nodes = compute + standby;
         let crashes = rng.below(3);
         for i in 0..crashes {

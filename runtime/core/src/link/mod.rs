@@ -28,6 +28,7 @@ mod ends;
 mod flow;
 mod frame;
 mod handshake;
+mod pulse;
 mod refusal;
 mod stream;
 #[cfg(test)]
@@ -46,6 +47,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use flow::Flow;
 use frame::{Body, Frame, FrameError, VERSION};
+use pulse::Pulse;
 use refusal::Refusal;
 
 /// What a link must know.
@@ -65,7 +67,7 @@ pub struct Settings {
     pub mtu: usize,
     /// Something is sent at least this often; more than zero.
     pub heartbeat: Duration,
-    /// Silence of this many heartbeats makes the peer suspect.
+    /// Silence of this many heartbeats makes the peer suspect; half as many, if it has always been punctual.
     pub suspect_after: u32,
     /// Time that the first contact may take.
     pub join_timeout: Duration,
@@ -154,6 +156,7 @@ pub struct Link {
     greeted: bool,
     waiting_since: Instant,
     heard: Instant,
+    pulse: Pulse,
     sent: Instant,
     suspected: bool,
     refused: Option<Refusal>,
@@ -177,6 +180,7 @@ impl Link {
             greeted: false,
             waiting_since: now,
             heard: now,
+            pulse: Pulse::new(settings.heartbeat, settings.suspect_after, now),
             sent: now,
             suspected: false,
             refused: None,
@@ -207,6 +211,14 @@ impl Link {
         self.transport = false;
         if self.state == State::Up && self.settings.medium == Medium::Stream {
             self.over(now, "connection closed".to_string());
+        }
+    }
+
+    /// The network says that the peer's port has lost its signal: nobody needs to wait for silence. If
+    /// frames come all the same, or the signal comes back in time, nothing was lost.
+    pub fn port_down(&mut self, now: Instant) {
+        if self.is_up() && !self.suspected {
+            self.suspect(now, "its port at the switch went down".to_string());
         }
     }
 

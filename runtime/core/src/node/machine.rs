@@ -126,6 +126,7 @@ impl Node {
         match input {
             Input::TransportUp(node) => self.on_link(node, |link| link.transport_up(now)),
             Input::TransportDown(node) => self.on_link(node, |link| link.transport_down(now)),
+            Input::PortDown(node) => self.on_link(node, |link| link.port_down(now)),
             Input::Frame { from, bytes } => self.on_link(from, |l| l.handle_frame(now, bytes)),
             Input::Tick => {
                 let due: Vec<NodeId> =

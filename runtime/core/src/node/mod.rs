@@ -83,6 +83,17 @@ pub enum Quorum {
     FailStop,
 }
 
+impl Quorum {
+    /// Of so many members of a view, of which so many are not suspected, how many must agree on the next.
+    #[must_use]
+    pub const fn needed(self, members: usize, reachable: usize) -> usize {
+        match self {
+            Self::Majority => members / 2 + 1,
+            Self::FailStop => reachable,
+        }
+    }
+}
+
 /// One member of the first view.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
@@ -116,7 +127,7 @@ pub struct Config {
     pub quorum: Quorum,
     /// How often a sign of life is sent.
     pub heartbeat: Duration,
-    /// Silence of this many heartbeats makes a peer suspect.
+    /// Silence of this many heartbeats makes a peer suspect; of half as many, if it has been punctual so far.
     pub suspect_after: u32,
     /// How long the first contact with a peer may take before it is taken for dead.
     pub join_timeout: Duration,
@@ -198,6 +209,8 @@ pub enum Input<'a> {
     TransportUp(NodeId),
     /// The transport to a node broke: its process or machine is gone, or the cable.
     TransportDown(NodeId),
+    /// The network says that the port of a node lost its signal: the machine is off, or its cable out.
+    PortDown(NodeId),
     /// A frame from a node.
     Frame {
         /// Sender, as the transport knows it.

@@ -3,7 +3,7 @@
 use super::message::{Message, Tag};
 use super::{Call, Config, Output};
 use crate::checkpoint::{self, CopyMessage, Holdings, Store, Transfer};
-use crate::event::Event;
+use crate::event::{Counters, Event};
 use crate::id::{Epoch, Job, NodeId, PageNo, Rank};
 use crate::limits::PAGE_SIZE;
 use crate::link::Proto;
@@ -446,8 +446,9 @@ impl Session {
         shared.stop_rank();
         if !shared.done {
             shared.done = true;
-            shared.store.clear();
             let counters = self.sdsm.as_ref().map(|sdsm| *sdsm.counters()).unwrap_or_default();
+            let counters = Counters { kept_bytes: shared.store.peak(), ..counters };
+            shared.store.clear();
             shared.event(Event::JobDone { job: self.job, counters });
         }
     }

@@ -267,6 +267,13 @@ impl Sdsm {
         w.into_vec()
     }
 
+    /// Most bytes that [`Sdsm::records`] may have, whatever is allocated.
+    #[must_use]
+    pub fn most_records(shared_pages: u32) -> u64 {
+        let allocations = u64::try_from(crate::limits::MAX_ALLOCATIONS).unwrap_or(u64::MAX);
+        16 + pages::ALLOCATION_BYTES * allocations + pages::TOUCH_BYTES * u64::from(shared_pages)
+    }
+
     /// The epoch is committed: the rank goes on. `epoch` is what a checkpoint call returns.
     pub fn checkpointed(&mut self, epoch: u64) {
         if let Waiting::Snapshot(call) = self.waiting {
