@@ -371,6 +371,7 @@ impl<M: Machine> World<M> {
         let input = match input {
             Input::TransportUp(n) => Input::TransportUp(*n),
             Input::TransportDown(n) => Input::TransportDown(*n),
+            Input::PortDown(n) => Input::PortDown(*n),
             Input::Frame { from, bytes } => Input::Frame { from: *from, bytes },
             Input::Fault { page, access } => Input::Fault { page: *page, access: *access },
             Input::Call(call) => Input::Call(*call),

@@ -1,5 +1,7 @@
 //! Every failure story, first here.
 
+mod overlap;
+
 use super::*;
 use runtime_core::id::Rank;
 
