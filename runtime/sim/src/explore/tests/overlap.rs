@@ -48,7 +48,7 @@ fn pages_are_copied_that_a_rank_writes_before_their_turn_and_nothing_is_lost() {
 fn the_next_checkpoint_begins_when_the_one_before_is_committed() {
     let mut begun_late = 0;
     for seed in 0..40 {
-        let mut state = vec![(Epoch(0), Epoch(0)); 4];
+        let mut state = [(Epoch(0), Epoch(0)); 4];
         let end = watch(&Scenario::new(seed, 3, 1), |_, node, event| {
             let (begun, committed) = &mut state[node.index()];
             match event {
