@@ -160,17 +160,21 @@ impl Run {
                 self.epochs.retain(|_, t| t.committed);
                 None
             }
-            NodeEvent::CheckpointStaged { epoch, dirty_bytes, sent_bytes, .. } => {
+            NodeEvent::CheckpointStaged {
+                epoch, dirty_bytes, sent_bytes, copied_pages, ..
+            } => {
                 let sums = &mut self.epochs.entry(epoch.0).or_default().sums;
                 sums.epoch = epoch.0;
                 sums.dirty_bytes += dirty_bytes;
                 sums.sent_bytes += sent_bytes;
+                sums.copied_pages += copied_pages;
                 None
             }
-            NodeEvent::CheckpointCommitted { epoch, blocked_us } => {
+            NodeEvent::CheckpointCommitted { epoch, blocked_us, overlapped_us } => {
                 let taken = self.epochs.entry(epoch.0).or_default();
                 taken.sums.epoch = epoch.0;
                 taken.sums.blocked_us = taken.sums.blocked_us.max(*blocked_us);
+                taken.sums.overlapped_us = taken.sums.overlapped_us.max(*overlapped_us);
                 taken.committed = true;
                 taken.told += 1;
                 let [dirty, sent] =

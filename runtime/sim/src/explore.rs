@@ -136,6 +136,11 @@ impl Scenario {
         }
     }
 
+    /// How many pages of a checkpoint are on their way at a time: few, so that it overlaps with much.
+    fn copy_window(&self) -> usize {
+        [1, 32, 4, 32][Rng::new(self.seed ^ 0x6f76_6572_6c61_7000).index(4)]
+    }
+
     /// How the nodes stand on boards, and how many copies they keep: drawn from the seed.
     fn layout(&self) -> (Vec<Member>, usize) {
         let mut rng = Rng::new(self.seed ^ 0x626f_6172_6473);
@@ -220,6 +225,7 @@ impl Scenario {
             suspect_after: 10,
             join_timeout: Duration::from_millis(500),
             replicas,
+            copy_window: self.copy_window(),
             checkpoint_every: 0,
             shared_pages,
         }

@@ -114,7 +114,9 @@ impl Node {
             return None;
         }
         let election = self.membership.deadline().map(|at| (at, Timer::Election));
-        self.due.values().copied().chain(election).min()
+        let session = self.session.as_ref().filter(|session| session.can_stream(&self.shared));
+        let copy = session.map(|_| (self.shared.now, Timer::Copy));
+        self.due.values().copied().chain(election).chain(copy).min()
     }
 
     /// Takes one input. Never blocks; bounded work.
@@ -133,6 +135,9 @@ impl Node {
                     self.due.iter().filter(|(_, (at, _))| *at <= now).map(|(n, _)| *n).collect();
                 due.into_iter().for_each(|node| self.on_link(node, |link| link.tick(now)));
                 self.membership.tick(now);
+                if let Some(session) = &mut self.session {
+                    session.stream(&mut self.shared, mem);
+                }
             }
             Input::Start(job) => self.start(job),
             Input::RankStopped => {

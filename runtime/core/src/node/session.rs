@@ -1,6 +1,7 @@
 //! One job in one view: from the first stop to the last rank's exit, or to the next view.
 
 use super::message::{Message, Tag};
+use super::saving::Saving;
 use super::{Call, Config, Output};
 use crate::checkpoint::{self, CopyMessage, Holdings, Store, Transfer};
 use crate::event::{Counters, Event};
@@ -57,7 +58,7 @@ impl Shared {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     Stopping,
     Gathering,
     Recovering { epoch: Epoch, missing: Set<(Rank, NodeId)> },
@@ -77,23 +78,20 @@ struct Lead {
     exited: Set<NodeId>,
 }
 
-/// A checkpoint of this node's rank on its way.
-#[derive(Clone, Debug)]
-pub(super) struct Saving {
-    pub(super) epoch: Epoch,
-    pub(super) partners: Set<NodeId>,
-}
-
 #[derive(Clone, Debug)]
 pub(super) struct Session {
     pub(super) view: View,
     job: Job,
     me: NodeId,
     pub(super) rank: Option<Rank>,
-    stage: Stage,
+    pub(super) stage: Stage,
     pub(super) binding: Binding,
     pub(super) sdsm: Option<Sdsm>,
     pub(super) saving: Option<Saving>,
+    /// The rank stands at the next checkpoint already; is it held there?
+    pub(super) save_next: Option<bool>,
+    /// The rank left while its last checkpoint was on its way.
+    pub(super) exits: bool,
     lead: Lead,
     fatal: Option<String>,
 }
@@ -115,6 +113,8 @@ impl Session {
             stage: Stage::Stopping,
             binding,
             saving: None,
+            save_next: None,
+            exits: false,
             lead: Lead::default(),
             fatal: None,
         };
@@ -126,6 +126,10 @@ impl Session {
         session
     }
 
+    pub(super) fn is_running(&self) -> bool {
+        self.stage == Stage::Running
+    }
+
     pub(super) const fn tag(&self) -> Tag {
         Tag { view: self.view.id, job: self.job }
     }
@@ -135,7 +139,7 @@ impl Session {
         self.fatal.take()
     }
 
-    fn send(&self, to: NodeId, message: &Message, shared: &mut Shared) {
+    pub(super) fn send(&self, to: NodeId, message: &Message, shared: &mut Shared) {
         let bytes = message.emit(self.tag());
         if to == self.me {
             shared.own.push_back((to, bytes));
@@ -184,7 +188,7 @@ impl Session {
             Message::Recover { epoch, transfers } => self.recover(epoch, &transfers, shared, mem),
             Message::Copy(copy) => self.on_copy(from, copy, shared, mem),
             Message::Resume { epoch } => self.resume(epoch, shared),
-            Message::Commit { epoch } => self.commit(epoch, shared),
+            Message::Commit { epoch } => self.commit(epoch, shared, mem),
             Message::Done => self.finish(shared),
             Message::Lost { reason } => {
                 shared.event(Event::JobLost { job: self.job, reason });
@@ -415,7 +419,7 @@ impl Session {
         match (call, self.rank) {
             (Call::Exit, Some(rank)) => {
                 shared.event(Event::RankExited { rank });
-                self.tell_coordinator(&Message::Exited, shared);
+                self.exit(shared);
             }
             _ => sdsm.call(call, mem),
         }
@@ -443,6 +447,7 @@ impl Session {
             return;
         }
         self.stage = Stage::Over;
+        self.saving = None;
         shared.stop_rank();
         if !shared.done {
             shared.done = true;
@@ -492,7 +497,7 @@ impl Session {
             }
             sdsm::Action::Wake => shared.out.push_back(Output::Wake),
             sdsm::Action::Complete(outcome) => shared.out.push_back(Output::Complete(outcome)),
-            sdsm::Action::Snapshot => self.save(shared, mem),
+            sdsm::Action::Snapshot => self.save(false, shared, mem),
             sdsm::Action::BadAccess(page) => {
                 let me = self.rank.map(|rank| rank.to_string()).unwrap_or_default();
                 let hint = "no allocation covers it";

@@ -1,5 +1,7 @@
 //! Every failure story, first here.
 
+mod overlap;
+
 use super::*;
 use crate::world::Told;
 use runtime_core::event::Event;

@@ -87,6 +87,7 @@ impl Cluster {
             join_timeout: Duration::from_millis(500),
             replicas: self.replicas,
             checkpoint_every: 0,
+            copy_window: 8,
             shared_pages,
         };
         WorldConfig {
