@@ -5,7 +5,7 @@ use crate::model::{Action, Expectation, Fault, Node, Runtime, Trigger};
 use crate::read::{At, Marks};
 use runtime_core::id::{Generation, NodeId, ViewId};
 use runtime_core::membership::View;
-use runtime_core::node::{Image, Quorum, Role};
+use runtime_core::node::{Image, Member, Quorum, Role};
 use runtime_core::sorted::Set;
 
 /// Checks faults against nodes, and expectations against faults.
@@ -171,7 +171,8 @@ fn stillness(
 
 /// Walks through the kills: are there hosts for all ranks, copies of the dead, and a majority?
 fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(Fault, Marks)]) {
-    let images: Vec<Image> = nodes.iter().map(|n| n.image).collect();
+    let member = |n: &Node| Member { role: n.role, board: n.board, image: n.image };
+    let members: Vec<Member> = nodes.iter().map(member).collect();
     let mut done = vec![false; faults.len()];
     let mut view = first_view(nodes);
     for first in 0..faults.len() {
@@ -187,7 +188,7 @@ fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(F
             }
         }
         // The very rule by which the nodes will find a host for each rank.
-        let next = view.without(&dead, &images);
+        let next = view.without(&dead, &members, usize::from(runtime.replicas));
         let (members, left, ranks) = (view.members.len(), next.members.len(), view.ranks.len());
         let (fault, marks) = &faults[first];
         let name = &nodes[victim(fault).index()].name;

@@ -1,10 +1,13 @@
 //! Nodes, the frames between them, and a clock that jumps to the next thing that happens.
 
+mod network;
+
 use crate::machine::{Answer, Machine, Request};
 use crate::rng::Rng;
 use netem::{Direction, Profile};
+use network::Connections;
 use runtime_core::event::Event;
-use runtime_core::id::{Job, NodeId, Rank};
+use runtime_core::id::{Generation, Job, NodeId, Rank};
 use runtime_core::node::{Config, Input, Medium, Node, Output};
 use runtime_core::time::{Duration, Instant};
 use std::collections::BTreeMap;
@@ -34,13 +37,42 @@ pub struct WorldConfig {
 
 #[derive(Debug)]
 enum Happening {
-    TransportUp { node: NodeId, peer: NodeId },
-    TransportDown { node: NodeId, peer: NodeId },
-    Frame { from: NodeId, to: NodeId, bytes: Vec<u8> },
-    Run { node: NodeId, life: u64, answer: Answer },
-    Stopped { node: NodeId },
-    Start { node: NodeId, job: Job },
-    Tick { node: NodeId },
+    TransportUp {
+        node: NodeId,
+        peer: NodeId,
+        connection: u64,
+    },
+    TransportDown {
+        node: NodeId,
+        peer: NodeId,
+        connection: u64,
+    },
+    Frame {
+        from: NodeId,
+        to: NodeId,
+        connection: u64,
+        bytes: Vec<u8>,
+    },
+    /// The two try to connect, if they can.
+    Connect {
+        node: NodeId,
+        peer: NodeId,
+    },
+    Run {
+        node: NodeId,
+        life: u64,
+        answer: Answer,
+    },
+    Stopped {
+        node: NodeId,
+    },
+    Start {
+        node: NodeId,
+        job: Job,
+    },
+    Tick {
+        node: NodeId,
+    },
 }
 
 impl Happening {
@@ -50,6 +82,7 @@ impl Happening {
             Self::TransportUp { node, .. }
             | Self::TransportDown { node, .. }
             | Self::Frame { to: node, .. }
+            | Self::Connect { node, .. }
             | Self::Run { node, .. }
             | Self::Stopped { node }
             | Self::Start { node, .. }
@@ -63,7 +96,8 @@ struct Place<M> {
     node: Node,
     machine: M,
     alive: bool,
-    fenced: bool,
+    /// It stands still; what happened to it meanwhile.
+    paused: Option<Vec<Happening>>,
     /// Which rank life: what a stopped rank had under way is void.
     life: u64,
     tick_at: Option<u64>,
@@ -91,6 +125,7 @@ pub struct World<M> {
     places: Vec<Place<M>>,
     config: WorldConfig,
     wires: BTreeMap<(NodeId, NodeId), Direction>,
+    connections: Connections,
     agenda: BTreeMap<(u64, u64), Happening>,
     now: u64,
     sequence: u64,
@@ -123,12 +158,13 @@ impl<M: Machine> World<M> {
         let nodes: Vec<NodeId> = config.nodes.iter().map(|node| node.me).collect();
         let place = |config: &Config| {
             let node = Node::new(config.clone(), Instant(0));
-            let machine = machine(config.me);
-            Place { node, machine, alive: true, fenced: false, life: 0, tick_at: None, done: false }
+            let (machine, alive) = (machine(config.me), true);
+            Place { node, machine, alive, paused: None, life: 0, tick_at: None, done: false }
         };
         let mut world = Self {
             places: config.nodes.iter().map(place).collect(),
             wires: BTreeMap::new(),
+            connections: Connections::default(),
             agenda: BTreeMap::new(),
             now: 0,
             sequence: 0,
@@ -146,8 +182,9 @@ impl<M: Machine> World<M> {
             if a != b {
                 let seed = world.rng.next_u64();
                 world.wires.insert((a, b), Direction::new(world.config.profile, seed));
-                let at = world.rng.below(100_000);
-                world.plan(at, Happening::TransportUp { node: a, peer: b });
+            }
+            if a < b {
+                world.connect(a, b);
             }
         }
         for node in nodes {
@@ -217,38 +254,63 @@ impl<M: Machine> World<M> {
         if !core::mem::take(&mut place.alive) {
             return;
         }
+        self.places[dead.index()].paused = None;
         self.lose_frames_of(dead);
         for i in 0..self.places.len() {
             let node = NodeId(u16::try_from(i).unwrap_or_default());
+            self.ends(dead, node);
             let seen = self.config.death_is_seen && self.medium(node, dead) == Medium::Stream;
             if seen && self.places[i].alive {
-                let at = self.now + self.rng.below(NOTICE_NS);
-                self.plan(at, Happening::TransportDown { node, peer: dead });
+                self.closes(node, dead);
             }
         }
     }
 
-    /// The way from one node to another is cut; with `seen`, both find their connection closed.
-    pub fn cut(&mut self, from: NodeId, to: NodeId, seen: bool) {
-        if let Some(wire) = self.wires.get_mut(&(from, to)) {
-            wire.cut();
+    /// A dead node's machine starts again, with nothing in its memory, in this life.
+    pub fn restart(&mut self, node: NodeId, generation: Generation) {
+        let (now, index) = (self.now, node.index());
+        let Some(place) = self.places.get_mut(index).filter(|place| !place.alive) else { return };
+        let config = Config { generation, ..self.config.nodes[index].clone() };
+        place.node = Node::new(config, Instant(now));
+        place.machine.stop();
+        (place.alive, place.tick_at, place.done) = (true, None, false);
+        place.life += 1;
+        let others = (0u16..).map(NodeId).take(self.places.len());
+        others.filter(|other| *other != node).for_each(|other| self.connect(node, other));
+        self.plan(now, Happening::Start { node, job: self.job });
+        self.plan_tick(node);
+    }
+
+    /// A node stands still, as one that is stopped: what happens to it waits.
+    pub fn pause(&mut self, node: NodeId) {
+        if let Some(place) = self.places.get_mut(node.index()).filter(|place| place.alive) {
+            place.paused.get_or_insert_default();
         }
-        self.agenda.retain(|_, happening| {
-            !matches!(happening, Happening::Frame { from: f, to: t, .. } if (*f, *t) == (from, to))
-        });
-        if seen {
-            for (node, peer) in [(from, to), (to, from)] {
-                let at = self.now + self.rng.below(NOTICE_NS);
-                self.plan(at, Happening::TransportDown { node, peer });
+    }
+
+    /// It goes on, and finds all that happened to it meanwhile, the time last.
+    pub fn wake(&mut self, node: NodeId) {
+        let backlog = self.places.get_mut(node.index()).and_then(|place| place.paused.take());
+        let Some(backlog) = backlog else { return };
+        let is_tick = |happening: &Happening| matches!(happening, Happening::Tick { .. });
+        let (ticks, others): (Vec<_>, Vec<_>) = backlog.into_iter().partition(is_tick);
+        others.into_iter().chain(ticks).for_each(|happening| self.plan(self.now, happening));
+        self.connect_again();
+    }
+
+    /// All nodes are told that a rank is to move.
+    pub fn migrate(&mut self, rank: Rank, to: NodeId) {
+        for i in 0..self.places.len() {
+            if self.places[i].alive {
+                let node = NodeId(u16::try_from(i).unwrap_or_default());
+                self.handle(node, &Input::Migrate { rank, to });
             }
         }
     }
 
-    /// The way from one node to another is whole again.
-    pub fn heal(&mut self, from: NodeId, to: NodeId) {
-        if let Some(wire) = self.wires.get_mut(&(from, to)) {
-            wire.heal();
-        }
+    /// The node, to be looked at.
+    pub fn node(&self, node: NodeId) -> &Node {
+        &self.places[node.index()].node
     }
 
     /// A node's copy of a rank goes bad in its memory.
@@ -284,10 +346,21 @@ impl<M: Machine> World<M> {
             return Some(self.stalled());
         }
         self.happen(happening);
-        if self.places.iter().filter(|place| place.alive).all(|place| place.done) {
+        if self.is_done() {
             self.all_done();
         }
         self.end.clone()
+    }
+
+    /// Is every member of the newest view done that is alive?
+    fn is_done(&self) -> bool {
+        let alive = self.places.iter().filter(|place| place.alive);
+        let newest = alive.max_by_key(|place| place.node.view().id);
+        newest.is_none_or(|place| {
+            let members = place.node.view().members.keys();
+            let mut places = members.map(|node| &self.places[node.index()]);
+            places.all(|place| place.done || !place.alive)
+        })
     }
 
     /// All steps that are left.
@@ -320,13 +393,31 @@ impl<M: Machine> World<M> {
         if !self.places.get(index).is_some_and(|place| place.alive) {
             return;
         }
+        if let Happening::Connect { peer, .. } = happening {
+            return self.try_to_connect(node, peer);
+        }
+        if let Some(backlog) = &mut self.places[index].paused {
+            backlog.push(happening);
+            return;
+        }
         self.steps += 1;
         match happening {
-            Happening::TransportUp { peer, .. } => self.handle(node, &Input::TransportUp(peer)),
-            Happening::TransportDown { peer, .. } => self.handle(node, &Input::TransportDown(peer)),
-            Happening::Frame { from, bytes, .. } => {
-                self.handle(node, &Input::Frame { from, bytes: &bytes });
+            Happening::TransportUp { peer, connection, .. } => {
+                if self.connections.opened(node, peer, connection) {
+                    self.handle(node, &Input::TransportUp(peer));
+                }
             }
+            Happening::TransportDown { peer, connection, .. } => {
+                if self.connections.closed(node, peer, connection) {
+                    self.handle(node, &Input::TransportDown(peer));
+                }
+            }
+            Happening::Frame { from, bytes, connection, .. } => {
+                if self.connections.carries(node, from, connection) {
+                    self.handle(node, &Input::Frame { from, bytes: &bytes });
+                }
+            }
+            Happening::Connect { .. } => {}
             Happening::Stopped { .. } => {
                 self.places[index].life += 1;
                 self.places[index].machine.stop();
@@ -378,6 +469,7 @@ impl<M: Machine> World<M> {
             Input::Start(job) => Input::Start(*job),
             Input::Tick => Input::Tick,
             Input::Damage(rank) => Input::Damage(*rank),
+            Input::Migrate { rank, to } => Input::Migrate { rank: *rank, to: *to },
         };
         place.node.handle(now, input, place.machine.mem());
         let mut size = 0;
@@ -401,7 +493,7 @@ impl<M: Machine> World<M> {
     fn carry_out(&mut self, id: NodeId, output: Output) {
         match output {
             Output::Transmit { to, bytes } => self.transmit(id, to, &bytes),
-            Output::Disconnect(_) => {}
+            Output::Disconnect(peer) => self.disconnect(id, peer),
             Output::Wake => self.let_run(id, Answer::Wake),
             Output::Complete(outcome) => self.let_run(id, Answer::Complete(outcome)),
             Output::StartRank { rank, ranks, restored } => {
@@ -414,10 +506,6 @@ impl<M: Machine> World<M> {
                 self.plan(at, Happening::Stopped { node: id });
             }
             Output::Event(event) => self.on_event(id, event),
-            // It was replaced, and knows it.
-            Output::Halt { .. } if self.places[id.index()].fenced => {
-                self.places[id.index()].alive = false;
-            }
             Output::Halt { reason } => {
                 self.end = Some(End::Wrong(format!("{id} halted: {reason}")));
             }
@@ -435,33 +523,8 @@ impl<M: Machine> World<M> {
             Event::JobDone { job, .. } if *job == self.job => self.places[id.index()].done = true,
             Event::JobLost { reason, .. } => self.end = Some(End::Lost(reason.clone())),
             Event::NoMajority { .. } => self.no_majority = true,
-            Event::Fenced { .. } => self.places[id.index()].fenced = true,
             _ => {}
         }
         self.told.push((self.now, id, Told::Event(event)));
-    }
-
-    /// What carries frames between two nodes.
-    fn medium(&self, from: NodeId, to: NodeId) -> Medium {
-        self.config.nodes.get(from.index()).map_or(Medium::Datagram, |node| node.medium_to(to))
-    }
-
-    fn transmit(&mut self, from: NodeId, to: NodeId, bytes: &[u8]) {
-        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        self.note([u64::from(from.0), u64::from(to.0), length]);
-        let stream = self.medium(from, to) == Medium::Stream;
-        let Some(wire) = self.wires.get_mut(&(from, to)) else { return };
-        let fate = wire.send(self.now, bytes.len());
-        debug_assert!(
-            !stream || wire.is_cut() || fate.deliveries.len() == 1,
-            "a stream loses and repeats nothing"
-        );
-        for delivery in fate.deliveries {
-            let mut bytes = bytes.to_vec();
-            if let Some(bit) = delivery.corrupt {
-                Profile::corrupt_bytes(bit, &mut bytes);
-            }
-            self.plan(delivery.at_ns, Happening::Frame { from, to, bytes });
-        }
     }
 }

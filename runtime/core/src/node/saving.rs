@@ -7,7 +7,7 @@ use crate::event::Event;
 use crate::id::{Epoch, NodeId, PageNo, Rank};
 use crate::limits::PAGE_SIZE;
 use crate::mem::{PageBytes, PageMem};
-use crate::sdsm::Side;
+use crate::sdsm::{Sdsm, Side};
 use crate::wire::Writer;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -17,6 +17,7 @@ impl Session {
     pub(super) fn save(&mut self, shared: &mut Shared, mem: &mut dyn PageMem) {
         let (Some(rank), Some(sdsm)) = (self.rank, &mut self.sdsm) else { return };
         let epoch = shared.store.committed().next();
+        shared.standing = sdsm.is_held().then_some((self.job, rank, epoch));
         shared.event(Event::CheckpointBegun { epoch });
         let mut changed: Vec<(PageNo, SealedPage)> = Vec::new();
         let shared_pages = sdsm.take_dirty(mem);
@@ -127,7 +128,8 @@ impl Session {
         {
             let epoch = *epoch;
             shared.event(Event::CheckpointReplicated { epoch });
-            self.tell_coordinator(&Message::Prepared { epoch }, shared);
+            let held = self.sdsm.as_ref().is_some_and(Sdsm::is_held);
+            self.tell_coordinator(&Message::Prepared { epoch, held }, shared);
         }
     }
 
@@ -138,7 +140,11 @@ impl Session {
         {
             let blocked_us = (shared.now - shared.called_at).as_micros();
             shared.event(Event::CheckpointCommitted { epoch: saving.epoch, blocked_us });
-            sdsm.checkpointed(epoch.0);
+            if sdsm.is_held() {
+                shared.event(Event::Held { epoch });
+            } else {
+                sdsm.checkpointed(epoch.0);
+            }
         }
     }
 }

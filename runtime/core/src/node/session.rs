@@ -37,6 +37,10 @@ pub(super) struct Shared {
     pub(super) stopping: bool,
     /// Who hosted the ranks when they last ran.
     pub(super) hosts: (Job, Vec<NodeId>),
+    /// This rank of this job stands at this epoch, in memory as in the copies of it.
+    pub(super) standing: Option<(Job, Rank, Epoch)>,
+    /// All ranks are held at a checkpoint: the view may change on purpose.
+    pub(super) held: bool,
     pub(super) called_at: Instant,
 }
 
@@ -45,7 +49,7 @@ impl Shared {
         self.out.push_back(Output::Event(event));
     }
 
-    fn stop_rank(&mut self) {
+    pub(super) fn stop_rank(&mut self) {
         if self.rank_runs && !self.stopping {
             self.stopping = true;
             self.out.push_back(Output::StopRank);
@@ -54,7 +58,7 @@ impl Shared {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     Stopping,
     Gathering,
     Recovering { epoch: Epoch, missing: Set<(Rank, NodeId)> },
@@ -66,11 +70,13 @@ enum Stage {
 
 /// What only the coordinator of the view keeps.
 #[derive(Debug, Default)]
-struct Lead {
+pub(super) struct Lead {
     statuses: Map<NodeId, Holdings>,
     epoch: Epoch,
     recovered: Set<NodeId>,
     prepared: Map<NodeId, Epoch>,
+    /// The ranks were asked to stay in their next checkpoint.
+    pub(super) hold: bool,
     exited: Set<NodeId>,
 }
 
@@ -84,14 +90,14 @@ pub(super) struct Saving {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) view: View,
-    job: Job,
-    me: NodeId,
+    pub(super) job: Job,
+    pub(super) me: NodeId,
     pub(super) rank: Option<Rank>,
-    stage: Stage,
+    pub(super) stage: Stage,
     pub(super) binding: Binding,
     pub(super) sdsm: Option<Sdsm>,
     pub(super) saving: Option<Saving>,
-    lead: Lead,
+    pub(super) lead: Lead,
     fatal: Option<String>,
 }
 
@@ -132,7 +138,7 @@ impl Session {
         self.fatal.take()
     }
 
-    fn send(&self, to: NodeId, message: &Message, shared: &mut Shared) {
+    pub(super) fn send(&self, to: NodeId, message: &Message, shared: &mut Shared) {
         let bytes = message.emit(self.tag());
         if to == self.me {
             shared.own.push_back((to, bytes));
@@ -176,7 +182,8 @@ impl Session {
         match message {
             Message::Status(holdings) => self.lead_status(from, holdings, shared),
             Message::Recovered => self.lead_recovered(from, shared),
-            Message::Prepared { epoch } => self.lead_prepared(from, epoch, shared),
+            Message::Prepared { epoch, held } => self.lead_prepared(from, epoch, held, shared),
+            Message::Hold => self.hold(),
             Message::Exited => self.lead_exited(from, shared),
             Message::Recover { epoch, transfers } => self.recover(epoch, &transfers, shared, mem),
             Message::Copy(copy) => self.on_copy(from, copy, shared, mem),
@@ -231,10 +238,11 @@ impl Session {
         }
     }
 
-    fn lead_prepared(&mut self, from: NodeId, epoch: Epoch, shared: &mut Shared) {
+    fn lead_prepared(&mut self, from: NodeId, epoch: Epoch, held: bool, shared: &mut Shared) {
         self.lead.prepared.insert(from, epoch);
         if self.view.ranks.iter().all(|host| self.lead.prepared.get(host) == Some(&epoch)) {
             self.broadcast(&Message::Commit { epoch }, shared);
+            shared.held |= held;
         }
     }
 
@@ -345,6 +353,10 @@ impl Session {
         shared: &mut Shared,
         mem: &mut dyn PageMem,
     ) -> Result<(), Malformed> {
+        let stands = epoch > Epoch(0) && shared.standing.take() == Some((self.job, rank, epoch));
+        if stands {
+            return self.stand_again(rank, shared, mem);
+        }
         mem.reset_shared();
         mem.reset_private();
         if epoch == Epoch(0) {
@@ -372,6 +384,7 @@ impl Session {
             return;
         }
         self.stage = Stage::Running;
+        shared.standing = None;
         shared.hosts = (self.job, self.view.ranks.clone());
         let (members, replicas) = (&shared.config.members, shared.config.replicas);
         let keep = |rank| {

@@ -120,13 +120,15 @@ pub struct Sdsm {
     told: Map<Rank, usize>,
     /// Diff messages not yet known to be applied.
     unapplied: u32,
-    held: Set<LockId>,
+    locks_held: Set<LockId>,
     waiting: Waiting,
     /// Collective calls passed in this session.
     passed: u32,
     /// Barriers passed since the program began; part of the epoch.
     barriers: u64,
     manager: Manager,
+    /// The rank stays in the checkpoint that it stands at.
+    held: bool,
     counters: Counters,
     actions: VecDeque<Action>,
     /// Messages to this very rank.
@@ -150,11 +152,12 @@ impl Sdsm {
             time: alloc::vec![0; usize::from(ranks)],
             told: Map::new(),
             unapplied: 0,
-            held: Set::new(),
+            locks_held: Set::new(),
             waiting: Waiting::Nothing,
             passed: 0,
             barriers: 0,
             manager: Manager::new(ranks),
+            held: false,
             counters: Counters::default(),
             actions: VecDeque::new(),
             own: VecDeque::new(),
@@ -265,6 +268,18 @@ impl Sdsm {
         w.u64(self.barriers);
         self.pages.emit(&mut w);
         w.into_vec()
+    }
+
+    /// Where all ranks arrive: they are to stay in their next checkpoint, which the next barrier is if
+    /// no rank holds a lock there.
+    pub const fn hold_next(&mut self) {
+        self.manager.hold = true;
+    }
+
+    /// Does the rank stay in its checkpoint beyond the commit?
+    #[must_use]
+    pub const fn is_held(&self) -> bool {
+        self.held
     }
 
     /// The epoch is committed: the rank goes on. `epoch` is what a checkpoint call returns.
