@@ -10,7 +10,7 @@ use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::format;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Flow {
     Stream(Stream),
     Datagram { sender: Box<Sender>, receiver: Receiver },

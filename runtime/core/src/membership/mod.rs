@@ -29,7 +29,8 @@ mod tests;
 pub use message::Message;
 
 use crate::id::{Generation, NodeId, Rank, ViewId};
-use crate::node::{Config, Image, Quorum, Role};
+use crate::node::{Config, Image, Member, Quorum, Role};
+use crate::sabotage::Step;
 use crate::sorted::{Map, Set};
 use crate::time::{Duration, Instant};
 use alloc::collections::VecDeque;
@@ -50,7 +51,13 @@ impl View {
     /// The first view: everybody, rank `r` on the `r`-th compute node.
     #[must_use]
     pub fn first(config: &Config) -> Self {
-        let nodes = (0u16..).map(NodeId).zip(&config.members);
+        Self::of(&config.members)
+    }
+
+    /// The first view of these nodes, by number.
+    #[must_use]
+    pub fn of(members: &[Member]) -> Self {
+        let nodes = (0u16..).map(NodeId).zip(members);
         Self {
             id: ViewId(1),
             members: nodes.clone().map(|(node, _)| (node, Generation(1))).collect(),
@@ -292,10 +299,10 @@ impl Membership {
     }
 
     fn needed(&self) -> usize {
-        match self.quorum {
-            Quorum::Majority => self.view.members.len() / 2 + 1,
-            Quorum::FailStop => self.reachable(),
+        if Step::Majority.is_left_out() {
+            return 1;
         }
+        self.quorum.needed(self.view.members.len(), self.reachable())
     }
 
     fn reachable(&self) -> usize {
@@ -389,6 +396,7 @@ impl Membership {
             return;
         }
         let bound = promises.values().flatten().max_by_key(|(ballot, _)| *ballot);
+        let bound = bound.filter(|_| !Step::Bound.is_left_out());
         if bound.is_none() && condemned.is_empty() {
             // All that was suspected is heard again: there is nothing to agree on.
             (self.attempt, self.retry_at) = (None, None);
@@ -429,7 +437,8 @@ impl Membership {
 
     /// A view was agreed. Members of both views are told, the replaced ones too: they are fenced.
     fn learn(&mut self, now: Instant, view: View) {
-        if view.id <= self.view.id {
+        let replaced = !view.members.contains_key(&self.me);
+        if view.id <= self.view.id || (replaced && Step::Fence.is_left_out()) {
             return;
         }
         let audience: Set<NodeId> =
@@ -448,7 +457,7 @@ impl Membership {
         self.accusations.clear();
         self.judge_at = None;
         self.view = view;
-        if !self.view.members.contains_key(&self.me) {
+        if replaced {
             self.fenced = true;
             self.actions.push_back(Action::Fenced(self.view.id));
             return;

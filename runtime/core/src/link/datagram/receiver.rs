@@ -16,7 +16,7 @@ pub(in crate::link) enum Taken {
     Beyond,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Fragment {
     proto: Proto,
     first: bool,
@@ -24,7 +24,7 @@ struct Fragment {
     payload: Vec<u8>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(in crate::link) struct Receiver {
     next: u64,
     /// Fragments from `next` on, where they are here; no more than the window. The last one is.

@@ -13,7 +13,7 @@ const SLOW: u64 = 20_000_000;
 /// A shortest round trip that was not seen again for one to two of these is forgotten.
 const MEMORY: Duration = Duration::from_millis(5_000);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::link) struct Rtt {
     /// Smoothed round trip and its variation.
     measured: Option<(u64, u64)>,

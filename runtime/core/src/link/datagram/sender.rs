@@ -15,7 +15,7 @@ const OVERTAKEN: u64 = 3;
 const OVERTAKEN_MAX: u64 = WINDOW / 4;
 
 /// A message that has not arrived as a whole as far as is known.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Message {
     proto: Proto,
     bytes: Vec<u8>,
@@ -29,7 +29,7 @@ enum State {
 }
 
 /// A fragment that is not known to have arrived with all before it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Flight {
     /// Number of its message.
     message: u64,
@@ -54,10 +54,10 @@ struct Probe {
 }
 
 /// An acknowledgement for something never sent.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::link) struct BadAck;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::link) struct Sender {
     messages: VecDeque<Message>,
     /// Number of the first in `messages`, and of the one to cut next, with what is cut of it.
