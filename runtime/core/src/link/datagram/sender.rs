@@ -45,7 +45,7 @@ struct Flight {
 }
 
 /// A fragment that was sent again though nothing said that it is lost.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Probe {
     seq: u64,
     /// When it went out before that, and the time until it had arrived.
