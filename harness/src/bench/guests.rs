@@ -40,7 +40,7 @@ pub(super) fn topology(name: &str, image: Image, nodes: usize) -> String {
         "name: bench-{name}\nseed: 1\n\
          defaults: {{ image: {image}, memory: {memory}MiB }}\n\
          switches: {{ sw0: {{}} }}\n\
-         runtime: {{ binding: mcapi, heartbeat: 100ms, suspect-after: 20, shared-memory: 1MiB }}\n",
+         runtime: {{ binding: mcapi, heartbeat: 100ms, suspect-after: 20, shared-memory: 1MiB, heap: 1MiB }}\n",
         image = image_name(image)
     );
     let kind = if image == Image::Linux { "linux" } else { "metal" };

@@ -27,6 +27,8 @@ pub struct Counters {
     pub messages: u64,
     /// Bytes in those messages.
     pub message_bytes: u64,
+    /// Most bytes of pages that this node kept for recoveries, of its own rank and of others.
+    pub kept_bytes: u64,
 }
 
 /// Something that happened on a node. Fields are named for what they hold; sizes are in bytes or pages,
@@ -80,6 +82,8 @@ pub enum Event {
     /// The epoch is committed. `blocked_us`: how long the rank stood still for it, with the wait for the
     /// others; `overlapped_us`: how long it computed on until this.
     CheckpointCommitted { epoch: Epoch, blocked_us: u64, overlapped_us: u64 },
+    /// Each checkpoint costs at most so much: the next one is at the first barrier after so long.
+    CheckpointPaced { epoch: Epoch, cost_us: u64, interval_us: u64 },
     /// The rank left the program.
     RankExited { rank: Rank },
     /// Every rank left the program: the job is done.
@@ -104,6 +108,7 @@ impl Event {
             | Self::CheckpointBegun { epoch }
             | Self::CheckpointStaged { epoch, .. }
             | Self::CheckpointReplicated { epoch }
+            | Self::CheckpointPaced { epoch, .. }
             | Self::CheckpointCommitted { epoch, .. } => Some(*epoch),
             Self::LinkUp { .. }
             | Self::Ready { .. }

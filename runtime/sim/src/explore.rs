@@ -9,7 +9,7 @@ use crate::world::{End, Told, World, WorldConfig};
 use netem::{Loss, Profile};
 use runtime_core::event::Event;
 use runtime_core::id::{Epoch, Generation, Job, NodeId};
-use runtime_core::node::{Binding, Config, Image, Medium, Member, Quorum, Role};
+use runtime_core::node::{Binding, Config, Image, Medium, Member, Policy, Quorum, Role};
 use runtime_core::time::Duration;
 use std::fmt;
 use std::rc::Rc;
@@ -58,7 +58,7 @@ pub struct Scenario {
     pub binding: Binding,
     /// What carries the frames.
     pub medium: Media,
-    /// Others see a dead node's connections close, where they have any to it.
+    /// Others see a dead node's connections close, or are told by the switch.
     pub death_is_seen: bool,
     /// Which nodes crash, and when, in this order.
     pub crashes: Vec<(NodeId, When)>,
@@ -171,7 +171,7 @@ impl Scenario {
             join_timeout: Duration::from_millis(500),
             replicas,
             copy_window: self.copy_window(),
-            checkpoint_every: 0,
+            checkpoint: Policy::Program,
             shared_pages,
         };
         WorldConfig {
@@ -313,7 +313,7 @@ impl Scenario {
             3..5 => Media::Mixed,
             _ => Media::Stream,
         };
-        scenario.death_is_seen = scenario.medium != Media::Datagram && rng.chance(70);
+        scenario.death_is_seen = rng.chance(70);
         let nodes = compute + standby;
         let crashes = rng.below(3);
         for i in 0..crashes {

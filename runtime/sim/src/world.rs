@@ -36,6 +36,7 @@ pub struct WorldConfig {
 enum Happening {
     TransportUp { node: NodeId, peer: NodeId },
     TransportDown { node: NodeId, peer: NodeId },
+    PortDown { node: NodeId, peer: NodeId },
     Frame { from: NodeId, to: NodeId, bytes: Vec<u8> },
     Run { node: NodeId, life: u64, answer: Answer },
     Stopped { node: NodeId },
@@ -49,6 +50,7 @@ impl Happening {
         match self {
             Self::TransportUp { node, .. }
             | Self::TransportDown { node, .. }
+            | Self::PortDown { node, .. }
             | Self::Frame { to: node, .. }
             | Self::Run { node, .. }
             | Self::Stopped { node }
@@ -220,10 +222,17 @@ impl<M: Machine> World<M> {
         self.lose_frames_of(dead);
         for i in 0..self.places.len() {
             let node = NodeId(u16::try_from(i).unwrap_or_default());
-            let seen = self.config.death_is_seen && self.medium(node, dead) == Medium::Stream;
-            if seen && self.places[i].alive {
+            if self.config.death_is_seen && self.places[i].alive {
                 let at = self.now + self.rng.below(NOTICE_NS);
-                self.plan(at, Happening::TransportDown { node, peer: dead });
+                let peer = dead;
+                // A connection closes; of a card on a network, the switch tells.
+                self.plan(
+                    at,
+                    match self.medium(node, dead) {
+                        Medium::Stream => Happening::TransportDown { node, peer },
+                        Medium::Datagram => Happening::PortDown { node, peer },
+                    },
+                );
             }
         }
     }
@@ -324,6 +333,7 @@ impl<M: Machine> World<M> {
         match happening {
             Happening::TransportUp { peer, .. } => self.handle(node, &Input::TransportUp(peer)),
             Happening::TransportDown { peer, .. } => self.handle(node, &Input::TransportDown(peer)),
+            Happening::PortDown { peer, .. } => self.handle(node, &Input::PortDown(peer)),
             Happening::Frame { from, bytes, .. } => {
                 self.handle(node, &Input::Frame { from, bytes: &bytes });
             }

@@ -10,6 +10,7 @@
 mod message;
 mod sealed;
 mod store;
+pub mod survival;
 #[cfg(test)]
 mod tests;
 
@@ -49,9 +50,9 @@ pub struct Transfer {
     pub to: NodeId,
 }
 
-/// The members that keep copies of a rank's epochs: other nodes, on other boards first, compute
-/// nodes before standbys, then the next in the ring of ranks. Fewer than `replicas` when there are
-/// no more members.
+/// The members that keep copies of a rank's epochs: other nodes, on boards that hold none yet first and
+/// on the host's last, compute nodes before standbys, then the next in the ring of ranks. Fewer than
+/// `replicas` when there are no more members.
 #[must_use]
 pub fn partners(view: &View, rank: Rank, members: &[Member], replicas: usize) -> Vec<NodeId> {
     let Some(host) = view.ranks.get(rank.index()) else { return Vec::new() };
@@ -61,12 +62,18 @@ pub fn partners(view: &View, rank: Rank, members: &[Member], replicas: usize) ->
         Some(other) => (other.index() + ring - rank.index()) % ring,
         None => ring + node.index(),
     };
-    // A set, for it comes out in order without the code of a sort.
-    let candidates: Set<(bool, usize, NodeId)> = (view.members.keys().copied())
-        .filter(|node| node != host)
-        .map(|node| (board(node) == board(*host), distance(node), node))
-        .collect();
-    candidates.into_iter().map(|(_, _, node)| node).take(replicas).collect()
+    let mut chosen: Vec<NodeId> = Vec::new();
+    while chosen.len() < replicas {
+        let others = view.members.keys().filter(|node| *node != host && !chosen.contains(node));
+        let best = others.copied().min_by_key(|node| {
+            let at_home = board(*node) == board(*host);
+            let copies = chosen.iter().filter(|other| board(**other) == board(*node)).count();
+            (copies + usize::from(at_home), at_home, distance(*node), *node)
+        });
+        let Some(best) = best else { break };
+        chosen.push(best);
+    }
+    chosen
 }
 
 /// The epoch that a recovery goes to: the highest of which every rank is whole on a living node.

@@ -73,9 +73,30 @@ pub struct Store {
     committed: Epoch,
     /// Copies that were given up because they were damaged, until a recovery settles on an epoch.
     damaged: Set<(Rank, Epoch)>,
+    peak: u64,
 }
 
 impl Store {
+    /// Bytes in all its pages.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let images = self.slots.values().flat_map(|slot| {
+            let staged = slot.staged.as_ref().map(|(image, _)| image);
+            slot.committed.iter().chain(staged).chain(&slot.incoming)
+        });
+        images.map(Image::bytes).sum()
+    }
+
+    /// Most that they ever were since the job began.
+    #[must_use]
+    pub const fn peak(&self) -> u64 {
+        self.peak
+    }
+
+    fn note_size(&mut self) {
+        self.peak = self.peak.max(self.bytes());
+    }
+
     /// Forgets everything: a new job begins, or the old one is done.
     pub fn clear(&mut self) {
         *self = Self::default();
@@ -147,6 +168,7 @@ impl Store {
     /// A page towards an epoch.
     pub fn stage(&mut self, rank: Rank, epoch: Epoch, number: PageNo, page: SealedPage) {
         self.stage_of(rank, epoch).0.pages.insert(number, page);
+        self.note_size();
     }
 
     /// What is staged towards an epoch. Of what was staged for another one, the epoch before, if
@@ -215,6 +237,7 @@ impl Store {
         let image = self.slots.get_or_default(rank).incoming.get_or_insert_default();
         image.epoch = epoch;
         image.pages.insert(number, page);
+        self.note_size();
     }
 
     /// The copy is complete: its size in pages, or `None` if pages are missing.

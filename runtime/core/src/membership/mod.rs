@@ -29,7 +29,7 @@ mod tests;
 pub use message::Message;
 
 use crate::id::{Generation, NodeId, Rank, ViewId};
-use crate::node::{Config, Image, Quorum, Role};
+use crate::node::{Config, Image, Member, Quorum, Role};
 use crate::sorted::{Map, Set};
 use crate::time::{Duration, Instant};
 use alloc::collections::VecDeque;
@@ -50,7 +50,13 @@ impl View {
     /// The first view: everybody, rank `r` on the `r`-th compute node.
     #[must_use]
     pub fn first(config: &Config) -> Self {
-        let nodes = (0u16..).map(NodeId).zip(&config.members);
+        Self::of(&config.members)
+    }
+
+    /// The first view of these nodes, by number.
+    #[must_use]
+    pub fn of(members: &[Member]) -> Self {
+        let nodes = (0u16..).map(NodeId).zip(members);
         Self {
             id: ViewId(1),
             members: nodes.clone().map(|(node, _)| (node, Generation(1))).collect(),
@@ -292,10 +298,7 @@ impl Membership {
     }
 
     fn needed(&self) -> usize {
-        match self.quorum {
-            Quorum::Majority => self.view.members.len() / 2 + 1,
-            Quorum::FailStop => self.reachable(),
-        }
+        self.quorum.needed(self.view.members.len(), self.reachable())
     }
 
     fn reachable(&self) -> usize {

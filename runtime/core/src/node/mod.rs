@@ -19,10 +19,12 @@
 
 mod machine;
 mod message;
+mod policy;
 mod saving;
 mod session;
 
 pub use machine::Node;
+pub use policy::{Policy, best_interval};
 
 use crate::event::Event;
 use crate::id::{Generation, Job, LockId, NodeId, PageNo, Rank};
@@ -83,6 +85,17 @@ pub enum Quorum {
     FailStop,
 }
 
+impl Quorum {
+    /// Of so many members of a view, of which so many are not suspected, how many must agree on the next.
+    #[must_use]
+    pub const fn needed(self, members: usize, reachable: usize) -> usize {
+        match self {
+            Self::Majority => members / 2 + 1,
+            Self::FailStop => reachable,
+        }
+    }
+}
+
 /// One member of the first view.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
@@ -124,8 +137,8 @@ pub struct Config {
     pub replicas: usize,
     /// Most pages of a checkpoint that are on their way to a partner at a time.
     pub copy_window: usize,
-    /// Checkpoint by itself at every so many barriers; 0: only when the program asks.
-    pub checkpoint_every: u32,
+    /// Checkpoints besides those that the program asks for.
+    pub checkpoint: Policy,
     /// Pages in the shared segment.
     pub shared_pages: u32,
 }

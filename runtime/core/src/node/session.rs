@@ -1,10 +1,11 @@
 //! One job in one view: from the first stop to the last rank's exit, or to the next view.
 
 use super::message::{Message, Tag};
+use super::policy::Pacer;
 use super::saving::Saving;
 use super::{Call, Config, Output};
 use crate::checkpoint::{self, CopyMessage, Holdings, Store, Transfer};
-use crate::event::Event;
+use crate::event::{Counters, Event};
 use crate::id::{Epoch, Job, NodeId, PageNo, Rank};
 use crate::limits::PAGE_SIZE;
 use crate::link::Proto;
@@ -89,6 +90,8 @@ pub(super) struct Session {
     pub(super) save_next: Option<bool>,
     /// The rank left while its last checkpoint was on its way.
     pub(super) exits: bool,
+    /// Of the host of rank 0, where all ranks arrive.
+    pub(super) pacer: Pacer,
     lead: Lead,
     fatal: Option<String>,
 }
@@ -100,10 +103,10 @@ impl Session {
         let binding = Binding::new(shared.config.binding, me, &view);
         let rank = view.rank_of(me);
         let ranks = view.rank_count();
-        let (pages, every) = (shared.config.shared_pages, shared.config.checkpoint_every);
+        let (pages, policy) = (shared.config.shared_pages, shared.config.checkpoint);
         let mut session = Self {
             rank,
-            sdsm: rank.map(|rank| Sdsm::new(rank, ranks, pages, every)),
+            sdsm: rank.map(|rank| Sdsm::new(rank, ranks, pages, policy.barriers())),
             view,
             job: shared.job,
             me,
@@ -112,6 +115,7 @@ impl Session {
             saving: None,
             save_next: None,
             exits: false,
+            pacer: Pacer::new(policy, shared.now),
             lead: Lead::default(),
             fatal: None,
         };
@@ -376,6 +380,7 @@ impl Session {
             return;
         }
         self.stage = Stage::Running;
+        self.pacer = Pacer::new(shared.config.checkpoint, shared.now);
         shared.hosts = (self.job, self.view.ranks.clone());
         let (members, replicas) = (&shared.config.members, shared.config.replicas);
         let keep = |rank| {
@@ -404,7 +409,12 @@ impl Session {
                 shared.event(Event::RankExited { rank });
                 self.exit(shared);
             }
-            _ => sdsm.call(call, mem),
+            _ => {
+                if self.pacer.is_due(shared.now) {
+                    sdsm.want_snapshot(false);
+                }
+                sdsm.call(call, mem);
+            }
         }
     }
 
@@ -434,8 +444,9 @@ impl Session {
         shared.stop_rank();
         if !shared.done {
             shared.done = true;
-            shared.store.clear();
             let counters = self.sdsm.as_ref().map(|sdsm| *sdsm.counters()).unwrap_or_default();
+            let counters = Counters { kept_bytes: shared.store.peak(), ..counters };
+            shared.store.clear();
             shared.event(Event::JobDone { job: self.job, counters });
         }
     }
@@ -479,7 +490,7 @@ impl Session {
             }
             sdsm::Action::Wake => shared.out.push_back(Output::Wake),
             sdsm::Action::Complete(outcome) => shared.out.push_back(Output::Complete(outcome)),
-            sdsm::Action::Snapshot => self.save(false, shared, mem),
+            sdsm::Action::Snapshot { held } => self.save(held, shared, mem),
             sdsm::Action::BadAccess(page) => {
                 let me = self.rank.map(|rank| rank.to_string()).unwrap_or_default();
                 let hint = "no allocation covers it";
@@ -502,7 +513,12 @@ impl Session {
             return Ok(());
         }
         match (&mut self.sdsm, self.view.rank_of(from)) {
-            (Some(sdsm), Some(rank)) => sdsm.handle(rank, side, bytes, mem),
+            (Some(sdsm), Some(rank)) => {
+                if self.pacer.is_due(shared.now) {
+                    sdsm.want_snapshot(false);
+                }
+                sdsm.handle(rank, side, bytes, mem)
+            }
             _ => Err(Malformed { what: "addressee: no rank lives here or there", at: 0 }),
         }
     }

@@ -9,6 +9,17 @@ use crate::wire::{Malformed, Reader, Writer};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+/// Is a collective call a checkpoint that the runtime wants?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Saves {
+    /// No; the program may.
+    No,
+    /// Yes, and ranks go on at once.
+    Overlapped,
+    /// Yes, and ranks wait for the commit.
+    Held,
+}
+
 /// What changed in pages.
 pub type Diffs = Vec<(PageNo, Vec<u8>)>;
 
@@ -35,6 +46,8 @@ pub enum Message {
         call: Call,
         /// Last interval of this rank.
         interval: u32,
+        /// Does it hold a lock?
+        locks: bool,
         /// Pages written.
         pages: Runs,
     },
@@ -53,6 +66,8 @@ pub enum Message {
         seq: u32,
         /// The call, or why it is refused.
         outcome: Result<(), CallError>,
+        /// Is it a checkpoint, though the program did not ask for one?
+        saves: Saves,
         /// Vector time of all.
         time: Vec<u32>,
         /// Pages that each rank wrote.
@@ -88,8 +103,8 @@ impl Message {
                 emit_time(&mut w, time);
                 emit_intervals(&mut w, intervals);
             }
-            Self::Arrive { seq, call, interval, pages } => {
-                w.u8(6).u32(*seq).u32(*interval);
+            Self::Arrive { seq, call, interval, locks, pages } => {
+                w.u8(6).u32(*seq).u32(*interval).u8(u8::from(*locks));
                 emit_call(&mut w, *call);
                 pages.emit(&mut w);
             }
@@ -107,8 +122,8 @@ impl Message {
                 emit_time(&mut w, time);
                 emit_intervals(&mut w, intervals);
             }
-            Self::Release { seq, outcome, time, pages } => {
-                w.u8(11).u32(*seq).u8(outcome_code(*outcome));
+            Self::Release { seq, outcome, saves, time, pages } => {
+                w.u8(11).u32(*seq).u8(outcome_code(*outcome)).u8(*saves as u8);
                 emit_time(&mut w, time);
                 pages.iter().for_each(|runs| runs.emit(&mut w));
             }
@@ -133,7 +148,8 @@ impl Message {
             }
             6 => {
                 let (seq, interval) = (r.u32("seq")?, r.u32("interval")?);
-                Self::Arrive { seq, interval, call: parse_call(r)?, pages: Runs::parse(r)? }
+                let locks = r.u8("locks")? != 0;
+                Self::Arrive { seq, interval, locks, call: parse_call(r)?, pages: Runs::parse(r)? }
             }
             7 => Self::Page(page(r)?, Box::new(r.array::<PAGE_SIZE>("page")?)),
             8 => Self::Applied,
@@ -145,6 +161,7 @@ impl Message {
             11 => Self::Release {
                 seq: r.u32("seq")?,
                 outcome: parse_outcome(r)?,
+                saves: parse_saves(r)?,
                 time: parse_time(r, ranks)?,
                 pages: (0..ranks).map(|_| Runs::parse(r)).collect::<Result<_, _>>()?,
             },
@@ -250,6 +267,15 @@ pub(super) fn parse_distribution(r: &mut Reader<'_>) -> Result<Distribution, Mal
         },
         4 => Distribution::FirstTouch,
         _ => return Err(r.malformed("distribution")),
+    })
+}
+
+fn parse_saves(r: &mut Reader<'_>) -> Result<Saves, Malformed> {
+    Ok(match r.u8("saves")? {
+        0 => Saves::No,
+        1 => Saves::Overlapped,
+        2 => Saves::Held,
+        _ => return Err(r.malformed("saves")),
     })
 }
 

@@ -44,7 +44,8 @@ mod tests;
 
 pub use binding::{Action as BindingAction, Binding, Side};
 pub use frozen::Frozen;
-pub use message::{Diffs, Message};
+pub use manager::BARRIER_MANAGER;
+pub use message::{Diffs, Message, Saves};
 pub use runs::Runs;
 
 use crate::event::Counters;
@@ -78,7 +79,10 @@ pub enum Action {
     /// The call is done.
     Complete(Result<u64, CallError>),
     /// All ranks came to a checkpoint, and all diffs of before are home: [`Sdsm::freeze`].
-    Snapshot,
+    Snapshot {
+        /// The rank waits for the commit.
+        held: bool,
+    },
 }
 
 /// What a rank did between two releases.
@@ -291,6 +295,13 @@ impl Sdsm {
         &mut self.frozen
     }
 
+    /// Makes the next collective call that can be one a checkpoint, of all ranks: the next barrier at which
+    /// nobody holds a lock, or one that the program asks for. With `held` no rank goes on before it is
+    /// committed. Only the rank where all arrive ([`BARRIER_MANAGER`]) can want this.
+    pub const fn want_snapshot(&mut self, held: bool) {
+        self.manager.want_snapshot(held);
+    }
+
     /// What the memory must know to stand at this epoch again.
     #[must_use]
     pub fn records(&self) -> Vec<u8> {
@@ -298,6 +309,13 @@ impl Sdsm {
         w.u64(self.barriers);
         self.pages.emit(&mut w);
         w.into_vec()
+    }
+
+    /// Most bytes that [`Sdsm::records`] may have, whatever is allocated.
+    #[must_use]
+    pub fn most_records(shared_pages: u32) -> u64 {
+        let allocations = u64::try_from(crate::limits::MAX_ALLOCATIONS).unwrap_or(u64::MAX);
+        16 + pages::ALLOCATION_BYTES * allocations + pages::TOUCH_BYTES * u64::from(shared_pages)
     }
 
     /// The rank goes on from the checkpoint. `epoch` is what a checkpoint call returns.
