@@ -1,7 +1,7 @@
 //! Images of ranks at epochs, in this node's memory.
 
 use super::{Holdings, SealedPage};
-use crate::id::{Epoch, PageNo, Rank};
+use crate::id::{Epoch, PageNo, Rank, ViewId};
 use crate::limits::PAGE_SIZE;
 use crate::mem::PRIVATE_BASE;
 use crate::sorted::{Map, Set};
@@ -73,6 +73,8 @@ pub struct Store {
     committed: Epoch,
     /// Copies that were given up because they were damaged, until a recovery settles on an epoch.
     damaged: Set<(Rank, Epoch)>,
+    /// The last view in which a recovery settled on an epoch, and of which ranks this node keeps copies there.
+    keeps: (ViewId, Set<Rank>),
     peak: u64,
 }
 
@@ -120,6 +122,8 @@ impl Store {
         let mut holdings = Holdings {
             committed: self.committed,
             damaged: self.damaged.clone(),
+            kept_in: self.keeps.0,
+            keeps: self.keeps.1.clone(),
             ..Holdings::default()
         };
         for (rank, slot) in &self.slots {
@@ -220,6 +224,11 @@ impl Store {
             slot.committed.take_if(|image| image.epoch != epoch);
         }
         self.slots.retain(|_, slot| slot.committed.is_some() || slot.incoming.is_some());
+    }
+
+    /// In this view the node keeps copies of these ranks.
+    pub fn keep(&mut self, view: ViewId, ranks: Set<Rank>) {
+        self.keeps = (view, ranks);
     }
 
     /// A new recovery begins: copies that an earlier one left unfinished are given up.

@@ -242,7 +242,7 @@ pub enum Input<'a> {
 }
 
 /// Something for the driver to do.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Send a frame; lost without harm when the transport is down.
     Transmit {

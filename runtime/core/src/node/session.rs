@@ -11,6 +11,7 @@ use crate::limits::PAGE_SIZE;
 use crate::link::Proto;
 use crate::mem::{Access, PageMem};
 use crate::membership::View;
+use crate::sabotage::Step;
 use crate::sdsm::{self, Binding, BindingAction, Sdsm, Side};
 use crate::sorted::{Map, Set};
 use crate::time::Instant;
@@ -21,7 +22,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 /// What outlives sessions.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) now: Instant,
@@ -39,6 +40,8 @@ pub(super) struct Shared {
     pub(super) stopping: bool,
     /// Who hosted the ranks when they last ran.
     pub(super) hosts: (Job, Vec<NodeId>),
+    /// By rank, then: its host, and its partners.
+    pub(super) holders: Vec<Vec<NodeId>>,
     pub(super) called_at: Instant,
 }
 
@@ -55,7 +58,7 @@ impl Shared {
     }
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     Stopping,
     Gathering,
@@ -67,7 +70,7 @@ pub(super) enum Stage {
 }
 
 /// What only the coordinator of the view keeps.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Lead {
     statuses: Map<NodeId, Holdings>,
     epoch: Epoch,
@@ -76,7 +79,7 @@ struct Lead {
     exited: Set<NodeId>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Session {
     pub(super) view: View,
     job: Job,
@@ -121,7 +124,7 @@ impl Session {
         };
         shared.store.forget_incoming();
         shared.stop_rank();
-        if !shared.rank_runs {
+        if !shared.rank_runs || Step::Standstill.is_left_out() {
             session.on_stopped(shared);
         }
         session
@@ -140,7 +143,7 @@ impl Session {
         self.fatal.take()
     }
 
-    fn send(&self, to: NodeId, message: &Message, shared: &mut Shared) {
+    pub(super) fn send(&self, to: NodeId, message: &Message, shared: &mut Shared) {
         let bytes = message.emit(self.tag());
         if to == self.me {
             shared.own.push_back((to, bytes));
@@ -213,18 +216,17 @@ impl Session {
         } else if let Some(rank) = orphans.first() {
             Message::Lost { reason: format!("no standby is left to take over {rank}") }
         } else {
-            let hosts = match &shared.hosts {
-                (job, hosts) if *job == self.job => hosts,
-                _ => &self.view.ranks,
-            };
-            match checkpoint::choose_epoch(ranks, &self.lead.statuses, hosts) {
+            match checkpoint::choose_epoch(ranks, &self.lead.statuses, &shared.holders) {
                 Err(reason) => Message::Lost { reason },
                 Ok(epoch) => {
                     self.lead.epoch = epoch;
                     let (members, replicas) = (&shared.config.members, shared.config.replicas);
                     let list = &self.lead.statuses;
-                    let transfers =
+                    let mut transfers =
                         checkpoint::transfers(&self.view, epoch, list, members, replicas);
+                    if Step::Rebuild.is_left_out() {
+                        transfers.retain(|one| self.view.rank_of(one.to) == Some(one.rank));
+                    }
                     Message::Recover { epoch, transfers }
                 }
             }
@@ -276,6 +278,7 @@ impl Session {
         let (view, job) = (self.view.id, self.job);
         shared.event(Event::Recovering { view, job, epoch, taken_over });
         shared.store.settle(epoch);
+        shared.store.keep(view, self.keeps(shared));
         for transfer in transfers.iter().filter(|transfer| transfer.from == self.me) {
             self.send_copy(*transfer, epoch, shared);
         }
@@ -285,6 +288,23 @@ impl Session {
         let missing = mine.map(|transfer| (transfer.rank, transfer.from)).collect();
         self.stage = Stage::Recovering { epoch, missing };
         self.restore_when_whole(shared, mem);
+    }
+
+    /// Who holds each rank's epochs in this view: its host, and its partners.
+    fn holders(&self, shared: &Shared) -> Vec<Vec<NodeId>> {
+        let (members, replicas) = (&shared.config.members, shared.config.replicas);
+        let of = |(rank, host): (u16, &NodeId)| {
+            let partners = checkpoint::partners(&self.view, Rank(rank), members, replicas);
+            core::iter::once(*host).chain(partners).collect()
+        };
+        (0u16..).zip(&self.view.ranks).map(of).collect()
+    }
+
+    /// The ranks of which this node keeps copies in this view.
+    fn keeps(&self, shared: &Shared) -> Set<Rank> {
+        let holders = self.holders(shared);
+        let kept = (0u16..).zip(&holders).filter(|(_, nodes)| nodes.contains(&self.me));
+        kept.map(|(rank, _)| Rank(rank)).collect()
     }
 
     fn send_copy(&self, Transfer { rank, to, .. }: Transfer, epoch: Epoch, shared: &mut Shared) {
@@ -382,12 +402,9 @@ impl Session {
         self.stage = Stage::Running;
         self.pacer = Pacer::new(shared.config.checkpoint, shared.now);
         shared.hosts = (self.job, self.view.ranks.clone());
-        let (members, replicas) = (&shared.config.members, shared.config.replicas);
-        let keep = |rank| {
-            self.rank == Some(rank)
-                || checkpoint::partners(&self.view, rank, members, replicas).contains(&self.me)
-        };
-        shared.store.retain(keep);
+        shared.holders = self.holders(shared);
+        let keeps = self.keeps(shared);
+        shared.store.retain(|rank| keeps.contains(&rank));
         shared.event(Event::Resumed { view: self.view.id, job: self.job, epoch });
         if let Some(rank) = self.rank {
             shared.rank_runs = true;

@@ -21,7 +21,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Frozen {
     /// In ascending order; those before `next` were taken.
     pages: Vec<PageNo>,

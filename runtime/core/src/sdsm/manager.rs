@@ -7,7 +7,7 @@ use crate::sorted::Map;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Lock {
     holder: Option<Rank>,
     queue: VecDeque<(Rank, Vec<u32>)>,
@@ -19,7 +19,7 @@ struct Lock {
 pub const BARRIER_MANAGER: Rank = Rank(0);
 
 /// A rank at a collective call.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Arrival {
     pub(super) call: Call,
     pub(super) interval: u32,
@@ -28,7 +28,7 @@ pub(super) struct Arrival {
     pub(super) pages: Runs,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Manager {
     ranks: u16,
     locks: Map<LockId, Lock>,

@@ -61,7 +61,7 @@ use manager::Manager;
 use pages::Pages;
 
 /// Something for the node to do.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Send to a rank's receive or compute side.
     Send {
@@ -115,7 +115,7 @@ enum Waiting {
 }
 
 /// The shared memory of one rank.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Sdsm {
     me: Rank,
     ranks: u16,

@@ -86,7 +86,7 @@ impl Cluster {
             suspect_after: 10,
             join_timeout: Duration::from_millis(500),
             replicas: self.replicas,
-            copy_window: 32,
+            copy_window: 8,
             checkpoint: Policy::Program,
             shared_pages,
         };
