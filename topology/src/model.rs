@@ -2,7 +2,7 @@
 //! what the file leaves out is filled in.
 
 use runtime_core::id::NodeId;
-use runtime_core::node::{Binding, Image, Quorum, Role};
+use runtime_core::node::{Binding, Image, Policy, Quorum, Role};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -170,8 +170,8 @@ pub struct Runtime {
     pub heap_bytes: u64,
     /// Bytes of stack of a rank, whole pages.
     pub stack_bytes: u64,
-    /// Checkpoint by itself at every so many barriers; 0: only when the program asks.
-    pub checkpoint_every: u32,
+    /// Checkpoints besides those that the program asks for.
+    pub checkpoint: Policy,
     /// Copies of each epoch on other nodes.
     pub replicas: u8,
 }

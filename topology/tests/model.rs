@@ -1,7 +1,7 @@
 //! What a file means: names resolved, gaps filled, units taken off.
 
 use runtime_core::id::NodeId;
-use runtime_core::node::{Binding, Image, Quorum, Role};
+use runtime_core::node::{Binding, Image, Policy, Quorum, Role};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 use topology::{Expectation, LinkProfile, Phase, Strike, Switch, Topology, Transport, Trigger};
@@ -28,7 +28,7 @@ fn a_small_file_gets_everything_it_leaves_out() {
     assert_eq!(t.runtime.heartbeat, Duration::from_millis(100));
     assert_eq!((t.runtime.suspect_after, t.runtime.replicas), (10, 1));
     assert_eq!((t.runtime.binding, t.runtime.quorum), (Binding::Mcapi, Quorum::Majority));
-    assert_eq!((t.runtime.shared_bytes, t.runtime.checkpoint_every), (64 << 20, 0));
+    assert_eq!((t.runtime.shared_bytes, t.runtime.checkpoint), (64 << 20, Policy::Program));
     assert!(t.run.is_none() && t.faults.is_empty() && t.expectations.is_empty());
 }
 
@@ -277,5 +277,28 @@ fn the_sentence_names_who_may_die_and_who_may_not_and_why() {
     ];
     for (nodes, runtime, expected) in cases {
         assert_eq!(sentence(&nodes, runtime), expected);
+    }
+}
+
+#[test]
+fn checkpoints_come_by_barriers_by_time_or_as_often_as_pays() {
+    let read = |checkpoint: &str| {
+        let nodes = "nodes: { n0: { role: compute }, n1: { role: standby } }";
+        let text = format!("name: c\n{nodes}\nruntime: {{ checkpoint: {{ {checkpoint} }} }}");
+        let text = format!("{text}\nrun: {{ workload: laplace }}\n");
+        topology::parse("c.yaml", &text).unwrap()
+    };
+    for (text, policy, words) in [
+        ("every: 50 barriers", Policy::Barriers(50), "a checkpoint every 50 barriers"),
+        ("every: 5s", Policy::EveryUs(5_000_000), "a checkpoint every 5s"),
+        (
+            "every: auto, mtbf: 1h",
+            Policy::AutoUs(3_600_000_000),
+            "checkpoints as often as pays with a failure every 1h",
+        ),
+    ] {
+        let topology = read(text);
+        assert_eq!(topology.runtime.checkpoint, policy);
+        assert!(topology.describe().contains(words), "{}", topology.describe());
     }
 }

@@ -183,6 +183,10 @@ impl Run {
                 (taken.told == hosts.len())
                     .then(|| format!("{epoch} is committed: {dirty} KiB changed, {sent} KiB sent"))
             }
+            NodeEvent::CheckpointPaced { cost_us, interval_us, .. } => {
+                let [cost, interval] = [cost_us, interval_us].map(|us| us / 1000);
+                Some(format!("a checkpoint costs {cost} ms: the next one is after {interval} ms"))
+            }
             NodeEvent::JobDone { job, .. } if job.0 == self.job => {
                 self.done.insert(node);
                 None

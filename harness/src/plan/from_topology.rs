@@ -130,7 +130,7 @@ fn runtime(topology: &Topology, factor: u32) -> RuntimeSpec {
         suspect_after: r.suspect_after,
         join_timeout_us: micros(r.join_timeout.saturating_mul(factor)),
         replicas: r.replicas,
-        checkpoint_every: r.checkpoint_every,
+        checkpoint: r.checkpoint,
         shared_bytes: r.shared_bytes,
         heap_bytes: r.heap_bytes,
         stack_bytes: r.stack_bytes,

@@ -42,7 +42,7 @@ pub(crate) fn plan() -> Plan {
             suspect_after: 5,
             join_timeout_us: 1_000_000,
             replicas: 1,
-            checkpoint_every: 0,
+            checkpoint: runtime_core::node::Policy::Program,
             shared_bytes: 1 << 20,
             heap_bytes: 1 << 20,
             stack_bytes: 1 << 20,

@@ -27,7 +27,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use bench::{Bench, Way};
 use runtime_core::event::Event;
-use runtime_core::node::{Binding, Image, Quorum, Role};
+use runtime_core::node::{Binding, Image, Policy, Quorum, Role};
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol; a node and a harness of different versions refuse each other.
@@ -211,8 +211,8 @@ pub struct RuntimeSpec {
     pub join_timeout_us: u64,
     /// Copies of each epoch.
     pub replicas: u8,
-    /// Checkpoint at every so many barriers by itself; 0: never.
-    pub checkpoint_every: u32,
+    /// Checkpoints besides those that the program asks for.
+    pub checkpoint: Policy,
     /// Bytes of shared memory.
     pub shared_bytes: u64,
     /// Bytes of heap of a rank.

@@ -53,7 +53,7 @@ pub fn config(configure: &Configure, hash: [u8; 32]) -> Result<Config, String> {
         join_timeout: micros(runtime.join_timeout_us),
         replicas: usize::from(runtime.replicas),
         copy_window: COPY_WINDOW,
-        checkpoint_every: runtime.checkpoint_every,
+        checkpoint: runtime.checkpoint,
         shared_pages: u32::try_from(pages)
             .map_err(|_| format!("runtime.shared-memory is too large: {pages} pages"))?,
     })

@@ -1,7 +1,7 @@
 use super::*;
 use alloc::collections::BTreeMap;
 use runtime_core::id::Generation;
-use runtime_core::node::{Binding, Image, Medium, Member, Quorum, Role};
+use runtime_core::node::{Binding, Image, Medium, Member, Policy, Quorum, Role};
 use runtime_core::time::Duration;
 
 const DELAY: u64 = 20_000;
@@ -24,7 +24,7 @@ fn config(me: u16, medium: Medium, mtu: usize) -> Config {
         join_timeout: Duration::from_millis(5_000),
         replicas: 1,
         copy_window: 32,
-        checkpoint_every: 0,
+        checkpoint: Policy::Program,
         shared_pages: 0,
     }
 }

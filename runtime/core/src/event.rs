@@ -82,6 +82,8 @@ pub enum Event {
     /// The epoch is committed. `blocked_us`: how long the rank stood still for it, with the wait for the
     /// others; `overlapped_us`: how long it computed on until this.
     CheckpointCommitted { epoch: Epoch, blocked_us: u64, overlapped_us: u64 },
+    /// Each checkpoint costs at most so much: the next one is at the first barrier after so long.
+    CheckpointPaced { epoch: Epoch, cost_us: u64, interval_us: u64 },
     /// The rank left the program.
     RankExited { rank: Rank },
     /// Every rank left the program: the job is done.
@@ -113,6 +115,7 @@ impl Event {
             | Self::CheckpointStaged { epoch, .. }
             | Self::CheckpointReplicated { epoch }
             | Self::Held { epoch }
+            | Self::CheckpointPaced { epoch, .. }
             | Self::CheckpointCommitted { epoch, .. } => Some(*epoch),
             Self::LinkUp { .. }
             | Self::Ready { .. }

@@ -17,7 +17,7 @@ use crate::script::{Script, ScriptMachine};
 use crate::world::{End, World, WorldConfig};
 use netem::{Loss, Profile};
 use runtime_core::id::{Generation, NodeId};
-use runtime_core::node::{Binding, Config, Image, Medium, Member, Quorum, Role};
+use runtime_core::node::{Binding, Config, Image, Medium, Member, Policy, Quorum, Role};
 use runtime_core::time::Duration;
 use std::fmt;
 use std::rc::Rc;
@@ -226,7 +226,7 @@ impl Scenario {
             join_timeout: Duration::from_millis(500),
             replicas,
             copy_window: self.copy_window(),
-            checkpoint_every: 0,
+            checkpoint: Policy::Program,
             shared_pages,
         }
     }

@@ -7,7 +7,7 @@ use crate::model::{Run, Runtime, Transport};
 use crate::raw::{Shape, Yaml};
 use crate::units::{self, Parsed, bad, show_duration, show_size};
 use runtime_core::limits::{MAX_PRIVATE_PAGES, MAX_REPLICAS, MAX_SHARED_PAGES, PAGE_SIZE};
-use runtime_core::node::{Binding, Quorum};
+use runtime_core::node::{Binding, Policy, Quorum};
 use std::time::Duration;
 
 const RUNTIME: &[&str] = &[
@@ -25,6 +25,9 @@ const RUNTIME: &[&str] = &[
 const HEARTBEAT: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(60));
 const JOIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3600));
 const SUSPECT: (u64, u64) = (2, 10_000);
+const LEAST_EVERY: Duration = Duration::from_millis(1);
+/// A second to some years.
+const MTBF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(100_000_000));
 const PAGE: u64 = PAGE_SIZE as u64;
 const MOST_SHARED: u64 = MAX_SHARED_PAGES as u64 * PAGE;
 const MOST_PRIVATE: u64 = MAX_PRIVATE_PAGES as u64 * PAGE;
@@ -44,7 +47,7 @@ fn base(nodes: usize) -> Runtime {
         shared_bytes: 64 * MIB,
         heap_bytes: 16 * MIB,
         stack_bytes: MIB,
-        checkpoint_every: 0,
+        checkpoint: Policy::Program,
         replicas: u8::from(nodes > 1),
     }
 }
@@ -130,14 +133,9 @@ fn whole_pages(text: &str) -> Parsed<u64> {
 }
 
 fn checkpoint(r: &mut Reader<'_>, yaml: &Yaml, runtime: &mut Runtime, nodes: usize) {
-    let Some(fields) = Fields::read(r, yaml, yaml.span, "checkpoint", &["every", "replicas"], &[])
-    else {
-        return;
-    };
-    set(
-        &mut runtime.checkpoint_every,
-        fields.get("every").and_then(|y| r.parse(y, "every", barriers)),
-    );
+    const KEYS: &[&str] = &["every", "mtbf", "replicas"];
+    let Some(fields) = Fields::read(r, yaml, yaml.span, "checkpoint", KEYS, &[]) else { return };
+    policy(r, &fields, runtime);
     let Some(yaml) = fields.get("replicas") else { return };
     let Some(wanted) = r.parse(yaml, "replicas", units::integer) else { return };
     let others = nodes.saturating_sub(1);
@@ -157,24 +155,62 @@ fn checkpoint(r: &mut Reader<'_>, yaml: &Yaml, runtime: &mut Runtime, nodes: usi
     }
 }
 
-/// `50 barriers`.
-fn barriers(text: &str) -> Parsed<u32> {
-    let example =
-        "write for example `every: 50 barriers`, or leave it out when the program asks itself";
+/// When checkpoints are taken besides those that the program asks for.
+fn policy(r: &mut Reader<'_>, fields: &Fields<'_>, runtime: &mut Runtime) {
+    let every = fields.get("every").and_then(|y| r.parse(y, "every", every));
+    let mtbf = fields.get("mtbf");
+    let mtbf = mtbf
+        .and_then(|y| Some((y.span, r.within(y, "mtbf", MTBF, units::duration, show_duration)?)));
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    match (every, mtbf) {
+        (Some(Every::Auto), Some((_, mtbf))) => runtime.checkpoint = Policy::AutoUs(micros(mtbf)),
+        (Some(Every::Auto), None) => {
+            if let (Some(yaml), None) = (fields.get("every"), fields.get("mtbf")) {
+                let help = "say how often a node fails: `checkpoint: { every: auto, mtbf: 60min }`";
+                r.error(yaml.span, "every: auto needs the mean time between failures", help);
+            }
+        }
+        (every, mtbf) => {
+            match every {
+                Some(Every::Time(time)) => runtime.checkpoint = Policy::EveryUs(micros(time)),
+                Some(Every::Barriers(count)) => runtime.checkpoint = Policy::Barriers(count),
+                Some(Every::Auto) | None => {}
+            }
+            if let Some((span, _)) = mtbf {
+                let help = "write `every: auto` with it, or remove it";
+                r.error(span, "mtbf is only used with `every: auto`", help);
+            }
+        }
+    }
+}
+
+enum Every {
+    Barriers(u32),
+    Time(Duration),
+    Auto,
+}
+
+/// `50 barriers`, `5s` or `auto`.
+fn every(text: &str) -> Parsed<Every> {
     let mut words = text.split_whitespace();
     let number = words.next().unwrap_or_default();
     let unit = words.next();
     let count = units::integer(number).ok().and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
     match (count, unit, words.next()) {
-        (Some(count), Some("barriers" | "barrier"), None) => Ok(count),
-        (Some(count), None, None) => {
-            bad(format!("\"{text}\" has no unit"), format!("write `every: {count} barriers`"))
-        }
-        _ if units::duration(text).is_ok() => bad(
-            format!("\"{text}\": checkpoints by time are not available yet in this version"),
-            example,
+        _ if text == "auto" => Ok(Every::Auto),
+        (Some(count), Some("barriers" | "barrier"), None) => Ok(Every::Barriers(count)),
+        (Some(count), None, None) => bad(
+            format!("\"{text}\" has no unit"),
+            format!("write `every: {count} barriers` or `every: {count}s`"),
         ),
-        _ => bad(format!("\"{text}\" is not a number of barriers"), example),
+        _ => match units::duration(text) {
+            Ok(time) if time >= LEAST_EVERY => Ok(Every::Time(time)),
+            Ok(_) => bad(format!("{text} is too small"), "write at least 1ms"),
+            Err(_) => bad(
+                format!("\"{text}\" is neither a number of barriers nor a duration"),
+                "write for example `every: 50 barriers`, `every: 5s` or `every: auto`, or leave it out when the program asks itself",
+            ),
+        },
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn configure(transports: &[Transport], nic: Option<NicSpec>) -> Confi
         suspect_after: 1,
         join_timeout_us: 1,
         replicas: 1,
-        checkpoint_every: 0,
+        checkpoint: runtime_core::node::Policy::Program,
         shared_bytes: 0,
         heap_bytes: 0,
         stack_bytes: 0,

@@ -1,7 +1,7 @@
 //! Agreement under every interleaving that a seed can make of it.
 
 use super::*;
-use crate::node::{Binding, Image, Medium, Member, Role};
+use crate::node::{Binding, Image, Medium, Member, Policy, Role};
 
 fn config(me: u16, compute: usize, standby: usize) -> Config {
     let member = |role| Member { role, board: 0, image: Image::Linux };
@@ -22,7 +22,7 @@ fn config(me: u16, compute: usize, standby: usize) -> Config {
         join_timeout: Duration::from_millis(100),
         replicas: 1,
         copy_window: 32,
-        checkpoint_every: 0,
+        checkpoint: Policy::Program,
         shared_pages: 0,
     }
 }

@@ -20,10 +20,12 @@
 mod machine;
 mod message;
 mod moving;
+mod policy;
 mod saving;
 mod session;
 
 pub use machine::Node;
+pub use policy::{Policy, best_interval};
 
 use crate::event::Event;
 use crate::id::{Generation, Job, LockId, NodeId, PageNo, Rank};
@@ -136,8 +138,8 @@ pub struct Config {
     pub replicas: usize,
     /// Most pages of a checkpoint that are on their way to a partner at a time.
     pub copy_window: usize,
-    /// Checkpoint by itself at every so many barriers; 0: only when the program asks.
-    pub checkpoint_every: u32,
+    /// Checkpoints besides those that the program asks for.
+    pub checkpoint: Policy,
     /// Pages in the shared segment.
     pub shared_pages: u32,
 }

@@ -49,7 +49,7 @@ impl Session {
 
     pub(super) fn hold(&mut self) {
         if let Some(sdsm) = &mut self.sdsm {
-            sdsm.hold_next();
+            sdsm.want_snapshot(true);
         }
     }
 

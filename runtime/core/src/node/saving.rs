@@ -19,9 +19,9 @@ use crate::id::{Epoch, NodeId, PageNo, Rank};
 use crate::limits::PAGE_SIZE;
 use crate::mem::{PageBytes, PageMem};
 use crate::sabotage::Step;
-use crate::sdsm::Side;
+use crate::sdsm::{BARRIER_MANAGER, Side};
 use crate::sorted::Map;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::Writer;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -66,6 +66,7 @@ impl Session {
         let changed = |(n, page): &(PageNo, SealedPage)| differs(shared, rank, *n, page.bytes());
         let records = image.pages.into_iter().filter(changed).collect();
         sdsm.freeze(mem);
+        self.pacer.began(shared.now);
         let (members, replicas) = (&shared.config.members, shared.config.replicas);
         let partners = checkpoint::partners(&self.view, rank, members, replicas);
         self.saving = Some(Saving {
@@ -246,6 +247,14 @@ impl Session {
             (saving.blocked_us, since(saving.frozen_at))
         };
         shared.event(Event::CheckpointCommitted { epoch, blocked_us, overlapped_us });
+        let cost = Duration::from_micros(blocked_us + overlapped_us);
+        // Where the others arrive the new interval counts.
+        if self.rank == Some(BARRIER_MANAGER)
+            && let Some(interval) = self.pacer.committed(cost)
+        {
+            let (cost_us, interval_us) = (cost.as_micros(), interval.as_micros());
+            shared.event(Event::CheckpointPaced { epoch, cost_us, interval_us });
+        }
         if saving.held {
             shared.event(Event::Held { epoch });
         }

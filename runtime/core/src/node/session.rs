@@ -1,6 +1,7 @@
 //! One job in one view: from the first stop to the last rank's exit, or to the next view.
 
 use super::message::{Message, Tag};
+use super::policy::Pacer;
 use super::saving::Saving;
 use super::{Call, Config, Output};
 use crate::checkpoint::{self, CopyMessage, Holdings, Store, Transfer};
@@ -99,6 +100,8 @@ pub(super) struct Session {
     /// The rank left while its last checkpoint was on its way.
     pub(super) exits: bool,
     pub(super) lead: Lead,
+    /// Of the host of rank 0, where all ranks arrive.
+    pub(super) pacer: Pacer,
     fatal: Option<String>,
 }
 
@@ -109,10 +112,10 @@ impl Session {
         let binding = Binding::new(shared.config.binding, me, &view);
         let rank = view.rank_of(me);
         let ranks = view.rank_count();
-        let (pages, every) = (shared.config.shared_pages, shared.config.checkpoint_every);
+        let (pages, policy) = (shared.config.shared_pages, shared.config.checkpoint);
         let mut session = Self {
             rank,
-            sdsm: rank.map(|rank| Sdsm::new(rank, ranks, pages, every)),
+            sdsm: rank.map(|rank| Sdsm::new(rank, ranks, pages, policy.barriers())),
             view,
             job: shared.job,
             me,
@@ -121,6 +124,7 @@ impl Session {
             saving: None,
             save_next: None,
             exits: false,
+            pacer: Pacer::new(policy, shared.now),
             lead: Lead::default(),
             fatal: None,
         };
@@ -409,6 +413,7 @@ impl Session {
         }
         self.stage = Stage::Running;
         shared.standing = None;
+        self.pacer = Pacer::new(shared.config.checkpoint, shared.now);
         shared.hosts = (self.job, self.view.ranks.clone());
         shared.holders = self.holders(shared);
         let keeps = self.keeps(shared);
@@ -434,7 +439,12 @@ impl Session {
                 shared.event(Event::RankExited { rank });
                 self.exit(shared);
             }
-            _ => sdsm.call(call, mem),
+            _ => {
+                if self.pacer.is_due(shared.now) {
+                    sdsm.want_snapshot(false);
+                }
+                sdsm.call(call, mem);
+            }
         }
     }
 
@@ -510,10 +520,7 @@ impl Session {
             }
             sdsm::Action::Wake => shared.out.push_back(Output::Wake),
             sdsm::Action::Complete(outcome) => shared.out.push_back(Output::Complete(outcome)),
-            sdsm::Action::Snapshot => {
-                let held = self.sdsm.as_ref().is_some_and(Sdsm::is_held);
-                self.save(held, shared, mem);
-            }
+            sdsm::Action::Snapshot { held } => self.save(held, shared, mem),
             sdsm::Action::BadAccess(page) => {
                 let me = self.rank.map(|rank| rank.to_string()).unwrap_or_default();
                 let hint = "no allocation covers it";
@@ -536,7 +543,12 @@ impl Session {
             return Ok(());
         }
         match (&mut self.sdsm, self.view.rank_of(from)) {
-            (Some(sdsm), Some(rank)) => sdsm.handle(rank, side, bytes, mem),
+            (Some(sdsm), Some(rank)) => {
+                if self.pacer.is_due(shared.now) {
+                    sdsm.want_snapshot(false);
+                }
+                sdsm.handle(rank, side, bytes, mem)
+            }
             _ => Err(Malformed { what: "addressee: no rank lives here or there", at: 0 }),
         }
     }

@@ -8,6 +8,9 @@
 //! applied by the core itself. Pages of the heap are write-protected for the time ([`PageMem::protect`]);
 //! a fault on one copies its neighbours too, so that a rank that sweeps over its heap faults seldom. Pages of
 //! the stack cannot be protected, for faults are dealt with on it: those in use are copied at once.
+//!
+//! A copy is given up when its page is taken, so that copies and what is staged of them are together never more
+//! than the pages that the rank had when they were frozen.
 
 use crate::id::PageNo;
 use crate::limits::{COPY_RUN as RUN, PAGE_SIZE};

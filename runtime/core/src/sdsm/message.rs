@@ -9,6 +9,17 @@ use crate::wire::{Malformed, Reader, Writer};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+/// Is a collective call a checkpoint that the runtime wants?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Saves {
+    /// No; the program may.
+    No,
+    /// Yes, and ranks go on at once.
+    Overlapped,
+    /// Yes, and ranks wait for the commit.
+    Held,
+}
+
 /// What changed in pages.
 pub type Diffs = Vec<(PageNo, Vec<u8>)>;
 
@@ -35,7 +46,7 @@ pub enum Message {
         call: Call,
         /// Last interval of this rank.
         interval: u32,
-        /// The rank holds locks.
+        /// Does it hold a lock?
         locks: bool,
         /// Pages written.
         pages: Runs,
@@ -55,8 +66,8 @@ pub enum Message {
         seq: u32,
         /// The call, or why it is refused.
         outcome: Result<(), CallError>,
-        /// It is a checkpoint, and the ranks stay in it.
-        held: bool,
+        /// Is it a checkpoint, though the program did not ask for one?
+        saves: Saves,
         /// Vector time of all.
         time: Vec<u32>,
         /// Pages that each rank wrote.
@@ -111,8 +122,8 @@ impl Message {
                 emit_time(&mut w, time);
                 emit_intervals(&mut w, intervals);
             }
-            Self::Release { seq, outcome, held, time, pages } => {
-                w.u8(11).u32(*seq).u8(outcome_code(*outcome)).u8(u8::from(*held));
+            Self::Release { seq, outcome, saves, time, pages } => {
+                w.u8(11).u32(*seq).u8(outcome_code(*outcome)).u8(*saves as u8);
                 emit_time(&mut w, time);
                 pages.iter().for_each(|runs| runs.emit(&mut w));
             }
@@ -150,7 +161,7 @@ impl Message {
             11 => Self::Release {
                 seq: r.u32("seq")?,
                 outcome: parse_outcome(r)?,
-                held: r.u8("held")? != 0,
+                saves: parse_saves(r)?,
                 time: parse_time(r, ranks)?,
                 pages: (0..ranks).map(|_| Runs::parse(r)).collect::<Result<_, _>>()?,
             },
@@ -256,6 +267,15 @@ pub(super) fn parse_distribution(r: &mut Reader<'_>) -> Result<Distribution, Mal
         },
         4 => Distribution::FirstTouch,
         _ => return Err(r.malformed("distribution")),
+    })
+}
+
+fn parse_saves(r: &mut Reader<'_>) -> Result<Saves, Malformed> {
+    Ok(match r.u8("saves")? {
+        0 => Saves::No,
+        1 => Saves::Overlapped,
+        2 => Saves::Held,
+        _ => return Err(r.malformed("saves")),
     })
 }
 

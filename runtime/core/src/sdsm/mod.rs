@@ -44,7 +44,8 @@ mod tests;
 
 pub use binding::{Action as BindingAction, Binding, Side};
 pub use frozen::Frozen;
-pub use message::{Diffs, Message};
+pub use manager::BARRIER_MANAGER;
+pub use message::{Diffs, Message, Saves};
 pub use runs::Runs;
 
 use crate::event::Counters;
@@ -78,7 +79,10 @@ pub enum Action {
     /// The call is done.
     Complete(Result<u64, CallError>),
     /// All ranks came to a checkpoint, and all diffs of before are home: [`Sdsm::freeze`].
-    Snapshot,
+    Snapshot {
+        /// The rank stays in it, beyond its commit.
+        held: bool,
+    },
 }
 
 /// What a rank did between two releases.
@@ -142,8 +146,6 @@ pub struct Sdsm {
     /// Barriers passed since the program began; part of the epoch.
     barriers: u64,
     manager: Manager,
-    /// The rank stays in the checkpoint that it stands at.
-    held: bool,
     counters: Counters,
     actions: VecDeque<Action>,
     /// Messages to this very rank.
@@ -175,7 +177,6 @@ impl Sdsm {
             passed: 0,
             barriers: 0,
             manager: Manager::new(ranks),
-            held: false,
             counters: Counters::default(),
             actions: VecDeque::new(),
             own: VecDeque::new(),
@@ -294,6 +295,13 @@ impl Sdsm {
         &mut self.frozen
     }
 
+    /// Makes the next collective call that can be one a checkpoint, of all ranks: the next barrier at which
+    /// nobody holds a lock, or one that the program asks for. With `held` the ranks stay in it,
+    /// beyond its commit. Only the rank where all arrive ([`BARRIER_MANAGER`]) can want this.
+    pub const fn want_snapshot(&mut self, held: bool) {
+        self.manager.want_snapshot(held);
+    }
+
     /// What the memory must know to stand at this epoch again.
     #[must_use]
     pub fn records(&self) -> Vec<u8> {
@@ -308,18 +316,6 @@ impl Sdsm {
     pub fn most_records(shared_pages: u32) -> u64 {
         let allocations = u64::try_from(crate::limits::MAX_ALLOCATIONS).unwrap_or(u64::MAX);
         16 + pages::ALLOCATION_BYTES * allocations + pages::TOUCH_BYTES * u64::from(shared_pages)
-    }
-
-    /// Where all ranks arrive: they are to stay in their next checkpoint, which the next barrier is if
-    /// no rank holds a lock there.
-    pub const fn hold_next(&mut self) {
-        self.manager.hold = true;
-    }
-
-    /// Does the rank stay in its checkpoint beyond the commit?
-    #[must_use]
-    pub const fn is_held(&self) -> bool {
-        self.held
     }
 
     /// The rank goes on from the checkpoint. `epoch` is what a checkpoint call returns.

@@ -1,5 +1,7 @@
 //! Barriers, locks and what they carry: the order of things.
 
+use super::manager::{Arrival, BARRIER_MANAGER};
+use super::message::Saves;
 use super::pages::Home;
 use super::{Action, Interval, Message, Runs, Sdsm, Side, Waiting};
 use crate::id::{LockId, PageNo, Rank};
@@ -9,9 +11,6 @@ use crate::node::{Call, CallError};
 use crate::sorted::Set;
 use crate::wire::Malformed;
 use alloc::vec::Vec;
-
-/// The rank where all ranks arrive.
-pub(super) const BARRIER_MANAGER: Rank = Rank(0);
 
 impl Sdsm {
     fn lock_manager(&self, lock: LockId) -> Rank {
@@ -113,8 +112,8 @@ impl Sdsm {
                 self.grant(lock, grant);
             }
             Message::Arrive { seq, call, interval, locks, pages } => {
-                let arrival = (seq, call);
-                if let Some(release) = self.manager.arrive(from, arrival, locks, interval, pages) {
+                let arrival = Arrival { call, interval, locks, pages };
+                if let Some(release) = self.manager.arrive(from, seq, arrival) {
                     for rank in (0..self.ranks).map(Rank) {
                         self.send(rank, Side::Compute, release.clone());
                     }
@@ -146,8 +145,8 @@ impl Sdsm {
             Message::Applied => self.unapplied = self.unapplied.saturating_sub(1),
             Message::Home(page, home) => self.on_home(page, home, mem),
             Message::Grant(lock, time, intervals) => self.on_grant(lock, &time, intervals, mem),
-            Message::Release { seq, outcome, held, time, pages } => {
-                self.on_release(seq, outcome.map(|()| held), time, &pages, mem);
+            Message::Release { seq, outcome, saves, time, pages } => {
+                self.on_release(seq, (outcome, saves), time, &pages, mem);
             }
             Message::Fetch(..)
             | Message::Diffs(..)
@@ -202,7 +201,7 @@ impl Sdsm {
     fn on_release(
         &mut self,
         seq: u32,
-        outcome: Result<bool, CallError>,
+        outcome: (Result<(), CallError>, Saves),
         time: Vec<u32>,
         pages: &[Runs],
         mem: &mut dyn PageMem,
@@ -228,11 +227,16 @@ impl Sdsm {
         self.apply_early(mem);
     }
 
-    /// All are here. `Ok(true)`: they stay, in a checkpoint.
-    fn released(&mut self, call: Call, outcome: Result<bool, CallError>, mem: &mut dyn PageMem) {
-        match outcome {
-            Ok(held) => self.held = held,
-            Err(error) => return self.complete(Err(error)),
+    fn released(
+        &mut self,
+        call: Call,
+        (outcome, wanted): (Result<(), CallError>, Saves),
+        mem: &mut dyn PageMem,
+    ) {
+        let held = wanted == Saves::Held;
+        if let Err(error) = outcome {
+            self.complete(Err(error));
+            return;
         }
         match call {
             Call::Alloc { bytes, distribution } => {
@@ -240,13 +244,13 @@ impl Sdsm {
                 let offset = self.pages.allocate(place, bytes, distribution, mem);
                 self.complete(offset);
             }
-            Call::Checkpoint => self.snapshot(call),
+            Call::Checkpoint => self.snapshot(call, held),
             Call::Barrier => {
-                let saves = self.saves_next_barrier() || self.held;
+                let saves = wanted != Saves::No || self.saves_next_barrier();
                 self.barriers += 1;
                 self.counters.barriers += 1;
                 if saves {
-                    self.snapshot(call);
+                    self.snapshot(call, held);
                 } else {
                     self.complete(Ok(0));
                 }
@@ -256,10 +260,10 @@ impl Sdsm {
         }
     }
 
-    fn snapshot(&mut self, call: Call) {
+    fn snapshot(&mut self, call: Call, held: bool) {
         self.waiting = Waiting::Snapshot(call);
         self.snapshot_due = true;
-        self.actions.push_back(Action::Snapshot);
+        self.actions.push_back(Action::Snapshot { held });
     }
 }
 

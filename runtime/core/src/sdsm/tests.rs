@@ -84,8 +84,8 @@ fn messages_survive_the_wire_and_cut_ones_are_refused() {
         Message::Grant(LockId(1), alloc::vec![0, 1], alloc::vec![interval]),
         Message::Release {
             seq: 2,
-            held: true,
             outcome: Err(CallError::NoMemory),
+            saves: Saves::Held,
             time: alloc::vec![3, 4],
             pages: alloc::vec![runs.clone(), Runs::default()],
         },
@@ -97,4 +97,29 @@ fn messages_survive_the_wire_and_cut_ones_are_refused() {
             assert!(Message::parse(&bytes[..cut], 2).is_err());
         }
     }
+}
+
+#[test]
+fn a_snapshot_that_is_wanted_waits_for_a_barrier_without_locks() {
+    let mut manager = Manager::new(2);
+    let mut seq = 0;
+    let mut saves = |manager: &mut Manager, call, locks| {
+        seq += 1;
+        let arrival = |locks| manager::Arrival { call, interval: 0, locks, pages: Runs::default() };
+        assert_eq!(manager.arrive(Rank(1), seq, arrival(locks)), None);
+        match manager.arrive(Rank(0), seq, arrival(false)) {
+            Some(Message::Release { saves, .. }) => saves,
+            other => panic!("{other:?}"),
+        }
+    };
+    let alloc = Call::Alloc { bytes: 1, distribution: Distribution::Block };
+    assert_eq!(saves(&mut manager, Call::Barrier, false), Saves::No);
+    manager.want_snapshot(false);
+    assert_eq!(saves(&mut manager, Call::Barrier, true), Saves::No, "a lock is held");
+    assert_eq!(saves(&mut manager, alloc, false), Saves::No, "no barrier");
+    assert_eq!(saves(&mut manager, Call::Barrier, false), Saves::Overlapped);
+    assert_eq!(saves(&mut manager, Call::Barrier, false), Saves::No, "it was taken");
+    manager.want_snapshot(true);
+    manager.want_snapshot(false);
+    assert_eq!(saves(&mut manager, Call::Checkpoint, false), Saves::Held);
 }

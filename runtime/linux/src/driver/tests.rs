@@ -3,7 +3,7 @@ use crate::tests::{SIZES, free_rank, program};
 use runtime_core::id::{Generation, Job, ViewId};
 use runtime_core::mem::Access;
 use runtime_core::node::{
-    Binding, Call, Distribution, Image, Medium, Member, Output, Quorum, Role, Timer,
+    Binding, Call, Distribution, Image, Medium, Member, Output, Policy, Quorum, Role, Timer,
 };
 use runtime_driver::context::Start;
 use runtime_driver::rank::{self, Array};
@@ -95,7 +95,7 @@ fn setup(me: u16, listener: TcpListener, peers: Vec<(NodeId, SocketAddr)>) -> Se
         join_timeout: second,
         replicas: 1,
         copy_window: 32,
-        checkpoint_every: 0,
+        checkpoint: Policy::Program,
         shared_pages: SIZES.shared_pages,
     };
     let layout = Layout::for_rank(free_rank().0, SIZES).unwrap();

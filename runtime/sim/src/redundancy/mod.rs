@@ -9,7 +9,7 @@ use netem::Profile;
 use runtime_core::checkpoint::survival::{Layout, Survival};
 use runtime_core::event::Event;
 use runtime_core::id::{Epoch, Generation, NodeId};
-use runtime_core::node::{Binding, Config, Image, Medium, Member, Quorum, Role};
+use runtime_core::node::{Binding, Config, Image, Medium, Member, Policy, Quorum, Role};
 use runtime_core::sorted::Set;
 use runtime_core::time::Duration;
 use std::rc::Rc;
@@ -86,8 +86,8 @@ impl Cluster {
             suspect_after: 10,
             join_timeout: Duration::from_millis(500),
             replicas: self.replicas,
-            checkpoint_every: 0,
             copy_window: 8,
+            checkpoint: Policy::Program,
             shared_pages,
         };
         WorldConfig {

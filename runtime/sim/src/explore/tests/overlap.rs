@@ -1,16 +1,28 @@
 //! Checkpoints that stream out while ranks compute.
 
 use super::*;
+use crate::script::Op;
+use runtime_core::node::{Call, Policy};
 
 /// Runs it with one page of a checkpoint on the way at a time, and hands each event to `on_event` with the
 /// world that it happened in.
 fn watch(
     scenario: &Scenario,
+    on_event: impl FnMut(&mut World<ScriptMachine>, NodeId, &Event),
+) -> End {
+    watch_with(scenario, Policy::Program, on_event)
+}
+
+fn watch_with(
+    scenario: &Scenario,
+    policy: Policy,
     mut on_event: impl FnMut(&mut World<ScriptMachine>, NodeId, &Event),
 ) -> End {
     let script = Rc::new(Script::random(scenario.seed, scenario.compute, 3));
     let mut config = scenario.config(script.shared_pages);
-    config.nodes.iter_mut().for_each(|node| node.copy_window = 1);
+    for node in &mut config.nodes {
+        (node.copy_window, node.checkpoint) = (1, policy);
+    }
     let mut world = World::new(config, |_| ScriptMachine::new(Rc::clone(&script)));
     scenario.set_profiles(&mut world);
     loop {
@@ -97,4 +109,34 @@ fn with_one_page_on_the_way_at_a_time_a_crash_at_any_step_is_survived() {
     assert!(survives_a_crash_at_every_step(&scenario, 23) > 300);
     let scenario = Scenario { medium: Media::Datagram, ..scenario };
     assert!(survives_a_crash_at_every_step(&scenario, 199) > 150);
+}
+
+#[test]
+fn checkpoints_by_time_and_by_cost_are_agreed_on_and_survive_deaths() {
+    let (mut by_time, mut paced) = (0, 0);
+    for seed in 0..30 {
+        let script = Script::random(seed, 3, 3);
+        let asked = script.ops[0].iter();
+        let asked = asked.filter(|op| matches!(op, Op::Call(Call::Checkpoint, _))).count();
+        for policy in [Policy::EveryUs(200), Policy::AutoUs(10_000)] {
+            let (mut committed, mut killed) = (0, false);
+            let end =
+                watch_with(&Scenario::new(seed, 3, 1), policy, |world, node, event| match event {
+                    Event::CheckpointCommitted { .. } if node == NodeId(0) => committed += 1,
+                    Event::CheckpointBegun { epoch: Epoch(3) } if node == NodeId(1) && !killed => {
+                        killed = true;
+                        world.kill(node);
+                    }
+                    Event::CheckpointPaced { interval_us, .. } => {
+                        assert_eq!((policy, node), (Policy::AutoUs(10_000), NodeId(0)));
+                        assert!(*interval_us > 0);
+                        paced += 1;
+                    }
+                    _ => {}
+                });
+            assert_eq!((end, killed), (End::Done, true), "seed {seed}");
+            by_time += u32::from(committed > asked);
+        }
+    }
+    assert!(by_time > 20 && paced > 100, "{by_time} runs with more than asked for, {paced} paced");
 }
