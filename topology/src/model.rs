@@ -1,6 +1,7 @@
 //! The checked topology. Every name is resolved to an index, every quantity is in base units, and
 //! what the file leaves out is filled in.
 
+use runtime_core::checkpoint::Redundancy;
 use runtime_core::id::NodeId;
 use runtime_core::node::{Binding, Image, Quorum, Role};
 use std::collections::BTreeMap;
@@ -172,8 +173,8 @@ pub struct Runtime {
     pub stack_bytes: u64,
     /// Checkpoint by itself at every so many barriers; 0: only when the program asks.
     pub checkpoint_every: u32,
-    /// Copies of each epoch on other nodes.
-    pub replicas: u8,
+    /// How each epoch outlives its host.
+    pub redundancy: Redundancy,
 }
 
 /// The program to run.

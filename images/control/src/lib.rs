@@ -26,6 +26,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use bench::{Bench, Way};
+use runtime_core::checkpoint::Redundancy;
 use runtime_core::event::Event;
 use runtime_core::node::{Binding, Image, Quorum, Role};
 use serde::{Deserialize, Serialize};
@@ -202,8 +203,8 @@ pub struct RuntimeSpec {
     pub suspect_after: u32,
     /// Microseconds for the first contact.
     pub join_timeout_us: u64,
-    /// Copies of each epoch.
-    pub replicas: u8,
+    /// How each epoch outlives its host.
+    pub redundancy: Redundancy,
     /// Checkpoint at every so many barriers by itself; 0: never.
     pub checkpoint_every: u32,
     /// Bytes of shared memory.

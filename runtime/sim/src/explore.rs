@@ -7,6 +7,7 @@ use crate::rng::Rng;
 use crate::script::{Script, ScriptMachine};
 use crate::world::{End, Told, World, WorldConfig};
 use netem::{Loss, Profile};
+use runtime_core::checkpoint::Redundancy;
 use runtime_core::event::Event;
 use runtime_core::id::{Epoch, Generation, Job, NodeId};
 use runtime_core::node::{Binding, Config, Image, Medium, Member, Quorum, Role};
@@ -97,7 +98,7 @@ impl Scenario {
     }
 
     /// How the nodes stand on boards, and how many copies they keep: drawn from the seed.
-    fn layout(&self) -> (Vec<Member>, usize) {
+    fn layout(&self) -> (Vec<Member>, u8) {
         let mut rng = Rng::new(self.seed ^ 0x626f_6172_6473);
         let roles = (0..self.compute).map(|_| Role::Compute);
         let roles = roles.chain((0..self.standby).map(|_| Role::Standby));
@@ -111,7 +112,7 @@ impl Scenario {
                 image: Image::Linux,
             }
         };
-        let replicas = 1 + usize::from(rng.chance(30));
+        let replicas = 1 + u8::from(rng.chance(30));
         ((0u16..).zip(roles).map(member).collect(), replicas)
     }
 
@@ -164,7 +165,7 @@ impl Scenario {
             heartbeat: Duration::from_millis(10),
             suspect_after: 10,
             join_timeout: Duration::from_millis(500),
-            replicas,
+            redundancy: Redundancy::Copies(replicas),
             checkpoint_every: 0,
             shared_pages,
         };
@@ -273,7 +274,7 @@ impl Scenario {
         let agreed = if one_at_a_time {
             (0..dead).all(|before| (nodes - before - 1) * 2 > nodes - before)
         } else {
-            (nodes - dead) * 2 > nodes && dead <= replicas
+            (nodes - dead) * 2 > nodes && dead <= usize::from(replicas)
         };
         agreed && nodes - dead >= usize::from(self.compute)
     }

@@ -20,7 +20,7 @@ fn config(me: u16, compute: usize, standby: usize) -> Config {
         heartbeat: Duration::from_millis(10),
         suspect_after: 5,
         join_timeout: Duration::from_millis(100),
-        replicas: 1,
+        redundancy: crate::checkpoint::Redundancy::Copies(1),
         checkpoint_every: 0,
         shared_pages: 0,
     }

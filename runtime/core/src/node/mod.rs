@@ -19,11 +19,13 @@
 
 mod machine;
 mod message;
+mod rebuild;
 mod saving;
 mod session;
 
 pub use machine::Node;
 
+use crate::checkpoint::Redundancy;
 use crate::event::Event;
 use crate::id::{Generation, Job, LockId, NodeId, PageNo, Rank};
 use crate::mem::Access;
@@ -131,8 +133,8 @@ pub struct Config {
     pub suspect_after: u32,
     /// How long the first contact with a peer may take before it is taken for dead.
     pub join_timeout: Duration,
-    /// Copies of each rank's epoch on other nodes.
-    pub replicas: usize,
+    /// How each rank's epoch outlives its host.
+    pub redundancy: Redundancy,
     /// Checkpoint by itself at every so many barriers; 0: only when the program asks.
     pub checkpoint_every: u32,
     /// Pages in the shared segment.

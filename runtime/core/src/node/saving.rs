@@ -2,7 +2,7 @@
 
 use super::message::Message;
 use super::session::{Saving, Session, Shared};
-use crate::checkpoint::{self, CopyMessage, SealedPage};
+use crate::checkpoint::{self, CopyMessage, Redundancy, SealedPage};
 use crate::event::Event;
 use crate::id::{Epoch, NodeId, PageNo, Rank};
 use crate::limits::PAGE_SIZE;
@@ -49,24 +49,34 @@ impl Session {
         &mut self,
         rank: Rank,
         epoch: Epoch,
-        changed: Vec<(PageNo, SealedPage)>,
+        mut changed: Vec<(PageNo, SealedPage)>,
         (count_shared, count_private): (usize, usize),
         shared: &mut Shared,
     ) {
         let count = u64::try_from(changed.len()).unwrap_or(u64::MAX);
+        let parity = matches!(shared.config.redundancy, Redundancy::Parity(_));
+        if parity {
+            shared.store.number(rank, epoch, &mut changed);
+        }
         for (number, page) in &changed {
             shared.store.stage(rank, epoch, *number, page.clone());
         }
         shared.store.stage_done(rank, epoch, count);
-        let partners =
-            checkpoint::partners(&self.view, rank, &shared.config.members, shared.config.replicas);
+        let partners = self.placement(shared).guardians(rank);
+        if parity {
+            // Parity follows the change; the seal stays that of the page.
+            for (number, page) in &mut changed {
+                *page = shared.store.change(rank, *number, page);
+            }
+        }
+        let mut saving = Saving { epoch, partners: partners.into_iter().collect() };
         let mut sent = 0;
         let mut pages = changed.into_iter().peekable();
         while pages.peek().is_some() {
             let pages = pages.by_ref().take(checkpoint::PAGES_PER_MESSAGE).collect();
-            sent += self.send_stage(&partners, CopyMessage::Pages { rank, epoch, pages });
+            sent += self.send_stage(&mut saving, CopyMessage::Pages { rank, epoch, pages }, shared);
         }
-        sent += self.send_stage(&partners, CopyMessage::Done { rank, epoch, count });
+        sent += self.send_stage(&mut saving, CopyMessage::Done { rank, epoch, count }, shared);
         let as_u64 = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         shared.event(Event::CheckpointStaged {
             epoch,
@@ -75,18 +85,26 @@ impl Session {
             dirty_bytes: as_u64((count_shared + count_private) * PAGE_SIZE),
             sent_bytes: sent,
         });
-        self.saving = Some(Saving { epoch, partners: partners.into_iter().collect() });
+        self.saving = Some(saving);
         self.check_replicated(shared);
     }
 
-    fn send_stage(&mut self, partners: &[NodeId], copy: CopyMessage) -> u64 {
+    /// Sends it to all partners; bytes that leave this node. A host may have to keep parity of its own
+    /// rank, where there is nobody else.
+    fn send_stage(&mut self, saving: &mut Saving, copy: CopyMessage, shared: &mut Shared) -> u64 {
         let mut w = Writer::new();
-        checkpoint::Message::Stage(copy).emit(&mut w);
+        // As `checkpoint::Message::Stage` has it.
+        copy.emit(&mut w);
         let bytes = w.into_vec();
-        for partner in partners {
+        let mut sent = 0;
+        for partner in saving.partners.iter().filter(|partner| **partner != self.me) {
             self.binding.send(*partner, Side::Receive, &bytes);
+            sent += bytes.len();
         }
-        u64::try_from(bytes.len() * partners.len()).unwrap_or(u64::MAX)
+        if saving.partners.contains(&self.me) && self.keep_stage(copy, shared).is_some() {
+            saving.partners.remove(&self.me);
+        }
+        u64::try_from(sent).unwrap_or(u64::MAX)
     }
 
     pub(super) fn on_checkpoint(
@@ -96,14 +114,9 @@ impl Session {
         shared: &mut Shared,
     ) {
         match message {
-            checkpoint::Message::Stage(CopyMessage::Pages { rank, epoch, pages }) => {
-                for (number, page) in pages {
-                    shared.store.stage(rank, epoch, number, page);
-                }
-            }
-            checkpoint::Message::Stage(CopyMessage::Done { rank, epoch, count }) => {
+            checkpoint::Message::Stage(copy) => {
                 // If pages are missing there is no answer, and no commit: the older epoch stays.
-                if shared.store.stage_done(rank, epoch, count) {
+                if let Some((rank, epoch)) = self.keep_stage(copy, shared) {
                     let mut w = Writer::new();
                     checkpoint::Message::Staged { rank, epoch }.emit(&mut w);
                     self.binding.send(from, Side::Compute, &w.into_vec());
@@ -117,6 +130,40 @@ impl Session {
                     saving.partners.remove(&from);
                     self.check_replicated(shared);
                 }
+            }
+        }
+    }
+
+    /// Keeps what comes towards an epoch of another rank; the rank and the epoch when all of it is here.
+    fn keep_stage(&self, copy: CopyMessage, shared: &mut Shared) -> Option<(Rank, Epoch)> {
+        let rank = copy.rank();
+        let piece = match shared.config.redundancy {
+            Redundancy::Copies(_) => None,
+            // Who keeps no parity of the rank has no use for it.
+            Redundancy::Parity(parity) => {
+                Some((self.placement(shared).piece_on(self.me, parity, rank)?, parity))
+            }
+        };
+        let store = &mut shared.store;
+        match (copy, piece) {
+            (CopyMessage::Pages { epoch, pages, .. }, None) => {
+                for (number, page) in pages {
+                    store.stage(rank, epoch, number, page);
+                }
+                None
+            }
+            (CopyMessage::Pages { epoch, pages, .. }, Some(piece)) => {
+                for (number, change) in pages {
+                    store.absorb(piece, (rank, epoch), number, &change);
+                }
+                None
+            }
+            (CopyMessage::Done { epoch, count, .. }, None) => {
+                store.stage_done(rank, epoch, count).then_some((rank, epoch))
+            }
+            (CopyMessage::Done { epoch, count, .. }, Some((piece, parity))) => {
+                let ranks = parity.ranks(parity.place(rank).0, self.view.rank_count()).count();
+                store.absorbed(piece, (rank, epoch), count, ranks).then_some((rank, epoch))
             }
         }
     }

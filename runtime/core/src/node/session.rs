@@ -1,11 +1,11 @@
 //! One job in one view: from the first stop to the last rank's exit, or to the next view.
 
 use super::message::{Message, Tag};
+use super::rebuild::Rebuilding;
 use super::{Call, Config, Output};
-use crate::checkpoint::{self, CopyMessage, Holdings, Store, Transfer};
+use crate::checkpoint::{self, Holdings, Placement, Store, Transfer};
 use crate::event::{Counters, Event};
 use crate::id::{Epoch, Job, NodeId, PageNo, Rank};
-use crate::limits::PAGE_SIZE;
 use crate::link::Proto;
 use crate::mem::{Access, PageMem};
 use crate::membership::View;
@@ -54,10 +54,10 @@ impl Shared {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     Stopping,
     Gathering,
-    Recovering { epoch: Epoch, missing: Set<(Rank, NodeId)> },
+    Recovering(Rebuilding),
     Opening,
     Recovered,
     Running,
@@ -85,14 +85,14 @@ pub(super) struct Saving {
 pub(super) struct Session {
     pub(super) view: View,
     job: Job,
-    me: NodeId,
+    pub(super) me: NodeId,
     pub(super) rank: Option<Rank>,
-    stage: Stage,
+    pub(super) stage: Stage,
     pub(super) binding: Binding,
     pub(super) sdsm: Option<Sdsm>,
     pub(super) saving: Option<Saving>,
     lead: Lead,
-    fatal: Option<String>,
+    pub(super) fatal: Option<String>,
 }
 
 impl Session {
@@ -132,7 +132,13 @@ impl Session {
         self.fatal.take()
     }
 
-    fn send(&self, to: NodeId, message: &Message, shared: &mut Shared) {
+    /// Who keeps what in this view.
+    pub(super) fn placement<'a>(&'a self, shared: &'a Shared) -> Placement<'a> {
+        let (members, redundancy) = (&shared.config.members, shared.config.redundancy);
+        Placement { view: &self.view, members, redundancy }
+    }
+
+    pub(super) fn send(&self, to: NodeId, message: &Message, shared: &mut Shared) {
         let bytes = message.emit(self.tag());
         if to == self.me {
             shared.own.push_back((to, bytes));
@@ -179,7 +185,7 @@ impl Session {
             Message::Prepared { epoch } => self.lead_prepared(from, epoch, shared),
             Message::Exited => self.lead_exited(from, shared),
             Message::Recover { epoch, transfers } => self.recover(epoch, &transfers, shared, mem),
-            Message::Copy(copy) => self.on_copy(from, copy, shared, mem),
+            Message::Copy { target, copy } => self.on_copy(from, target, copy, shared, mem),
             Message::Resume { epoch } => self.resume(epoch, shared),
             Message::Commit { epoch } => self.commit(epoch, shared),
             Message::Done => self.finish(shared),
@@ -199,7 +205,6 @@ impl Session {
             return;
         }
         let orphans: Vec<Rank> = self.view.orphans().collect();
-        let ranks = self.view.rank_count();
         let message = if self.lead.statuses.values().any(|status| status.done) {
             Message::Done
         } else if let Some(rank) = orphans.first() {
@@ -209,14 +214,12 @@ impl Session {
                 (job, hosts) if *job == self.job => hosts,
                 _ => &self.view.ranks,
             };
-            match checkpoint::choose_epoch(ranks, &self.lead.statuses, hosts) {
+            let placement = self.placement(shared);
+            match checkpoint::choose_epoch(&placement, &self.lead.statuses, hosts) {
                 Err(reason) => Message::Lost { reason },
                 Ok(epoch) => {
+                    let transfers = checkpoint::transfers(&placement, epoch, &self.lead.statuses);
                     self.lead.epoch = epoch;
-                    let (members, replicas) = (&shared.config.members, shared.config.replicas);
-                    let list = &self.lead.statuses;
-                    let transfers =
-                        checkpoint::transfers(&self.view, epoch, list, members, replicas);
                     Message::Recover { epoch, transfers }
                 }
             }
@@ -268,66 +271,18 @@ impl Session {
         let (view, job) = (self.view.id, self.job);
         shared.event(Event::Recovering { view, job, epoch, taken_over });
         shared.store.settle(epoch);
-        for transfer in transfers.iter().filter(|transfer| transfer.from == self.me) {
+        self.stage = Stage::Recovering(Rebuilding::new(self.me, epoch, transfers, &shared.store));
+        let me = self.me;
+        for transfer in transfers.iter().filter(|transfer| transfer.from == me) {
             self.send_copy(*transfer, epoch, shared);
         }
-        // Copies come from others than this word, and may have been quicker.
-        let here = shared.store.holdings().whole;
-        let mine = transfers.iter().filter(|t| t.to == self.me && !here.contains(&(t.rank, epoch)));
-        let missing = mine.map(|transfer| (transfer.rank, transfer.from)).collect();
-        self.stage = Stage::Recovering { epoch, missing };
+        self.make_images(shared);
         self.restore_when_whole(shared, mem);
     }
 
-    fn send_copy(&self, Transfer { rank, to, .. }: Transfer, epoch: Epoch, shared: &mut Shared) {
-        let Some(image) = shared.store.image(rank) else { return };
-        let (count, bytes) = (image.pages.len(), image.bytes());
-        let mut messages = Vec::new();
-        let mut pages = image.pages.iter().map(|(page, bytes)| (*page, bytes.clone())).peekable();
-        while pages.peek().is_some() {
-            let pages = pages.by_ref().take(checkpoint::PAGES_PER_MESSAGE).collect();
-            messages.push(Message::Copy(CopyMessage::Pages { rank, epoch, pages }));
-        }
-        let count = u64::try_from(count).unwrap_or(u64::MAX);
-        messages.push(Message::Copy(CopyMessage::Done { rank, epoch, count }));
-        for message in messages {
-            self.send(to, &message, shared);
-        }
-        shared.event(Event::CopySent { rank, epoch, to, pages: count, bytes });
-    }
-
-    fn on_copy(
-        &mut self,
-        from: NodeId,
-        copy: CopyMessage,
-        shared: &mut Shared,
-        mem: &mut dyn PageMem,
-    ) {
-        match copy {
-            CopyMessage::Pages { rank, epoch, pages } => {
-                for (number, page) in pages {
-                    shared.store.receive(rank, epoch, number, page);
-                }
-            }
-            CopyMessage::Done { rank, epoch, count } => {
-                if let Some(pages) = shared.store.receive_done(rank, epoch, count) {
-                    let bytes = pages * u64::try_from(PAGE_SIZE).unwrap_or(u64::MAX);
-                    shared.event(Event::CopyReceived { rank, epoch, from, pages, bytes });
-                    if let Stage::Recovering { missing, .. } = &mut self.stage {
-                        missing.remove(&(rank, from));
-                    }
-                    self.restore_when_whole(shared, mem);
-                }
-            }
-        }
-    }
-
-    fn restore_when_whole(&mut self, shared: &mut Shared, mem: &mut dyn PageMem) {
-        let Stage::Recovering { epoch, missing } = &self.stage else { return };
-        if !missing.is_empty() {
-            return;
-        }
-        let epoch = *epoch;
+    pub(super) fn restore_when_whole(&mut self, shared: &mut Shared, mem: &mut dyn PageMem) {
+        let Stage::Recovering(rebuilding) = &self.stage else { return };
+        let Some(epoch) = rebuilding.finished() else { return };
         if let Some(rank) = self.rank
             && let Err(error) = self.restore(rank, epoch, shared, mem)
         {
@@ -373,12 +328,10 @@ impl Session {
         }
         self.stage = Stage::Running;
         shared.hosts = (self.job, self.view.ranks.clone());
-        let (members, replicas) = (&shared.config.members, shared.config.replicas);
-        let keep = |rank| {
-            self.rank == Some(rank)
-                || checkpoint::partners(&self.view, rank, members, replicas).contains(&self.me)
-        };
-        shared.store.retain(keep);
+        let placement = self.placement(shared);
+        let ids = placement.ids().into_iter();
+        let mine: Set<Rank> = ids.filter(|id| placement.holders(*id).contains(&self.me)).collect();
+        shared.store.retain(|id| mine.contains(&id));
         shared.event(Event::Resumed { view: self.view.id, job: self.job, epoch });
         if let Some(rank) = self.rank {
             shared.rank_runs = true;

@@ -89,7 +89,7 @@ fn setup(me: u16, listener: TcpListener, peers: Vec<(NodeId, SocketAddr)>) -> Se
         heartbeat: second,
         suspect_after: 5,
         join_timeout: second,
-        replicas: 1,
+        redundancy: runtime_core::checkpoint::Redundancy::Copies(1),
         checkpoint_every: 0,
         shared_pages: SIZES.shared_pages,
     };
