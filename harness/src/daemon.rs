@@ -311,6 +311,16 @@ impl Executor {
                 }
                 self.record.killed(self.inbox.start.elapsed(), &self.plan.nodes[node].name);
             }
+            Action::Freeze { node, still } => {
+                if let Some(node) = &self.nodes[node] {
+                    node.process.freeze(still);
+                }
+            }
+            Action::Cut { node, cut } => {
+                if let Some(wire) = &self.wire {
+                    wire.cut(node, cut);
+                }
+            }
             Action::Reference(workload) => {
                 let (site, inbox) = (self.site.clone(), self.inbox.clone());
                 tokio::spawn(async move {

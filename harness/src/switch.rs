@@ -153,6 +153,19 @@ impl Fabric {
         }
     }
 
+    /// A node's link carries nothing, either way, or everything again. The signal stays: the switch
+    /// sees nothing of it.
+    pub(crate) const fn cut(&mut self, port: usize, cut: bool) {
+        let Port { up, down, .. } = &mut self.ports.as_mut_slice()[port];
+        if cut {
+            up.cut();
+            down.cut();
+        } else {
+            up.heal();
+            down.heal();
+        }
+    }
+
     /// Counts a frame that was lost outside of the links.
     pub(crate) fn count_drop(&mut self, port: usize, reason: &'static str) {
         *self.ports[port].drops.entry(reason).or_default() += 1;

@@ -1,6 +1,6 @@
 //! The topology in words.
 
-use crate::model::{Action, Expectation, Fault, Node, Topology, Transport, Trigger};
+use crate::model::{Expectation, Fault, Node, Topology, Transport, Trigger};
 use crate::units::{show_duration, show_size};
 use runtime_core::node::{Binding, Image};
 
@@ -74,7 +74,7 @@ impl Topology {
     /// A fault in words: `kill n1 when checkpoint 2 is committed`.
     #[must_use]
     pub fn fault_words(&self, fault: &Fault) -> String {
-        let Action::Kill(victim) = fault.action;
+        let victim = fault.node;
         let whose = |on| {
             if on == victim { String::new() } else { format!(" on {}", self.name_of(on)) }
         };
@@ -90,7 +90,7 @@ impl Topology {
             }
         };
         let held = if fault.hold { ", held there" } else { "" };
-        format!("kill {} {when}{held}", self.name_of(victim))
+        format!("{} {} {when}{held}", fault.strike.word(), self.name_of(victim))
     }
 
     /// An expectation in words: `n3 takes over from n1 within 5s`.

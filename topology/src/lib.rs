@@ -23,7 +23,7 @@ mod units;
 
 pub use error::{Errors, Place, Problem};
 pub use model::{
-    Action, Arch, Expectation, Fault, Link, LinkProfile, Node, Phase, Run, Runtime, Subnet, Switch,
+    Arch, Expectation, Fault, Link, LinkProfile, Node, Phase, Run, Runtime, Strike, Subnet, Switch,
     Topology, Transport, Trigger,
 };
 

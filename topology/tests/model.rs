@@ -5,7 +5,7 @@ use runtime_core::id::NodeId;
 use runtime_core::node::{Binding, Image, Quorum, Role};
 use std::net::Ipv4Addr;
 use std::time::Duration;
-use topology::{Action, Expectation, LinkProfile, Phase, Switch, Topology, Transport, Trigger};
+use topology::{Expectation, LinkProfile, Phase, Strike, Switch, Topology, Transport, Trigger};
 
 fn read(text: &str) -> Topology {
     topology::parse("test.yaml", text).unwrap_or_else(|e| panic!("{e}"))
@@ -90,7 +90,7 @@ expect:
     let (n0, n1) = (NodeId(0), NodeId(1));
     let staged = Trigger::Checkpoint { epoch: 3, phase: Phase::Staged, on: n1 };
     assert_eq!((&t.faults[0].trigger, t.faults[0].hold, t.faults[0].line), (&staged, true, 5));
-    assert_eq!(t.faults[0].action, Action::Kill(n1));
+    assert_eq!((t.faults[0].strike, t.faults[0].node), (Strike::Kill, n1));
     let event = Trigger::Event { kind: "recovering".into(), nth: 2, on: n0 };
     assert_eq!(t.faults[1].trigger, event);
     assert_eq!(t.faults[2].trigger, Trigger::After(Duration::from_secs(2)));

@@ -23,6 +23,8 @@ pub(super) struct NodeState {
     pub(super) pid: Option<u32>,
     pub(super) spawned: Duration,
     pub(super) boot: Option<Duration>,
+    /// Why the others do not hear it, if it is alive.
+    pub(super) away: Option<&'static str>,
     /// It was replaced, and is to end by itself.
     pub(super) fenced: bool,
 }
@@ -30,11 +32,12 @@ pub(super) struct NodeState {
 impl NodeState {
     /// For the status table.
     pub(super) const fn words(&self) -> &'static str {
-        match self.life {
-            Life::Booting => "booting",
-            Life::Joining => "joining",
-            Life::Ready => "ready",
-            Life::Dead => "dead",
+        match (self.life, self.away) {
+            (Life::Booting, _) => "booting",
+            (_, Some(how)) => how,
+            (Life::Joining, None) => "joining",
+            (Life::Ready, None) => "ready",
+            (Life::Dead, _) => "dead",
         }
     }
 }

@@ -26,6 +26,7 @@ const MAX_FRAME: usize = 1 << 16;
 enum Command {
     Plug(usize, UnixDatagram),
     Unplug(usize),
+    Cut(usize, bool),
     Status(tokio::sync::oneshot::Sender<Vec<PortStatus>>),
 }
 
@@ -60,6 +61,11 @@ impl Wire {
     /// The guest of a port is gone.
     pub(crate) fn unplug(&self, port: usize) {
         self.command(Command::Unplug(port));
+    }
+
+    /// A node's link is cut, or healed.
+    pub(crate) fn cut(&self, port: usize, cut: bool) {
+        self.command(Command::Cut(port, cut));
     }
 
     /// Counters of all ports.
@@ -186,6 +192,7 @@ impl Mover {
                 let now = self.now();
                 self.pass(|fabric, out| fabric.unplug(now, port, out));
             }
+            Command::Cut(port, cut) => self.fabric.cut(port, cut),
             Command::Status(answer) => {
                 let mut status = self.fabric.status();
                 for (status, socket) in status.iter_mut().zip(&self.sockets) {

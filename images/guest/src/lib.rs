@@ -18,7 +18,7 @@ use runtime::Args;
 use runtime_core::checkpoint::{MOST_LOSSES, Redundancy};
 use runtime_core::event::Event;
 use runtime_core::id::{Epoch, Generation, NodeId};
-use runtime_core::limits::PAGE_SIZE;
+use runtime_core::limits::{COPY_WINDOW, PAGE_SIZE};
 use runtime_core::node::{Config, Medium, Member};
 use runtime_core::time::Duration;
 use runtime_driver::conductor::{Hold, Notice};
@@ -41,7 +41,10 @@ pub fn config(configure: &Configure, hash: [u8; 32]) -> Result<Config, String> {
     if let Redundancy::Parity(parity) = runtime.redundancy
         && parity.losses > MOST_LOSSES
     {
-        return Err(format!("this image keeps parity for {MOST_LOSSES} loss at once, not {}", parity.losses));
+        return Err(format!(
+            "this image keeps parity for {MOST_LOSSES} loss at once, not {}",
+            parity.losses
+        ));
     }
     Ok(Config {
         me: NodeId(configure.node),
@@ -58,6 +61,7 @@ pub fn config(configure: &Configure, hash: [u8; 32]) -> Result<Config, String> {
         suspect_after: runtime.suspect_after,
         join_timeout: micros(runtime.join_timeout_us),
         redundancy: runtime.redundancy,
+        copy_window: COPY_WINDOW,
         checkpoint_every: runtime.checkpoint_every,
         shared_pages: u32::try_from(pages)
             .map_err(|_| format!("runtime.shared-memory is too large: {pages} pages"))?,

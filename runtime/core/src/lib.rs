@@ -22,6 +22,7 @@ pub mod mem;
 pub mod membership;
 pub mod node;
 pub mod notice;
+pub mod sabotage;
 pub mod sdsm;
 pub mod sorted;
 pub mod time;

@@ -7,7 +7,7 @@ use runtime_core::event::Event;
 use runtime_core::id::{Job, NodeId, Rank};
 use runtime_core::node::{Config, Input, Medium, Node, Output};
 use runtime_core::time::{Duration, Instant};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A rank computes for up to this long between two requests.
 const COMPUTE_NS: u64 = 20_000;
@@ -15,6 +15,10 @@ const COMPUTE_NS: u64 = 20_000;
 const LAST_WORDS_NS: u64 = 100_000;
 /// A closed connection is noticed within this.
 const NOTICE_NS: u64 = 200_000;
+/// In so many of a hundred cases a rank is busy when it is to stand still, and goes on for so long.
+const BUSY: (u64, u64) = (10, 2_000_000);
+/// When somebody sees no majority and all have been quiet for so long, that is the end.
+const QUIET_NS: u64 = 1_000_000_000;
 
 /// What a world is made of.
 #[derive(Clone, Debug)]
@@ -32,7 +36,7 @@ pub struct WorldConfig {
     pub limit: Duration,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Happening {
     TransportUp { node: NodeId, peer: NodeId },
     TransportDown { node: NodeId, peer: NodeId },
@@ -60,7 +64,7 @@ impl Happening {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Place<M> {
     node: Node,
     machine: M,
@@ -70,6 +74,26 @@ struct Place<M> {
     life: u64,
     tick_at: Option<u64>,
     done: bool,
+    /// A rank was started here and does not stand still yet.
+    rank_runs: bool,
+    /// What waits for the node to wake up, while it is paused.
+    paused: Option<Vec<Happening>>,
+}
+
+impl<M> Place<M> {
+    const fn new(node: Node, machine: M) -> Self {
+        Self {
+            node,
+            machine,
+            alive: true,
+            fenced: false,
+            life: 0,
+            tick_at: None,
+            done: false,
+            rank_runs: false,
+            paused: None,
+        }
+    }
 }
 
 /// How a run ended.
@@ -87,12 +111,14 @@ pub enum End {
     Stalled,
 }
 
-/// A running world.
-#[derive(Debug)]
+/// A running world. A clone goes on as the original would have: runs that share a beginning share its work.
+#[derive(Clone, Debug)]
 pub struct World<M> {
     places: Vec<Place<M>>,
     config: WorldConfig,
     wires: BTreeMap<(NodeId, NodeId), Direction>,
+    /// Pairs whose connection was closed by a cut.
+    closed: BTreeSet<(NodeId, NodeId)>,
     agenda: BTreeMap<(u64, u64), Happening>,
     now: u64,
     sequence: u64,
@@ -101,6 +127,7 @@ pub struct World<M> {
     trace: u64,
     end: Option<End>,
     no_majority: bool,
+    told_at: u64,
     job: Job,
     /// Jobs that follow this one.
     more: u32,
@@ -125,12 +152,12 @@ impl<M: Machine> World<M> {
         let nodes: Vec<NodeId> = config.nodes.iter().map(|node| node.me).collect();
         let place = |config: &Config| {
             let node = Node::new(config.clone(), Instant(0));
-            let machine = machine(config.me);
-            Place { node, machine, alive: true, fenced: false, life: 0, tick_at: None, done: false }
+            Place::new(node, machine(config.me))
         };
         let mut world = Self {
             places: config.nodes.iter().map(place).collect(),
             wires: BTreeMap::new(),
+            closed: BTreeSet::new(),
             agenda: BTreeMap::new(),
             now: 0,
             sequence: 0,
@@ -139,6 +166,7 @@ impl<M: Machine> World<M> {
             trace: 0xcbf2_9ce4_8422_2325,
             end: None,
             no_majority: false,
+            told_at: 0,
             job: Job(1),
             more: 0,
             told: Vec::new(),
@@ -213,6 +241,43 @@ impl<M: Machine> World<M> {
         self.places.get(node.index()).is_some_and(|place| place.alive)
     }
 
+    /// Do others see the connections of a node close that dies from now on?
+    pub const fn deaths_are_seen(&mut self, seen: bool) {
+        self.config.death_is_seen = seen;
+    }
+
+    /// Do they?
+    pub const fn death_is_seen(&self) -> bool {
+        self.config.death_is_seen
+    }
+
+    /// Whom the next step concerns: the node that takes it, and whose frame arrives in it.
+    pub fn next_concerns(&self) -> (Option<NodeId>, Option<NodeId>) {
+        let is_step = |happening: &&Happening| self.is_alive(happening.node());
+        match self.agenda.values().find(is_step) {
+            Some(Happening::Frame { from, to, .. }) => (Some(*to), Some(*from)),
+            next => (next.map(Happening::node), None),
+        }
+    }
+
+    /// The node stands still, with all that is in it; what happens to it waits.
+    pub fn pause(&mut self, node: NodeId) {
+        if let Some(place) = self.places.get_mut(node.index()) {
+            place.paused.get_or_insert_default();
+        }
+    }
+
+    /// It wakes up and finds all that has waited.
+    pub fn wake(&mut self, node: NodeId) {
+        let paused = self.places.get_mut(node.index()).and_then(|place| place.paused.take());
+        for happening in paused.into_iter().flatten() {
+            if let Happening::Tick { node } = happening {
+                self.places[node.index()].tick_at = Some(self.now);
+            }
+            self.plan(self.now, happening);
+        }
+    }
+
     /// The machine dies, with everything in it.
     pub fn kill(&mut self, dead: NodeId) {
         let Some(place) = self.places.get_mut(dead.index()) else { return };
@@ -246,6 +311,7 @@ impl<M: Machine> World<M> {
             !matches!(happening, Happening::Frame { from: f, to: t, .. } if (*f, *t) == (from, to))
         });
         if seen {
+            self.closed.insert((from.min(to), from.max(to)));
             for (node, peer) in [(from, to), (to, from)] {
                 let at = self.now + self.rng.below(NOTICE_NS);
                 self.plan(at, Happening::TransportDown { node, peer });
@@ -253,11 +319,30 @@ impl<M: Machine> World<M> {
         }
     }
 
-    /// The way from one node to another is whole again.
+    /// The way from one node to another is whole again. When both ways are, nodes whose connection was
+    /// closed make a new one.
     pub fn heal(&mut self, from: NodeId, to: NodeId) {
         if let Some(wire) = self.wires.get_mut(&(from, to)) {
             wire.heal();
         }
+        let back_is_cut = self.wires.get(&(to, from)).is_some_and(Direction::is_cut);
+        if !back_is_cut && self.closed.remove(&(from.min(to), from.max(to))) {
+            for (node, peer) in [(from, to), (to, from)] {
+                let at = self.now + NOTICE_NS + self.rng.below(NOTICE_NS);
+                self.plan(at, Happening::TransportUp { node, peer });
+            }
+        }
+    }
+
+    /// All nodes, dead ones too.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> + Clone + use<M> {
+        let count = u16::try_from(self.places.len()).unwrap_or(u16::MAX);
+        (0..count).map(NodeId)
+    }
+
+    /// Are two nodes joined by a stream?
+    pub fn is_stream(&self, from: NodeId, to: NodeId) -> bool {
+        self.medium(from, to) == Medium::Stream
     }
 
     /// A node's copy of a rank goes bad in its memory.
@@ -280,19 +365,23 @@ impl<M: Machine> World<M> {
         });
     }
 
-    /// One step. `Some` when the run is over.
+    /// One step: a living node handles an input. `Some` when the run is over.
     pub fn step(&mut self) -> Option<End> {
         if self.end.is_some() {
             return self.end.clone();
         }
-        let Some(((at, _), happening)) = self.agenda.pop_first() else {
-            return Some(self.stalled());
-        };
-        self.now = at;
-        if at > self.config.limit.0 {
-            return Some(self.stalled());
+        let before = self.steps;
+        while self.steps == before {
+            let Some(((at, _), happening)) = self.agenda.pop_first() else {
+                return Some(self.stalled());
+            };
+            self.now = at;
+            let quiet = self.no_majority && at > self.told_at + QUIET_NS;
+            if quiet || at > self.config.limit.0 {
+                return Some(self.stalled());
+            }
+            self.happen(happening);
         }
-        self.happen(happening);
         if self.places.iter().filter(|place| place.alive).all(|place| place.done) {
             self.all_done();
         }
@@ -326,8 +415,15 @@ impl<M: Machine> World<M> {
     fn happen(&mut self, happening: Happening) {
         let node = happening.node();
         let index = node.index();
-        if !self.places.get(index).is_some_and(|place| place.alive) {
-            return;
+        let Some(place) = self.places.get_mut(index).filter(|place| place.alive) else { return };
+        if matches!(happening, Happening::Tick { .. }) {
+            // An earlier one was planned since, and has planned the next: one chain of ticks is enough.
+            if place.tick_at.take_if(|at| *at <= self.now).is_none() {
+                return;
+            }
+        }
+        if let Some(waiting) = &mut place.paused {
+            return waiting.push(happening);
         }
         self.steps += 1;
         match happening {
@@ -339,14 +435,12 @@ impl<M: Machine> World<M> {
             }
             Happening::Stopped { .. } => {
                 self.places[index].life += 1;
+                self.places[index].rank_runs = false;
                 self.places[index].machine.stop();
                 self.handle(node, &Input::RankStopped);
             }
             Happening::Start { job, .. } => self.handle(node, &Input::Start(job)),
-            Happening::Tick { .. } => {
-                self.places[index].tick_at = None;
-                self.handle(node, &Input::Tick);
-            }
+            Happening::Tick { .. } => self.handle(node, &Input::Tick),
             Happening::Run { life, answer, .. } => {
                 if self.places[index].life == life {
                     self.run_rank(node, answer);
@@ -362,10 +456,8 @@ impl<M: Machine> World<M> {
                 Request::Fault(page, access) => {
                     return self.handle(node, &Input::Fault { page, access });
                 }
-                Request::Print(line) => self.told.push((self.now, node, Told::Print(line))),
-                Request::Report(bytes, line) => {
-                    self.told.push((self.now, node, Told::Report(bytes, line)));
-                }
+                Request::Print(line) => self.tell(node, Told::Print(line)),
+                Request::Report(bytes, line) => self.tell(node, Told::Report(bytes, line)),
                 Request::Fail(why) => {
                     self.end = Some(End::Wrong(format!("{node}: {why}")));
                     return;
@@ -415,13 +507,19 @@ impl<M: Machine> World<M> {
             Output::Disconnect(_) => {}
             Output::Wake => self.let_run(id, Answer::Wake),
             Output::Complete(outcome) => self.let_run(id, Answer::Complete(outcome)),
+            Output::StartRank { rank, .. } if self.places[id.index()].rank_runs => {
+                self.end = Some(End::Wrong(format!("{id} starts {rank} where a rank runs")));
+            }
             Output::StartRank { rank, ranks, restored } => {
+                self.places[id.index()].rank_runs = true;
                 self.places[id.index()].machine.start(rank, ranks, restored.is_some());
                 self.let_run(id, restored.map_or(Answer::Begin, Answer::Restored));
             }
             Output::StopRank => {
                 // Until it stands still it may ask for more.
-                let at = self.now + self.rng.below(COMPUTE_NS);
+                let (busy, busy_ns) = BUSY;
+                let longest = if self.rng.chance(busy) { busy_ns } else { COMPUTE_NS };
+                let at = self.now + self.rng.below(longest);
                 self.plan(at, Happening::Stopped { node: id });
             }
             Output::Event(event) => self.on_event(id, event),
@@ -449,7 +547,12 @@ impl<M: Machine> World<M> {
             Event::Fenced { .. } => self.places[id.index()].fenced = true,
             _ => {}
         }
-        self.told.push((self.now, id, Told::Event(event)));
+        self.tell(id, Told::Event(event));
+    }
+
+    fn tell(&mut self, id: NodeId, told: Told) {
+        self.told_at = self.now;
+        self.told.push((self.now, id, told));
     }
 
     /// What carries frames between two nodes.

@@ -23,9 +23,10 @@ pub use redundancy::{Parity, Placement, Redundancy};
 pub use sealed::SealedPage;
 pub use store::{Image, META_BASE, Store};
 
-use crate::id::{Epoch, NodeId, Rank};
+use crate::id::{Epoch, NodeId, Rank, ViewId};
 use crate::membership::View;
 use crate::node::Member;
+use crate::sabotage::Step;
 use crate::sorted::{Map, Set};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -42,6 +43,21 @@ pub struct Holdings {
     pub whole: Set<(Rank, Epoch)>,
     /// Every rank and epoch of which it gave up a copy that was damaged.
     pub damaged: Set<(Rank, Epoch)>,
+    /// The last view in which it went to an epoch.
+    pub kept_in: ViewId,
+    /// The ranks of which it was to keep copies there.
+    pub keeps: Set<Rank>,
+}
+
+impl Holdings {
+    /// Is this node's own word that the epoch was never committed in the view it tells of? If it had been, all
+    /// its copies would have been staged before.
+    fn denies(&self, epoch: Epoch) -> bool {
+        let had = |rank: &Rank| {
+            self.whole.contains(&(*rank, epoch)) || self.damaged.contains(&(*rank, epoch))
+        };
+        !self.keeps.iter().all(had)
+    }
 }
 
 /// One image, or piece of parity, to be sent from a node that has it, or will have made it, to a node
@@ -87,12 +103,16 @@ pub fn partners(view: &View, rank: Rank, members: &[Member], replicas: usize) ->
 /// The epoch that a recovery goes to: the highest of which every rank is whole on a living node, or can
 /// be made from what is. Epoch 0, the beginning, needs no copies.
 ///
+/// Of an epoch that was surely not committed some copies may be missing, so that the next death would cost
+/// more than was promised: then the one before, of which all are there, is better.
+///
 /// # Errors
-/// When an epoch was committed and can no longer be put together; says which rank is missing.
+/// When an epoch was committed and can no longer be put together; says which rank is missing, and what became
+/// of its holders: its host and then its partners, when ranks last ran.
 pub fn choose_epoch(
     placement: &Placement<'_>,
     holdings: &Map<NodeId, Holdings>,
-    hosts_before: &[NodeId],
+    holders_before: &[Vec<NodeId>],
 ) -> Result<Epoch, String> {
     let ranks = placement.view.rank_count();
     let committed = holdings.values().map(|h| h.committed).max().unwrap_or_default();
@@ -101,28 +121,38 @@ pub fn choose_epoch(
             (0..ranks).map(Rank).filter(|rank| !can_have(placement, holdings, *rank, epoch));
         missing.collect()
     };
+    if Step::Whole.is_left_out() {
+        let all = holdings.values().flat_map(|h| h.whole.iter().map(|(_, epoch)| *epoch));
+        return Ok(all.max().unwrap_or_default());
+    }
     let next = committed.next();
-    if missing_at(next).is_empty() {
+    let missing = missing_at(committed);
+    let latest = holdings.values().map(|h| h.kept_in).max();
+    let denied = holdings.values().any(|h| Some(h.kept_in) == latest && h.denies(next));
+    if missing_at(next).is_empty() && !(denied && missing.is_empty()) {
         return Ok(next);
     }
-    let missing = missing_at(committed);
     if missing.is_empty() {
         return Ok(committed);
     }
+    let (what, no_parity) = match placement.redundancy {
+        Redundancy::Copies(_) => ("copy", ""),
+        Redundancy::Parity(_) => ("parity", ", nor enough of its group to make it from"),
+    };
     let mut why = String::new();
     for rank in missing {
-        let host = hosts_before.get(rank.index()).copied().unwrap_or_default();
+        let holders = holders_before.get(rank.index()).map_or(&[][..], Vec::as_slice);
+        let host = holders.first().copied().unwrap_or_default();
         // Writing to a String cannot fail.
         let _ = write!(why, "{}{rank} of {host}", if why.is_empty() { "" } else { ", " });
         let damaged = |h: &Holdings| h.damaged.contains(&(rank, committed));
         for (node, _) in holdings.iter().filter(|(_, h)| damaged(h)) {
             let _ = write!(why, " (the copy on {node} is damaged)");
         }
+        for node in holders.iter().skip(1).filter(|node| !holdings.contains_key(*node)) {
+            let _ = write!(why, " (the {what} on {node} is gone)");
+        }
     }
-    let no_parity = match placement.redundancy {
-        Redundancy::Copies(_) => "",
-        Redundancy::Parity(_) => ", nor enough of its group to make it from",
-    };
     Err(alloc::format!(
         "epoch {} lost: no living node holds a copy of {why}{no_parity}",
         committed.0

@@ -20,6 +20,17 @@ pub enum Redundancy {
     Parity(Parity),
 }
 
+impl Redundancy {
+    /// Of a rank and what is kept of it, so many hosts may be lost at once.
+    #[must_use]
+    pub fn losses(self) -> usize {
+        match self {
+            Self::Copies(n) => usize::from(n),
+            Self::Parity(parity) => usize::from(parity.losses),
+        }
+    }
+}
+
 /// Ranks in groups, each with pieces of parity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parity {

@@ -3,7 +3,7 @@
 use super::code::{self, Coefficients, coefficients};
 use super::parity::{Build, Part, absorb, seal};
 use super::{Holdings, Parity, SealedPage};
-use crate::id::{Epoch, PageNo, Rank};
+use crate::id::{Epoch, PageNo, Rank, ViewId};
 use crate::limits::PAGE_SIZE;
 use crate::mem::PRIVATE_BASE;
 use crate::sorted::{Map, Set};
@@ -89,6 +89,8 @@ pub struct Store {
     committed: Epoch,
     /// Copies that were given up because they were damaged, until a recovery settles on an epoch.
     damaged: Set<(Rank, Epoch)>,
+    /// The last view in which a recovery settled on an epoch, and of which ranks this node keeps copies there.
+    keeps: (ViewId, Set<Rank>),
     peak: u64,
     /// By members of a group, as they were needed.
     coefficients: Map<u16, Coefficients>,
@@ -139,6 +141,8 @@ impl Store {
         let mut holdings = Holdings {
             committed: self.committed,
             damaged: self.damaged.clone(),
+            kept_in: self.keeps.0,
+            keeps: self.keeps.1.clone(),
             ..Holdings::default()
         };
         for (rank, slot) in &self.slots {
@@ -250,6 +254,11 @@ impl Store {
         self.slots.retain(|_, slot| {
             slot.committed.is_some() || slot.incoming.is_some() || slot.build.is_some()
         });
+    }
+
+    /// In this view the node keeps copies of these ranks.
+    pub fn keep(&mut self, view: ViewId, ranks: Set<Rank>) {
+        self.keeps = (view, ranks);
     }
 
     /// A new recovery begins: copies that an earlier one left unfinished are given up.

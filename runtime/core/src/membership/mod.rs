@@ -30,6 +30,7 @@ pub use message::Message;
 
 use crate::id::{Generation, NodeId, Rank, ViewId};
 use crate::node::{Config, Image, Member, Quorum, Role};
+use crate::sabotage::Step;
 use crate::sorted::{Map, Set};
 use crate::time::{Duration, Instant};
 use alloc::collections::VecDeque;
@@ -298,6 +299,9 @@ impl Membership {
     }
 
     fn needed(&self) -> usize {
+        if Step::Majority.is_left_out() {
+            return 1;
+        }
         self.quorum.needed(self.view.members.len(), self.reachable())
     }
 
@@ -392,6 +396,7 @@ impl Membership {
             return;
         }
         let bound = promises.values().flatten().max_by_key(|(ballot, _)| *ballot);
+        let bound = bound.filter(|_| !Step::Bound.is_left_out());
         if bound.is_none() && condemned.is_empty() {
             // All that was suspected is heard again: there is nothing to agree on.
             (self.attempt, self.retry_at) = (None, None);
@@ -432,7 +437,8 @@ impl Membership {
 
     /// A view was agreed. Members of both views are told, the replaced ones too: they are fenced.
     fn learn(&mut self, now: Instant, view: View) {
-        if view.id <= self.view.id {
+        let replaced = !view.members.contains_key(&self.me);
+        if view.id <= self.view.id || (replaced && Step::Fence.is_left_out()) {
             return;
         }
         let audience: Set<NodeId> =
@@ -451,7 +457,7 @@ impl Membership {
         self.accusations.clear();
         self.judge_at = None;
         self.view = view;
-        if !self.view.members.contains_key(&self.me) {
+        if replaced {
             self.fenced = true;
             self.actions.push_back(Action::Fenced(self.view.id));
             return;

@@ -135,6 +135,8 @@ pub struct Config {
     pub join_timeout: Duration,
     /// How each rank's epoch outlives its host.
     pub redundancy: Redundancy,
+    /// Most pages of a checkpoint that are on their way to a partner at a time.
+    pub copy_window: usize,
     /// Checkpoint by itself at every so many barriers; 0: only when the program asks.
     pub checkpoint_every: u32,
     /// Pages in the shared segment.
@@ -184,7 +186,7 @@ pub enum Call {
     Lock(LockId),
     /// Releases a lock.
     Unlock(LockId),
-    /// Collective: commits an epoch. Completes with its number, on every return.
+    /// Collective: begins an epoch. Completes with its number, on every return, and before it is committed.
     Checkpoint,
     /// The rank has left the program. Never completes.
     Exit,
@@ -220,7 +222,7 @@ pub enum Input<'a> {
         /// The frame.
         bytes: &'a [u8],
     },
-    /// The rank touched a shared page that it may not; it stands still until [`Output::Wake`].
+    /// The rank touched a shared page that it may not, or wrote a page of its heap that was protected; it stands still until [`Output::Wake`].
     Fault {
         /// Which page.
         page: PageNo,
@@ -240,7 +242,7 @@ pub enum Input<'a> {
 }
 
 /// Something for the driver to do.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Send a frame; lost without harm when the transport is down.
     Transmit {
@@ -288,4 +290,6 @@ pub enum Timer {
     Retransmit,
     /// A proposal for a view got no answer.
     Election,
+    /// More of a checkpoint can go out.
+    Copy,
 }

@@ -12,7 +12,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 /// What this node still waits for in a recovery.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rebuilding {
     epoch: Epoch,
     /// Copies on their way here.
@@ -89,7 +89,7 @@ impl Session {
             return self.on_own_copy(from, copy, shared, mem);
         };
         match copy {
-            copy if copy.rank() == target => self.on_own_copy(from, copy, shared, mem),
+            copy if copy.of().0 == target => self.on_own_copy(from, copy, shared, mem),
             CopyMessage::Pages { rank, epoch, pages } => {
                 for (number, page) in pages {
                     store.feed(parity, (target, rank), epoch, number, page);

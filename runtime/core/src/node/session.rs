@@ -2,6 +2,7 @@
 
 use super::message::{Message, Tag};
 use super::rebuild::Rebuilding;
+use super::saving::Saving;
 use super::{Call, Config, Output};
 use crate::checkpoint::{self, Holdings, Placement, Store, Transfer};
 use crate::event::{Counters, Event};
@@ -9,6 +10,7 @@ use crate::id::{Epoch, Job, NodeId, PageNo, Rank};
 use crate::link::Proto;
 use crate::mem::{Access, PageMem};
 use crate::membership::View;
+use crate::sabotage::Step;
 use crate::sdsm::{self, Binding, BindingAction, Sdsm, Side};
 use crate::sorted::{Map, Set};
 use crate::time::Instant;
@@ -19,7 +21,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 /// What outlives sessions.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) now: Instant,
@@ -37,6 +39,8 @@ pub(super) struct Shared {
     pub(super) stopping: bool,
     /// Who hosted the ranks when they last ran.
     pub(super) hosts: (Job, Vec<NodeId>),
+    /// By rank, then: its host, and its partners.
+    pub(super) holders: Vec<Vec<NodeId>>,
     pub(super) called_at: Instant,
 }
 
@@ -53,7 +57,7 @@ impl Shared {
     }
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     Stopping,
     Gathering,
@@ -65,7 +69,7 @@ pub(super) enum Stage {
 }
 
 /// What only the coordinator of the view keeps.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Lead {
     statuses: Map<NodeId, Holdings>,
     epoch: Epoch,
@@ -74,14 +78,7 @@ struct Lead {
     exited: Set<NodeId>,
 }
 
-/// A checkpoint of this node's rank on its way.
-#[derive(Debug)]
-pub(super) struct Saving {
-    pub(super) epoch: Epoch,
-    pub(super) partners: Set<NodeId>,
-}
-
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Session {
     pub(super) view: View,
     job: Job,
@@ -91,6 +88,10 @@ pub(super) struct Session {
     pub(super) binding: Binding,
     pub(super) sdsm: Option<Sdsm>,
     pub(super) saving: Option<Saving>,
+    /// The rank stands at the next checkpoint already; is it held there?
+    pub(super) save_next: Option<bool>,
+    /// The rank left while its last checkpoint was on its way.
+    pub(super) exits: bool,
     lead: Lead,
     pub(super) fatal: Option<String>,
 }
@@ -112,15 +113,21 @@ impl Session {
             stage: Stage::Stopping,
             binding,
             saving: None,
+            save_next: None,
+            exits: false,
             lead: Lead::default(),
             fatal: None,
         };
         shared.store.forget_incoming();
         shared.stop_rank();
-        if !shared.rank_runs {
+        if !shared.rank_runs || Step::Standstill.is_left_out() {
             session.on_stopped(shared);
         }
         session
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.stage == Stage::Running
     }
 
     pub(super) const fn tag(&self) -> Tag {
@@ -187,7 +194,7 @@ impl Session {
             Message::Recover { epoch, transfers } => self.recover(epoch, &transfers, shared, mem),
             Message::Copy { target, copy } => self.on_copy(from, target, copy, shared, mem),
             Message::Resume { epoch } => self.resume(epoch, shared),
-            Message::Commit { epoch } => self.commit(epoch, shared),
+            Message::Commit { epoch } => self.commit(epoch, shared, mem),
             Message::Done => self.finish(shared),
             Message::Lost { reason } => {
                 shared.event(Event::JobLost { job: self.job, reason });
@@ -210,15 +217,15 @@ impl Session {
         } else if let Some(rank) = orphans.first() {
             Message::Lost { reason: format!("no standby is left to take over {rank}") }
         } else {
-            let hosts = match &shared.hosts {
-                (job, hosts) if *job == self.job => hosts,
-                _ => &self.view.ranks,
-            };
             let placement = self.placement(shared);
-            match checkpoint::choose_epoch(&placement, &self.lead.statuses, hosts) {
+            match checkpoint::choose_epoch(&placement, &self.lead.statuses, &shared.holders) {
                 Err(reason) => Message::Lost { reason },
                 Ok(epoch) => {
-                    let transfers = checkpoint::transfers(&placement, epoch, &self.lead.statuses);
+                    let mut transfers =
+                        checkpoint::transfers(&placement, epoch, &self.lead.statuses);
+                    if Step::Rebuild.is_left_out() {
+                        transfers.retain(|one| self.view.rank_of(one.to) == Some(one.target));
+                    }
                     self.lead.epoch = epoch;
                     Message::Recover { epoch, transfers }
                 }
@@ -271,6 +278,7 @@ impl Session {
         let (view, job) = (self.view.id, self.job);
         shared.event(Event::Recovering { view, job, epoch, taken_over });
         shared.store.settle(epoch);
+        shared.store.keep(view, self.keeps(shared));
         self.stage = Stage::Recovering(Rebuilding::new(self.me, epoch, transfers, &shared.store));
         let me = self.me;
         for transfer in transfers.iter().filter(|transfer| transfer.from == me) {
@@ -278,6 +286,22 @@ impl Session {
         }
         self.make_images(shared);
         self.restore_when_whole(shared, mem);
+    }
+
+    /// Who holds each rank's epochs in this view: its host, and those that its host sends them to.
+    fn holders(&self, shared: &Shared) -> Vec<Vec<NodeId>> {
+        let placement = self.placement(shared);
+        let of = |(rank, host): (u16, &NodeId)| {
+            core::iter::once(*host).chain(placement.guardians(Rank(rank))).collect()
+        };
+        (0u16..).zip(&self.view.ranks).map(of).collect()
+    }
+
+    /// What this node keeps in this view: images of ranks, and pieces of parity.
+    fn keeps(&self, shared: &Shared) -> Set<Rank> {
+        let placement = self.placement(shared);
+        let ids = placement.ids().into_iter();
+        ids.filter(|id| placement.holders(*id).contains(&self.me)).collect()
     }
 
     pub(super) fn restore_when_whole(&mut self, shared: &mut Shared, mem: &mut dyn PageMem) {
@@ -328,10 +352,9 @@ impl Session {
         }
         self.stage = Stage::Running;
         shared.hosts = (self.job, self.view.ranks.clone());
-        let placement = self.placement(shared);
-        let ids = placement.ids().into_iter();
-        let mine: Set<Rank> = ids.filter(|id| placement.holders(*id).contains(&self.me)).collect();
-        shared.store.retain(|id| mine.contains(&id));
+        shared.holders = self.holders(shared);
+        let keeps = self.keeps(shared);
+        shared.store.retain(|rank| keeps.contains(&rank));
         shared.event(Event::Resumed { view: self.view.id, job: self.job, epoch });
         if let Some(rank) = self.rank {
             shared.rank_runs = true;
@@ -351,7 +374,7 @@ impl Session {
         match (call, self.rank) {
             (Call::Exit, Some(rank)) => {
                 shared.event(Event::RankExited { rank });
-                self.tell_coordinator(&Message::Exited, shared);
+                self.exit(shared);
             }
             _ => sdsm.call(call, mem),
         }
@@ -379,6 +402,7 @@ impl Session {
             return;
         }
         self.stage = Stage::Over;
+        self.saving = None;
         shared.stop_rank();
         if !shared.done {
             shared.done = true;
@@ -428,7 +452,7 @@ impl Session {
             }
             sdsm::Action::Wake => shared.out.push_back(Output::Wake),
             sdsm::Action::Complete(outcome) => shared.out.push_back(Output::Complete(outcome)),
-            sdsm::Action::Snapshot => self.save(shared, mem),
+            sdsm::Action::Snapshot => self.save(false, shared, mem),
             sdsm::Action::BadAccess(page) => {
                 let me = self.rank.map(|rank| rank.to_string()).unwrap_or_default();
                 let hint = "no allocation covers it";

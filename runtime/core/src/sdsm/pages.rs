@@ -39,7 +39,7 @@ pub(super) struct Page {
 const EMPTY: Page =
     Page { home: Home::Nobody, access: Access::None, unsaved: false, copied: None, first: None };
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Pages {
     table: Vec<Page>,
     allocated: u32,

@@ -97,7 +97,7 @@ impl Sdsm {
     ) -> Result<(), Malformed> {
         match message {
             Message::Fetch(page, passed) => self.on_fetch(from, page, passed, mem)?,
-            Message::Diffs(diffs) => self.on_diffs(from, &diffs, mem)?,
+            Message::Diffs(passed, diffs) => self.on_diffs(from, passed, diffs, mem)?,
             Message::Touch(page) => {
                 if let Some(home) = self.pages.touch(page, from) {
                     self.send(from, Side::Compute, Message::Home(page, home));
@@ -223,6 +223,7 @@ impl Sdsm {
         self.told.clear();
         self.period.clear();
         self.released(call, outcome, mem);
+        self.apply_early(mem);
     }
 
     fn released(&mut self, call: Call, outcome: Result<(), CallError>, mem: &mut dyn PageMem) {
@@ -254,6 +255,7 @@ impl Sdsm {
 
     fn snapshot(&mut self, call: Call) {
         self.waiting = Waiting::Snapshot(call);
+        self.snapshot_due = true;
         self.actions.push_back(Action::Snapshot);
     }
 }

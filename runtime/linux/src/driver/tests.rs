@@ -90,6 +90,7 @@ fn setup(me: u16, listener: TcpListener, peers: Vec<(NodeId, SocketAddr)>) -> Se
         suspect_after: 5,
         join_timeout: second,
         redundancy: runtime_core::checkpoint::Redundancy::Copies(1),
+        copy_window: 32,
         checkpoint_every: 0,
         shared_pages: SIZES.shared_pages,
     };

@@ -88,6 +88,7 @@ impl Cluster {
             join_timeout: Duration::from_millis(500),
             redundancy: self.redundancy,
             checkpoint_every: 0,
+            copy_window: 8,
             shared_pages,
         };
         WorldConfig {
