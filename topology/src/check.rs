@@ -198,10 +198,10 @@ fn stillness(
 
 /// Walks through the kills: are there hosts for all ranks, copies of the dead, and a majority?
 fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(Fault, Marks)]) {
-    let images: Vec<Image> = nodes.iter().map(|n| n.image).collect();
+    let members = crate::survival::members(nodes);
     let faults: Vec<&(Fault, Marks)> = for_good(faults).collect();
     let mut done = vec![false; faults.len()];
-    let mut view = View::of(&crate::survival::members(nodes));
+    let mut view = View::of(&members);
     for first in 0..faults.len() {
         if done[first] {
             continue;
@@ -215,8 +215,8 @@ fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(F
             }
         }
         // The very rule by which the nodes will find a host for each rank.
-        let next = view.without(&dead, &images);
-        let (members, left, ranks) = (view.members.len(), next.members.len(), view.ranks.len());
+        let next = view.without(&dead, &members, runtime.redundancy);
+        let (before, left, ranks) = (view.members.len(), next.members.len(), view.ranks.len());
         let (fault, marks) = faults[first];
         let name = &nodes[fault.node.index()].name;
         if let Some(orphan) = next.orphans().next() {
@@ -238,10 +238,9 @@ fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(F
             r.error(of_host.map_or(marks.node, |(_, marks)| marks.node), message, help);
             return;
         }
-        if runtime.quorum == Quorum::Majority && 2 * left <= members {
-            let message = format!(
-                "killing \"{name}\" leaves {left} of {members} nodes, which is no majority"
-            );
+        if runtime.quorum == Quorum::Majority && 2 * left <= before {
+            let message =
+                format!("killing \"{name}\" leaves {left} of {before} nodes, which is no majority");
             r.error(
                 marks.node,
                 message,
@@ -249,7 +248,6 @@ fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(F
             );
             return;
         }
-        let members = crate::survival::members(nodes);
         let layout = crate::survival::layout(&members, runtime);
         if let Some(Refusal::NoCopy(rank)) = layout.refusal(&view, &dead) {
             let host = &nodes[view.ranks[rank.index()].index()].name;

@@ -46,6 +46,13 @@ pub enum ToNode {
     Configure(Configure),
     /// Run a program; to every node.
     Run(Run),
+    /// Move a rank to a standby; to every node.
+    Migrate {
+        /// Which rank.
+        rank: u16,
+        /// Number of the standby.
+        to: u16,
+    },
     /// Go on after a hold (see [`Hold`]).
     Release,
     /// End in an orderly way: power off, or exit.

@@ -90,8 +90,14 @@ pub enum Event {
     JobDone { job: Job, counters: Counters },
     /// The job cannot go on, and why.
     JobLost { job: Job, reason: String },
-    /// This node was replaced while it could not be reached; it must not act any more.
+    /// This node was replaced while it could not be reached: what it did since is void.
     Fenced { view: ViewId },
+    /// This node is in no view, and asks to be let in as a standby in this life.
+    Joining { generation: Generation },
+    /// A rank does not move where it was told to, and why.
+    MoveRefused { rank: Rank, to: NodeId, reason: String },
+    /// All ranks stand at this epoch, which is committed, and go on in the next view.
+    Held { epoch: Epoch },
 }
 
 impl Event {
@@ -109,6 +115,7 @@ impl Event {
             | Self::CheckpointBegun { epoch }
             | Self::CheckpointStaged { epoch, .. }
             | Self::CheckpointReplicated { epoch }
+            | Self::Held { epoch }
             | Self::CheckpointCommitted { epoch, .. } => Some(*epoch),
             Self::LinkUp { .. }
             | Self::Ready { .. }
@@ -120,7 +127,9 @@ impl Event {
             | Self::RankExited { .. }
             | Self::JobDone { .. }
             | Self::JobLost { .. }
-            | Self::Fenced { .. } => None,
+            | Self::Fenced { .. }
+            | Self::Joining { .. }
+            | Self::MoveRefused { .. } => None,
         }
     }
 }

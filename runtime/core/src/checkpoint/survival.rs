@@ -5,7 +5,7 @@ use super::{Parity, Placement, Redundancy};
 use crate::id::{NodeId, Rank};
 use crate::limits::{MAX_RANKS, MAX_REPLICAS, PAGE_SIZE};
 use crate::membership::View;
-use crate::node::{Image, Member, Quorum};
+use crate::node::{Member, Quorum};
 use crate::sdsm::Sdsm;
 use crate::sorted::{Map, Set};
 use alloc::vec::Vec;
@@ -131,10 +131,6 @@ impl Layout<'_> {
         (0u16..).map(NodeId).take(self.members.len())
     }
 
-    fn images(&self) -> Vec<Image> {
-        self.members.iter().map(|member| member.image).collect()
-    }
-
     fn boards(&self) -> Set<u16> {
         self.members.iter().map(|member| member.board).collect()
     }
@@ -184,7 +180,6 @@ impl Layout<'_> {
         let effort = self.members.len() * first.view.ranks.len() * self.members.len();
         let budget = (EFFORT / effort.max(1)).max(1);
         survival.kept = alloc::vec![Kept::default(); self.members.len()];
-        let images = self.images();
         // By number of deaths; each state with the ranks that each node may have kept on the way.
         let mut levels: Vec<Vec<(State, Vec<Set<Rank>>)>> = Vec::new();
         let kept = first.kept(self);
@@ -209,7 +204,8 @@ impl Layout<'_> {
                 for dead in state.deaths(self, survival.any) {
                     let at = deaths + dead.len();
                     levels.resize_with(levels.len().max(at + 1), Vec::new);
-                    let next = State::new(self, state.view.without(&dead, &images));
+                    let next =
+                        State::new(self, state.view.without(&dead, self.members, self.redundancy));
                     complete &= put(&mut levels[at], next, &on_the_way, self, budget);
                 }
             }
@@ -265,7 +261,7 @@ impl State {
 
     /// Why these nodes may not die together, at any instant of a run; `None`: they may.
     fn refusal(&self, layout: &Layout<'_>, dead: &Set<NodeId>) -> Option<Refusal> {
-        let next = self.view.without(dead, &layout.images());
+        let next = self.view.without(dead, layout.members, layout.redundancy);
         let (left, members) = (next.members.len(), self.view.members.len());
         if left == 0 || left < layout.quorum.needed(members, left) {
             return Some(Refusal::NoMajority { left, members });

@@ -1,7 +1,7 @@
 //! Agreement under every interleaving that a seed can make of it.
 
 use super::*;
-use crate::node::{Binding, Image, Medium, Member};
+use crate::node::{Binding, Image, Medium, Member, Role};
 
 fn config(me: u16, compute: usize, standby: usize) -> Config {
     let member = |role| Member { role, board: 0, image: Image::Linux };
@@ -20,7 +20,7 @@ fn config(me: u16, compute: usize, standby: usize) -> Config {
         heartbeat: Duration::from_millis(10),
         suspect_after: 5,
         join_timeout: Duration::from_millis(100),
-        redundancy: crate::checkpoint::Redundancy::Copies(1),
+        redundancy: Redundancy::Copies(1),
         copy_window: 32,
         checkpoint_every: 0,
         shared_pages: 0,
@@ -43,7 +43,7 @@ impl World {
         let total = compute + standby;
         let make = |me| {
             let config = config(me, usize::from(compute), usize::from(standby));
-            Membership::new(&config, Duration::from_millis(50))
+            Membership::new(&config, Instant(0), Duration::from_millis(50))
         };
         Self {
             nodes: (0..total).map(make).collect(),
@@ -66,9 +66,10 @@ impl World {
                         assert_eq!(Message::parse(&bytes), Ok(message.clone()));
                         self.wire.push((me, to, message));
                     }
-                    Action::Install(view) => self.installed[i].push(view),
+                    Action::Install(view, _) => self.installed[i].push(view),
                     Action::Fenced(_) => drop(self.fenced.insert(me)),
                     Action::NoMajority { .. } => drop(self.lost.insert(me)),
+                    Action::Refused { reason, .. } => panic!("{me}: {reason}"),
                 }
             }
         }
@@ -161,7 +162,11 @@ fn a_minority_installs_nothing_and_says_so() {
 #[test]
 fn without_a_standby_the_rank_is_an_orphan() {
     let dead = Set::from([NodeId(1), NodeId(2)]);
-    let view = View::first(&config(0, 3, 1)).without(&dead, &[Image::Linux; 4]);
+    let view = View::first(&config(0, 3, 1)).without(
+        &dead,
+        &config(0, 3, 1).members,
+        Redundancy::Copies(1),
+    );
     assert_eq!(view.ranks, [NodeId(0), NodeId(3), NodeId(2)]);
     assert_eq!(view.orphans().collect::<Vec<_>>(), [Rank(2)]);
 }
@@ -170,10 +175,12 @@ fn without_a_standby_the_rank_is_an_orphan() {
 fn a_rank_moves_only_to_a_standby_of_the_same_image() {
     use Image::{BareMetal, Linux};
     let first = View::first(&config(0, 3, 2));
+    let mut members = config(0, 3, 2).members;
     let images = [Linux, BareMetal, BareMetal, Linux, BareMetal];
-    let one = first.without(&Set::from([NodeId(1)]), &images);
+    members.iter_mut().zip(images).for_each(|(member, image)| member.image = image);
+    let one = first.without(&Set::from([NodeId(1)]), &members, Redundancy::Copies(1));
     assert_eq!(one.ranks, [NodeId(0), NodeId(4), NodeId(2)]);
-    let two = one.without(&Set::from([NodeId(2)]), &images);
+    let two = one.without(&Set::from([NodeId(2)]), &members, Redundancy::Copies(1));
     assert_eq!(two.orphans().collect::<Vec<_>>(), [Rank(2)], "n3 is a standby, but of Linux");
 }
 

@@ -38,14 +38,18 @@ pub(super) enum Message {
     Recovered,
     /// To all: the ranks run.
     Resume { epoch: Epoch },
-    /// To the coordinator: my rank's part of the epoch is here and at all its partners.
-    Prepared { epoch: Epoch },
+    /// To the coordinator: my rank's part of the epoch is here and at all its partners. Is the rank held
+    /// in its call beyond the commit?
+    Prepared { epoch: Epoch, held: bool },
     /// To all: the epoch is committed.
     Commit { epoch: Epoch },
     /// To the coordinator: my rank left the program.
     Exited,
     /// To all: every rank left the program.
     Done,
+    /// To the host of the rank where all ranks arrive: let them stay in their next checkpoint, at the next
+    /// barrier if it can be one.
+    Hold,
     /// To all: the job cannot go on.
     Lost { reason: String },
 }
@@ -93,8 +97,8 @@ impl Message {
             Self::Resume { epoch } => {
                 w.u8(5).u64(epoch.0);
             }
-            Self::Prepared { epoch } => {
-                w.u8(6).u64(epoch.0);
+            Self::Prepared { epoch, held } => {
+                w.u8(6).u64(epoch.0).u8(u8::from(*held));
             }
             Self::Commit { epoch } => {
                 w.u8(7).u64(epoch.0);
@@ -104,6 +108,9 @@ impl Message {
             }
             Self::Done => {
                 w.u8(9);
+            }
+            Self::Hold => {
+                w.u8(11);
             }
             Self::Lost { reason } => {
                 w.u8(10).bytes(reason.as_bytes());
@@ -120,7 +127,7 @@ impl Message {
             3 => Self::Copy { target: Rank(r.u16("target")?), copy: CopyMessage::parse(r)? },
             4 => Self::Recovered,
             5 => Self::Resume { epoch: epoch(r)? },
-            6 => Self::Prepared { epoch: epoch(r)? },
+            6 => Self::Prepared { epoch: epoch(r)?, held: r.u8("held")? != 0 },
             7 => Self::Commit { epoch: epoch(r)? },
             8 => Self::Exited,
             9 => Self::Done,
@@ -129,6 +136,7 @@ impl Message {
                 let reason = reason.get(..MAX_REASON).unwrap_or(reason);
                 Self::Lost { reason: String::from_utf8_lossy(reason).into_owned() }
             }
+            11 => Self::Hold,
             _ => return Err(r.malformed("recovery kind")),
         };
         r.end("end of recovery message")?;

@@ -19,6 +19,7 @@
 
 mod machine;
 mod message;
+mod moving;
 mod rebuild;
 mod saving;
 mod session;
@@ -237,6 +238,14 @@ pub enum Input<'a> {
     Start(Job),
     /// Time has passed: a deadline is due.
     Tick,
+    /// Move a rank to a standby, with nothing lost; given to every node. It happens at the next checkpoint, or
+    /// barrier, or at once when nothing runs; or there is an [`Event::MoveRefused`].
+    Migrate {
+        /// Which rank.
+        rank: Rank,
+        /// Where to.
+        to: NodeId,
+    },
     /// The memory that holds the copy of a rank goes bad: for tests of what comes of it.
     Damage(Rank),
 }
@@ -251,7 +260,7 @@ pub enum Output {
         /// The frame.
         bytes: Vec<u8>,
     },
-    /// Break the connection to a node; it is not a peer any more.
+    /// Break the connection to a node, with all that is on it; a new one may come.
     Disconnect(NodeId),
     /// The page is as the rank needs it: let it try again.
     Wake,

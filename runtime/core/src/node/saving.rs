@@ -37,7 +37,7 @@ pub(super) struct Saving {
     partners: Map<NodeId, usize>,
     /// The rank's records, which go last; `None` when all is sent.
     records: Option<VecDeque<(PageNo, SealedPage)>>,
-    /// The rank waits for the commit.
+    /// The rank stays where it is, beyond the commit: the view is to change (see `moving`).
     held: bool,
     shared_pages: u64,
     private_pages: u64,
@@ -48,8 +48,8 @@ pub(super) struct Saving {
 }
 
 impl Session {
-    /// All ranks came to a checkpoint: what is to be saved is kept, and the rank goes on. With `held` it
-    /// waits for the commit.
+    /// All ranks came to a checkpoint: what is to be saved is kept, and the rank goes on; with `held`
+    /// it stays, for the view is to change.
     pub(super) fn save(&mut self, held: bool, shared: &mut Shared, mem: &mut dyn PageMem) {
         if self.saving.is_some() {
             self.save_next = Some(held);
@@ -59,6 +59,7 @@ impl Session {
         let partners = self.placement(shared).guardians(rank);
         let Some(sdsm) = &mut self.sdsm else { return };
         let epoch = shared.store.committed().next();
+        shared.standing = held.then_some((self.job, rank, epoch));
         shared.event(Event::CheckpointBegun { epoch });
         let mut records = Writer::new();
         records.u64(mem.context()).bytes(&sdsm.records());
@@ -291,12 +292,12 @@ impl Session {
     }
 
     fn check_replicated(&mut self, shared: &mut Shared) {
-        if let Some(Saving { epoch, partners, records: None, .. }) = &self.saving
+        if let Some(Saving { epoch, partners, records: None, held, .. }) = &self.saving
             && (partners.is_empty() || Step::Staged.is_left_out())
         {
-            let epoch = *epoch;
+            let (epoch, held) = (*epoch, *held);
             shared.event(Event::CheckpointReplicated { epoch });
-            self.tell_coordinator(&Message::Prepared { epoch }, shared);
+            self.tell_coordinator(&Message::Prepared { epoch, held }, shared);
             if Step::CommitRound.is_left_out() {
                 self.send(shared.config.me, &Message::Commit { epoch }, shared);
             }
@@ -313,10 +314,8 @@ impl Session {
             (saving.blocked_us, since(saving.frozen_at))
         };
         shared.event(Event::CheckpointCommitted { epoch, blocked_us, overlapped_us });
-        if saving.held
-            && let Some(sdsm) = &mut self.sdsm
-        {
-            sdsm.go_on(epoch.0);
+        if saving.held {
+            shared.event(Event::Held { epoch });
         }
         if let Some(held) = self.save_next.take() {
             self.save(held, shared, mem);

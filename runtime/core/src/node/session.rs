@@ -41,6 +41,10 @@ pub(super) struct Shared {
     pub(super) hosts: (Job, Vec<NodeId>),
     /// By rank, then: its host, and its partners.
     pub(super) holders: Vec<Vec<NodeId>>,
+    /// This rank of this job stands at this epoch, in memory as in the copies of it.
+    pub(super) standing: Option<(Job, Rank, Epoch)>,
+    /// All ranks are held at a checkpoint: the view may change on purpose.
+    pub(super) held: bool,
     pub(super) called_at: Instant,
 }
 
@@ -49,7 +53,7 @@ impl Shared {
         self.out.push_back(Output::Event(event));
     }
 
-    fn stop_rank(&mut self) {
+    pub(super) fn stop_rank(&mut self) {
         if self.rank_runs && !self.stopping {
             self.stopping = true;
             self.out.push_back(Output::StopRank);
@@ -70,18 +74,20 @@ pub(super) enum Stage {
 
 /// What only the coordinator of the view keeps.
 #[derive(Clone, Debug, Default)]
-struct Lead {
+pub(super) struct Lead {
     statuses: Map<NodeId, Holdings>,
     epoch: Epoch,
     recovered: Set<NodeId>,
     prepared: Map<NodeId, Epoch>,
+    /// The ranks were asked to stay in their next checkpoint.
+    pub(super) hold: bool,
     exited: Set<NodeId>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Session {
     pub(super) view: View,
-    job: Job,
+    pub(super) job: Job,
     pub(super) me: NodeId,
     pub(super) rank: Option<Rank>,
     pub(super) stage: Stage,
@@ -92,7 +98,7 @@ pub(super) struct Session {
     pub(super) save_next: Option<bool>,
     /// The rank left while its last checkpoint was on its way.
     pub(super) exits: bool,
-    lead: Lead,
+    pub(super) lead: Lead,
     pub(super) fatal: Option<String>,
 }
 
@@ -189,7 +195,8 @@ impl Session {
         match message {
             Message::Status(holdings) => self.lead_status(from, holdings, shared),
             Message::Recovered => self.lead_recovered(from, shared),
-            Message::Prepared { epoch } => self.lead_prepared(from, epoch, shared),
+            Message::Prepared { epoch, held } => self.lead_prepared(from, epoch, held, shared),
+            Message::Hold => self.hold(),
             Message::Exited => self.lead_exited(from, shared),
             Message::Recover { epoch, transfers } => self.recover(epoch, &transfers, shared, mem),
             Message::Copy { target, copy } => self.on_copy(from, target, copy, shared, mem),
@@ -241,10 +248,11 @@ impl Session {
         }
     }
 
-    fn lead_prepared(&mut self, from: NodeId, epoch: Epoch, shared: &mut Shared) {
+    fn lead_prepared(&mut self, from: NodeId, epoch: Epoch, held: bool, shared: &mut Shared) {
         self.lead.prepared.insert(from, epoch);
         if self.view.ranks.iter().all(|host| self.lead.prepared.get(host) == Some(&epoch)) {
             self.broadcast(&Message::Commit { epoch }, shared);
+            shared.held |= held;
         }
     }
 
@@ -324,6 +332,10 @@ impl Session {
         shared: &mut Shared,
         mem: &mut dyn PageMem,
     ) -> Result<(), Malformed> {
+        let stands = epoch > Epoch(0) && shared.standing.take() == Some((self.job, rank, epoch));
+        if stands {
+            return self.stand_again(rank, shared, mem);
+        }
         mem.reset_shared();
         mem.reset_private();
         if epoch == Epoch(0) {
@@ -351,6 +363,7 @@ impl Session {
             return;
         }
         self.stage = Stage::Running;
+        shared.standing = None;
         shared.hosts = (self.job, self.view.ranks.clone());
         shared.holders = self.holders(shared);
         let keeps = self.keeps(shared);
@@ -452,7 +465,10 @@ impl Session {
             }
             sdsm::Action::Wake => shared.out.push_back(Output::Wake),
             sdsm::Action::Complete(outcome) => shared.out.push_back(Output::Complete(outcome)),
-            sdsm::Action::Snapshot => self.save(false, shared, mem),
+            sdsm::Action::Snapshot => {
+                let held = self.sdsm.as_ref().is_some_and(Sdsm::is_held);
+                self.save(held, shared, mem);
+            }
             sdsm::Action::BadAccess(page) => {
                 let me = self.rank.map(|rank| rank.to_string()).unwrap_or_default();
                 let hint = "no allocation covers it";

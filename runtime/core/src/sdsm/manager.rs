@@ -19,6 +19,7 @@ struct Lock {
 struct Arrival {
     call: Call,
     interval: u32,
+    locks: bool,
     pages: Runs,
 }
 
@@ -29,11 +30,13 @@ pub(super) struct Manager {
     /// Intervals that releases brought here.
     intervals: Map<(Rank, u32), Runs>,
     arrivals: Map<(u32, Rank), Arrival>,
+    /// The ranks are to stay in the next checkpoint, or barrier that may be one.
+    pub(super) hold: bool,
 }
 
 impl Manager {
     pub(super) const fn new(ranks: u16) -> Self {
-        Self { ranks, locks: Map::new(), intervals: Map::new(), arrivals: Map::new() }
+        Self { ranks, locks: Map::new(), intervals: Map::new(), arrivals: Map::new(), hold: false }
     }
 
     /// A rank wants a lock: the grant, if it is free.
@@ -94,12 +97,12 @@ impl Manager {
     pub(super) fn arrive(
         &mut self,
         from: Rank,
-        seq: u32,
-        call: Call,
+        (seq, call): (u32, Call),
+        locks: bool,
         interval: u32,
         pages: Runs,
     ) -> Option<Message> {
-        self.arrivals.insert((seq, from), Arrival { call, interval, pages });
+        self.arrivals.insert((seq, from), Arrival { call, interval, locks, pages });
         let here = self.arrivals.range((seq, Rank(0))..(seq + 1, Rank(0))).len();
         if here < usize::from(self.ranks) {
             return None;
@@ -107,8 +110,13 @@ impl Manager {
         let later = self.arrivals.split_off(&(seq + 1, Rank(0)));
         let all = core::mem::replace(&mut self.arrivals, later);
         let same = all.values().all(|arrival| arrival.call == call);
+        let free = all.values().all(|arrival| !arrival.locks);
+        let may_save = matches!(call, Call::Checkpoint | Call::Barrier) && free;
+        let held = self.hold && same && may_save;
+        self.hold &= !held;
         Some(Message::Release {
             seq,
+            held,
             outcome: if same { Ok(()) } else { Err(CallError::BadArgument) },
             time: all.values().map(|arrival| arrival.interval).collect(),
             pages: all.into_values().map(|arrival| arrival.pages).collect(),

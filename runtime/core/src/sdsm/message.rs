@@ -35,6 +35,8 @@ pub enum Message {
         call: Call,
         /// Last interval of this rank.
         interval: u32,
+        /// The rank holds locks.
+        locks: bool,
         /// Pages written.
         pages: Runs,
     },
@@ -53,6 +55,8 @@ pub enum Message {
         seq: u32,
         /// The call, or why it is refused.
         outcome: Result<(), CallError>,
+        /// It is a checkpoint, and the ranks stay in it.
+        held: bool,
         /// Vector time of all.
         time: Vec<u32>,
         /// Pages that each rank wrote.
@@ -88,8 +92,8 @@ impl Message {
                 emit_time(&mut w, time);
                 emit_intervals(&mut w, intervals);
             }
-            Self::Arrive { seq, call, interval, pages } => {
-                w.u8(6).u32(*seq).u32(*interval);
+            Self::Arrive { seq, call, interval, locks, pages } => {
+                w.u8(6).u32(*seq).u32(*interval).u8(u8::from(*locks));
                 emit_call(&mut w, *call);
                 pages.emit(&mut w);
             }
@@ -107,8 +111,8 @@ impl Message {
                 emit_time(&mut w, time);
                 emit_intervals(&mut w, intervals);
             }
-            Self::Release { seq, outcome, time, pages } => {
-                w.u8(11).u32(*seq).u8(outcome_code(*outcome));
+            Self::Release { seq, outcome, held, time, pages } => {
+                w.u8(11).u32(*seq).u8(outcome_code(*outcome)).u8(u8::from(*held));
                 emit_time(&mut w, time);
                 pages.iter().for_each(|runs| runs.emit(&mut w));
             }
@@ -133,7 +137,8 @@ impl Message {
             }
             6 => {
                 let (seq, interval) = (r.u32("seq")?, r.u32("interval")?);
-                Self::Arrive { seq, interval, call: parse_call(r)?, pages: Runs::parse(r)? }
+                let locks = r.u8("locks")? != 0;
+                Self::Arrive { seq, interval, locks, call: parse_call(r)?, pages: Runs::parse(r)? }
             }
             7 => Self::Page(page(r)?, Box::new(r.array::<PAGE_SIZE>("page")?)),
             8 => Self::Applied,
@@ -145,6 +150,7 @@ impl Message {
             11 => Self::Release {
                 seq: r.u32("seq")?,
                 outcome: parse_outcome(r)?,
+                held: r.u8("held")? != 0,
                 time: parse_time(r, ranks)?,
                 pages: (0..ranks).map(|_| Runs::parse(r)).collect::<Result<_, _>>()?,
             },

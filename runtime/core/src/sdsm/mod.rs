@@ -130,7 +130,7 @@ pub struct Sdsm {
     told: Map<Rank, usize>,
     /// Diff messages not yet known to be applied.
     unapplied: u32,
-    held: Set<LockId>,
+    locks_held: Set<LockId>,
     waiting: Waiting,
     /// Diffs of ranks that are ahead, which must not be in the snapshot that is due here.
     early: Vec<(Rank, u32, Diffs)>,
@@ -142,6 +142,8 @@ pub struct Sdsm {
     /// Barriers passed since the program began; part of the epoch.
     barriers: u64,
     manager: Manager,
+    /// The rank stays in the checkpoint that it stands at.
+    held: bool,
     counters: Counters,
     actions: VecDeque<Action>,
     /// Messages to this very rank.
@@ -165,7 +167,7 @@ impl Sdsm {
             time: alloc::vec![0; usize::from(ranks)],
             told: Map::new(),
             unapplied: 0,
-            held: Set::new(),
+            locks_held: Set::new(),
             waiting: Waiting::Nothing,
             early: Vec::new(),
             snapshot_due: false,
@@ -173,6 +175,7 @@ impl Sdsm {
             passed: 0,
             barriers: 0,
             manager: Manager::new(ranks),
+            held: false,
             counters: Counters::default(),
             actions: VecDeque::new(),
             own: VecDeque::new(),
@@ -305,6 +308,18 @@ impl Sdsm {
     pub fn most_records(shared_pages: u32) -> u64 {
         let allocations = u64::try_from(crate::limits::MAX_ALLOCATIONS).unwrap_or(u64::MAX);
         16 + pages::ALLOCATION_BYTES * allocations + pages::TOUCH_BYTES * u64::from(shared_pages)
+    }
+
+    /// Where all ranks arrive: they are to stay in their next checkpoint, which the next barrier is if
+    /// no rank holds a lock there.
+    pub const fn hold_next(&mut self) {
+        self.manager.hold = true;
+    }
+
+    /// Does the rank stay in its checkpoint beyond the commit?
+    #[must_use]
+    pub const fn is_held(&self) -> bool {
+        self.held
     }
 
     /// The rank goes on from the checkpoint. `epoch` is what a checkpoint call returns.

@@ -21,7 +21,7 @@ impl Sdsm {
     pub(super) fn lock(&mut self, lock: LockId) {
         if lock.0 >= MAX_LOCKS {
             self.complete(Err(CallError::BadArgument));
-        } else if self.held.contains(&lock) {
+        } else if self.locks_held.contains(&lock) {
             self.complete(Err(CallError::LockState));
         } else {
             self.waiting = Waiting::Locking(lock);
@@ -31,7 +31,7 @@ impl Sdsm {
     }
 
     pub(super) fn unlock(&mut self, lock: LockId, mem: &mut dyn PageMem) {
-        if self.held.remove(&lock) {
+        if self.locks_held.remove(&lock) {
             self.close_interval(mem);
             self.waiting = Waiting::Flushing(Call::Unlock(lock));
         } else {
@@ -42,7 +42,7 @@ impl Sdsm {
     pub(super) fn arrive(&mut self, call: Call, mem: &mut dyn PageMem) {
         let saves =
             call == Call::Checkpoint || (call == Call::Barrier && self.saves_next_barrier());
-        if saves && !self.held.is_empty() {
+        if saves && !self.locks_held.is_empty() {
             self.complete(Err(CallError::LockState));
             return;
         }
@@ -84,6 +84,7 @@ impl Sdsm {
             seq: self.passed + 1,
             call,
             interval: self.time[self.me.index()],
+            locks: !self.locks_held.is_empty(),
             pages: self.period.iter().copied().collect(),
         };
         self.send(BARRIER_MANAGER, Side::Receive, message);
@@ -111,8 +112,9 @@ impl Sdsm {
                 let grant = self.manager.unlock(lock, from, &time, intervals);
                 self.grant(lock, grant);
             }
-            Message::Arrive { seq, call, interval, pages } => {
-                if let Some(release) = self.manager.arrive(from, seq, call, interval, pages) {
+            Message::Arrive { seq, call, interval, locks, pages } => {
+                let arrival = (seq, call);
+                if let Some(release) = self.manager.arrive(from, arrival, locks, interval, pages) {
                     for rank in (0..self.ranks).map(Rank) {
                         self.send(rank, Side::Compute, release.clone());
                     }
@@ -144,8 +146,8 @@ impl Sdsm {
             Message::Applied => self.unapplied = self.unapplied.saturating_sub(1),
             Message::Home(page, home) => self.on_home(page, home, mem),
             Message::Grant(lock, time, intervals) => self.on_grant(lock, &time, intervals, mem),
-            Message::Release { seq, outcome, time, pages } => {
-                self.on_release(seq, outcome, time, &pages, mem);
+            Message::Release { seq, outcome, held, time, pages } => {
+                self.on_release(seq, outcome.map(|()| held), time, &pages, mem);
             }
             Message::Fetch(..)
             | Message::Diffs(..)
@@ -178,7 +180,7 @@ impl Sdsm {
             *mine = (*mine).max(*theirs);
         }
         self.invalidate(stale, mem);
-        self.held.insert(lock);
+        self.locks_held.insert(lock);
         self.counters.locks += 1;
         self.complete(Ok(0));
     }
@@ -200,7 +202,7 @@ impl Sdsm {
     fn on_release(
         &mut self,
         seq: u32,
-        outcome: Result<(), CallError>,
+        outcome: Result<bool, CallError>,
         time: Vec<u32>,
         pages: &[Runs],
         mem: &mut dyn PageMem,
@@ -226,10 +228,11 @@ impl Sdsm {
         self.apply_early(mem);
     }
 
-    fn released(&mut self, call: Call, outcome: Result<(), CallError>, mem: &mut dyn PageMem) {
-        if let Err(error) = outcome {
-            self.complete(Err(error));
-            return;
+    /// All are here. `Ok(true)`: they stay, in a checkpoint.
+    fn released(&mut self, call: Call, outcome: Result<bool, CallError>, mem: &mut dyn PageMem) {
+        match outcome {
+            Ok(held) => self.held = held,
+            Err(error) => return self.complete(Err(error)),
         }
         match call {
             Call::Alloc { bytes, distribution } => {
@@ -239,7 +242,7 @@ impl Sdsm {
             }
             Call::Checkpoint => self.snapshot(call),
             Call::Barrier => {
-                let saves = self.saves_next_barrier();
+                let saves = self.saves_next_barrier() || self.held;
                 self.barriers += 1;
                 self.counters.barriers += 1;
                 if saves {

@@ -1,5 +1,6 @@
 //! Every failure story, first here.
 
+mod members;
 mod overlap;
 
 use super::*;
@@ -202,7 +203,7 @@ fn two_living_nodes_that_lose_their_connection_stall_nobody() {
         assert!(fenced.len() <= 1, "seed {seed}: {fenced:?}");
         one_way += fenced.len();
     }
-    assert!(cuts > 60 && one_way > 20, "{cuts} and {one_way} fenced: the runs test little");
+    assert!(cuts > 40 && one_way > 20, "{cuts} and {one_way} fenced: the runs test little");
 }
 
 #[test]
