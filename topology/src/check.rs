@@ -2,8 +2,9 @@
 
 use crate::error::Reader;
 use crate::model::{Expectation, Fault, Node, Runtime, Strike, Trigger};
-use crate::read::{At, Marks};
+use crate::read::{At, Cluster, Marks};
 use runtime_core::checkpoint::survival::Refusal;
+use runtime_core::checkpoint::{Parity, Redundancy};
 use runtime_core::limits::MAX_REPLICAS;
 use runtime_core::membership::View;
 use runtime_core::node::{Image, Quorum, Role};
@@ -26,6 +27,24 @@ pub(crate) fn consequences(
         .any(|e| matches!(e.value, Expectation::ResultIsReference | Expectation::Takeover { .. }));
     if survives && !faults.is_empty() {
         survivors(r, nodes, runtime, faults);
+    }
+}
+
+/// Only the image of Linux has the code for several losses.
+pub(crate) fn codes(r: &mut Reader<'_>, cluster: &Cluster, runtime: &Runtime) {
+    let Redundancy::Parity(Parity { losses: losses @ 2.., .. }) = runtime.redundancy else {
+        return;
+    };
+    for (node, span) in cluster.nodes.iter().zip(&cluster.spans) {
+        if node.image == Image::BareMetal {
+            let message = format!(
+                "node \"{}\" is bare metal: its image does not have the code that parity for {losses} losses needs",
+                node.name
+            );
+            let help =
+                "write `losses: 1` under runtime, checkpoint, keep copies, or write `image: linux`";
+            r.error(*span, message, help);
+        }
     }
 }
 
@@ -196,7 +215,7 @@ fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(F
             }
         }
         // The very rule by which the nodes will find a host for each rank.
-        let next = view.without(&dead, &members, usize::from(runtime.replicas));
+        let next = view.without(&dead, &members, runtime.redundancy);
         let (before, left, ranks) = (view.members.len(), next.members.len(), view.ranks.len());
         let (fault, marks) = faults[first];
         let name = &nodes[fault.node.index()].name;
@@ -242,16 +261,22 @@ fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(F
 
 /// What is wrong when a rank and its copies die, and the remedy.
 fn no_copy(host: &str, dead: usize, runtime: &Runtime) -> (String, String) {
-    if runtime.replicas == 0 {
-        let message =
-            format!("the rank of \"{host}\" has no copy anywhere, but a result is expected");
-        return (message, "write `replicas: 1` under runtime, checkpoint".into());
-    }
-    let message = format!(
-        "the rank of \"{host}\" loses all its copies when {dead} nodes die together, but a result is expected"
-    );
+    let (loses, most) = match runtime.redundancy {
+        Redundancy::Copies(0) => {
+            let message =
+                format!("the rank of \"{host}\" has no copy anywhere, but a result is expected");
+            return (message, "write `replicas: 1` under runtime, checkpoint".into());
+        }
+        Redundancy::Copies(_) => ("all its copies", "replicas"),
+        Redundancy::Parity(_) => ("too much of its group", "losses"),
+    };
+    let nodes = if dead == 1 { "a node dies".into() } else { format!("{dead} nodes die together") };
+    let message =
+        format!("the rank of \"{host}\" loses {loses} when {nodes}, but a result is expected");
     let more = dead.min(MAX_REPLICAS);
-    (message, format!("write `replicas: {more}` under runtime, checkpoint, or spread the kills"))
+    let help =
+        format!("write `{most}: {more}` under runtime, checkpoint, add nodes, or spread the kills");
+    (message, help)
 }
 
 /// Do two triggers strike at one moment, whichever node they watch?

@@ -57,6 +57,8 @@ pub enum Event {
     CopySent { rank: Rank, epoch: Epoch, to: NodeId, pages: u64, bytes: u64 },
     /// This node has a whole copy of a rank's epoch that it had not before.
     CopyReceived { rank: Rank, epoch: Epoch, from: NodeId, pages: u64, bytes: u64 },
+    /// This node made a rank's epoch, or a piece of parity, from the others of its group.
+    Rebuilt { rank: Rank, epoch: Epoch, pages: u64 },
     /// This node's copy of a rank's epoch was found damaged, from this page on, and given up: it is
     /// not used, another one is.
     CopyDamaged { rank: Rank, epoch: Epoch, page: PageNo },
@@ -108,6 +110,7 @@ impl Event {
             Self::Recovering { epoch, .. }
             | Self::CopySent { epoch, .. }
             | Self::CopyReceived { epoch, .. }
+            | Self::Rebuilt { epoch, .. }
             | Self::CopyDamaged { epoch, .. }
             | Self::RolledBack { epoch, .. }
             | Self::Resumed { epoch, .. }

@@ -148,10 +148,10 @@ impl Membership {
     /// The view after this one: without those who must go, with one who may join, and with the
     /// ranks where they are to be.
     pub(super) fn next_view(&self, condemned: &Set<NodeId>) -> View {
-        let mut view = self.view.without(condemned, &self.members, self.replicas);
+        let mut view = self.view.without(condemned, &self.members, self.redundancy);
         if let Some((node, life)) = self.joining(&view) {
             view.members.insert(node, life);
-            view.fill(&self.members, self.replicas);
+            view.fill(&self.members, self.redundancy);
         }
         for (rank, to) in self.moves.iter() {
             if view.may_move(*rank, *to, &self.members).is_ok() {

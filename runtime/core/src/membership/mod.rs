@@ -34,6 +34,7 @@ mod view;
 pub use message::Message;
 pub use view::View;
 
+use crate::checkpoint::Redundancy;
 use crate::id::{Generation, Job, NodeId, Peer, Rank, ViewId};
 use crate::node::{Config, Member, Quorum};
 use crate::sabotage::Step;
@@ -93,7 +94,7 @@ pub struct Membership {
     quorum: Quorum,
     /// Of each node: where it stands and what it runs decides who takes over from whom.
     members: Vec<Member>,
-    replicas: usize,
+    redundancy: Redundancy,
     retry: Duration,
     view: View,
     suspects: Set<NodeId>,
@@ -131,7 +132,7 @@ impl Membership {
             generation: config.generation,
             quorum: config.quorum,
             members: config.members.clone(),
-            replicas: config.replicas,
+            redundancy: config.redundancy,
             retry,
             view: if first { View::first(config) } else { View::unknown() },
             suspects: Set::new(),

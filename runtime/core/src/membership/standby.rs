@@ -7,7 +7,7 @@
 //! 4. the one with the lowest number.
 
 use super::View;
-use crate::checkpoint;
+use crate::checkpoint::{Placement, Redundancy};
 use crate::id::{NodeId, Rank};
 use crate::node::Member;
 
@@ -16,16 +16,17 @@ pub(super) fn choose(
     view: &View,
     rank: Rank,
     members: &[Member],
-    replicas: usize,
+    redundancy: Redundancy,
 ) -> Option<NodeId> {
     let spec = |node: NodeId| members.get(node.index());
     let board = |node: NodeId| spec(node).map(|member| member.board);
     let before = *view.ranks.get(rank.index())?;
+    let placement = Placement { view, members, redundancy };
     let merit = |node: NodeId| {
         let mut others = view.ranks.iter().filter(|host| **host != before);
         let shared = others.any(|host| board(*host) == board(node));
         let ranks = (0..view.rank_count()).map(Rank);
-        let kept = |rank| checkpoint::partners(view, rank, members, replicas).contains(&node);
+        let kept = |rank| placement.guardians(rank).contains(&node);
         (board(node) == board(before), shared, ranks.filter(|rank| kept(*rank)).count(), node)
     };
     let alike = |node: &NodeId| spec(*node).map(|m| m.image) == spec(before).map(|m| m.image);

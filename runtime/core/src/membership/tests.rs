@@ -20,7 +20,7 @@ fn config(me: u16, compute: usize, standby: usize) -> Config {
         heartbeat: Duration::from_millis(10),
         suspect_after: 5,
         join_timeout: Duration::from_millis(100),
-        replicas: 1,
+        redundancy: Redundancy::Copies(1),
         copy_window: 32,
         checkpoint: Policy::Program,
         shared_pages: 0,
@@ -162,7 +162,11 @@ fn a_minority_installs_nothing_and_says_so() {
 #[test]
 fn without_a_standby_the_rank_is_an_orphan() {
     let dead = Set::from([NodeId(1), NodeId(2)]);
-    let view = View::first(&config(0, 3, 1)).without(&dead, &config(0, 3, 1).members, 1);
+    let view = View::first(&config(0, 3, 1)).without(
+        &dead,
+        &config(0, 3, 1).members,
+        Redundancy::Copies(1),
+    );
     assert_eq!(view.ranks, [NodeId(0), NodeId(3), NodeId(2)]);
     assert_eq!(view.orphans().collect::<Vec<_>>(), [Rank(2)]);
 }
@@ -174,9 +178,9 @@ fn a_rank_moves_only_to_a_standby_of_the_same_image() {
     let mut members = config(0, 3, 2).members;
     let images = [Linux, BareMetal, BareMetal, Linux, BareMetal];
     members.iter_mut().zip(images).for_each(|(member, image)| member.image = image);
-    let one = first.without(&Set::from([NodeId(1)]), &members, 1);
+    let one = first.without(&Set::from([NodeId(1)]), &members, Redundancy::Copies(1));
     assert_eq!(one.ranks, [NodeId(0), NodeId(4), NodeId(2)]);
-    let two = one.without(&Set::from([NodeId(2)]), &members, 1);
+    let two = one.without(&Set::from([NodeId(2)]), &members, Redundancy::Copies(1));
     assert_eq!(two.orphans().collect::<Vec<_>>(), [Rank(2)], "n3 is a standby, but of Linux");
 }
 

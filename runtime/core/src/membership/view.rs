@@ -1,6 +1,7 @@
 //! Who is in, in which life, and which node hosts which rank.
 
 use super::standby;
+use crate::checkpoint::Redundancy;
 use crate::id::{Generation, NodeId, Rank, ViewId};
 use crate::node::{Config, Member, Role};
 use crate::sorted::{Map, Set};
@@ -45,19 +46,19 @@ impl View {
     /// The view after this one without the `dead`: each orphaned rank goes to the best standby (see
     /// `standby`), if there is one that runs the same image.
     #[must_use]
-    pub fn without(&self, dead: &Set<NodeId>, members: &[Member], replicas: usize) -> Self {
+    pub fn without(&self, dead: &Set<NodeId>, members: &[Member], redundancy: Redundancy) -> Self {
         let mut view = self.clone();
         view.id = ViewId(self.id.0 + 1);
         view.members.retain(|node, _| !dead.contains(node));
-        view.fill(members, replicas);
+        view.fill(members, redundancy);
         view
     }
 
     /// Gives each rank whose host is no member to a standby, as far as there are any.
-    pub(super) fn fill(&mut self, members: &[Member], replicas: usize) {
+    pub(super) fn fill(&mut self, members: &[Member], redundancy: Redundancy) {
         let orphans: Vec<Rank> = self.orphans().collect();
         for rank in orphans {
-            if let Some(standby) = standby::choose(self, rank, members, replicas) {
+            if let Some(standby) = standby::choose(self, rank, members, redundancy) {
                 self.ranks[rank.index()] = standby;
             }
         }

@@ -21,12 +21,14 @@ mod machine;
 mod message;
 mod moving;
 mod policy;
+mod rebuild;
 mod saving;
 mod session;
 
 pub use machine::Node;
 pub use policy::{Policy, best_interval};
 
+use crate::checkpoint::Redundancy;
 use crate::event::Event;
 use crate::id::{Generation, Job, LockId, NodeId, PageNo, Rank};
 use crate::mem::Access;
@@ -134,8 +136,8 @@ pub struct Config {
     pub suspect_after: u32,
     /// How long the first contact with a peer may take before it is taken for dead.
     pub join_timeout: Duration,
-    /// Copies of each rank's epoch on other nodes.
-    pub replicas: usize,
+    /// How each rank's epoch outlives its host.
+    pub redundancy: Redundancy,
     /// Most pages of a checkpoint that are on their way to a partner at a time.
     pub copy_window: usize,
     /// Checkpoints besides those that the program asks for.

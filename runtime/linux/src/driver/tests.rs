@@ -93,7 +93,7 @@ fn setup(me: u16, listener: TcpListener, peers: Vec<(NodeId, SocketAddr)>) -> Se
         heartbeat: second,
         suspect_after: 5,
         join_timeout: second,
-        replicas: 1,
+        redundancy: runtime_core::checkpoint::Redundancy::Copies(1),
         copy_window: 32,
         checkpoint: Policy::Program,
         shared_pages: SIZES.shared_pages,
