@@ -23,8 +23,14 @@ pub(super) struct NodeState {
     pub(super) pid: Option<u32>,
     pub(super) spawned: Duration,
     pub(super) boot: Option<Duration>,
-    /// It was replaced, and is to end by itself.
-    pub(super) fenced: bool,
+    /// It was replaced, or starts again, and is in no view yet.
+    pub(super) outside: bool,
+    /// Its newest life, from 1; 0: as from the beginning.
+    pub(super) generation: u32,
+    /// Its machine is to start again when its process has ended.
+    pub(super) again: bool,
+    /// It started again, and cannot be told to run anything yet.
+    pub(super) deaf: bool,
 }
 
 impl NodeState {
@@ -32,6 +38,7 @@ impl NodeState {
     pub(super) const fn words(&self) -> &'static str {
         match self.life {
             Life::Booting => "booting",
+            Life::Joining if self.outside => "rejoining",
             Life::Joining => "joining",
             Life::Ready => "ready",
             Life::Dead => "dead",

@@ -156,7 +156,7 @@ fn new_life() -> Outcome {
         pair.links[1].transport_up(now);
         pair.drain();
         pair.run_until("both ends are up", |pair| {
-            let new = runtime_core::id::Generation(2);
+            let new = Generation(2);
             let [a, b] = &pair.links;
             a.is_up() && a.generation() == Some(new) && b.is_up()
         })?;

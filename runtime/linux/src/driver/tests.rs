@@ -62,7 +62,7 @@ impl Machine for Alone {
                 assert_eq!(bytes, b"hello");
                 outputs.push_back(Output::Halt { reason: "greeted".into() });
             }
-            Input::TransportDown(_) | Input::Tick | Input::Damage(_) => {}
+            Input::TransportDown(_) | Input::Tick | Input::Damage(_) | Input::Migrate { .. } => {}
         }
     }
 
