@@ -1,6 +1,7 @@
 //! Every failure story, first here.
 
 mod members;
+mod partitions;
 
 use super::*;
 use runtime_core::id::Rank;
