@@ -65,7 +65,7 @@ impl Connection {
         detach: bool,
     ) -> Result<Self, Failure> {
         let topology = topology::load(file).map_err(|e| Failure::usage(e.to_string()))?;
-        let unsupported = plan::unsupported(&topology);
+        let unsupported = plan::unsupported(&topology, backend);
         if !unsupported.is_empty() {
             let what = unsupported.join("; ");
             return Err(Failure::usage(format!("{}: cannot do: {what}", file.display())));

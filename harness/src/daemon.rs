@@ -272,6 +272,9 @@ impl Executor {
                 continue;
             }
             self.record.event(arrival.at, &arrival.event, &self.plan);
+            if let (Event::Exited { node, .. }, Some(wire)) = (&arrival.event, &self.wire) {
+                wire.unplug(*node);
+            }
             for action in dispatcher.handle(arrival.at, arrival.event) {
                 if action == Action::Stop {
                     return;
@@ -307,6 +310,16 @@ impl Executor {
                     wire.unplug(node);
                 }
                 self.record.killed(self.inbox.start.elapsed(), &self.plan.nodes[node].name);
+            }
+            Action::Freeze { node, still } => {
+                if let Some(node) = &self.nodes[node] {
+                    node.process.freeze(still);
+                }
+            }
+            Action::Cut { node, cut } => {
+                if let Some(wire) = &self.wire {
+                    wire.cut(node, cut);
+                }
             }
             Action::Reference(workload) => {
                 let (site, inbox) = (self.site.clone(), self.inbox.clone());

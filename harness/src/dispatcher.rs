@@ -67,6 +67,10 @@ pub(crate) enum Action {
     Send { node: usize, message: ToNode },
     /// Kill a node's process at once.
     Kill { node: usize },
+    /// Make a node's process stand still, or go on.
+    Freeze { node: usize, still: bool },
+    /// Let a node's link carry nothing, or everything again.
+    Cut { node: usize, cut: bool },
     /// Run the sequential program.
     Reference(Workload),
     /// Start the simulated world.

@@ -11,6 +11,7 @@ use netem::Profile;
 use runtime_core::node::{Image, Role};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use topology::Strike;
 
 /// What the nodes are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -43,8 +44,7 @@ pub(crate) struct Plan {
     /// Every time-out of the harness and of the nodes is so many times what the file says.
     pub(crate) factor: u32,
     pub(crate) nodes: Vec<NodePlan>,
-    /// Names of the switches.
-    pub(crate) switches: Vec<String>,
+    pub(crate) switches: Vec<topology::Switch>,
     /// As the nodes get them: times are scaled already.
     pub(crate) runtime: RuntimeSpec,
     pub(crate) workload: Option<Workload>,
@@ -85,10 +85,11 @@ pub(crate) struct Workload {
     pub(crate) args: BTreeMap<String, String>,
 }
 
-/// A node dies.
+/// Something happens to a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
-    pub(crate) kill: usize,
+    pub(crate) strike: Strike,
+    pub(crate) node: usize,
     pub(crate) at: Trigger,
     /// The node stands still at the trigger, so that it dies exactly there.
     pub(crate) hold: Option<Hold>,
@@ -118,8 +119,8 @@ pub(crate) enum Wanted {
 }
 
 /// What this harness cannot do of what a file asks for.
-pub(crate) fn unsupported(topology: &topology::Topology) -> Vec<String> {
-    from_topology::unsupported(topology)
+pub(crate) fn unsupported(topology: &topology::Topology, backend: Backend) -> Vec<String> {
+    from_topology::unsupported(topology, backend)
 }
 
 impl Plan {
@@ -147,7 +148,7 @@ impl Plan {
             holds: self
                 .faults
                 .iter()
-                .filter(|f| f.kill == node)
+                .filter(|f| f.node == node)
                 .filter_map(|f| f.hold.clone())
                 .collect(),
             bench: None,

@@ -11,6 +11,7 @@ mod tests;
 use crate::plan::Plan;
 use crate::proto::PortStatus;
 use netem::{Delivery, Direction, DropReason, Profile, Switch};
+use runtime_core::notice;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
@@ -21,6 +22,9 @@ const TABLE: usize = 4096;
 #[derive(Debug)]
 struct Port {
     node: String,
+    /// Address of the node's card.
+    card: Option<[u8; 6]>,
+    gone: bool,
     switch: usize,
     /// Number of the port on its switch.
     local: usize,
@@ -38,6 +42,8 @@ struct Port {
 struct Bridge {
     name: String,
     switch: Switch,
+    /// Of ports that lose their signal.
+    tells: bool,
     ports: Vec<usize>,
 }
 
@@ -65,16 +71,19 @@ impl Fabric {
     /// The network of a cluster; port `i` is node `i`'s.
     pub(crate) fn new(plan: &Plan) -> Self {
         let mut bridges: Vec<Bridge> = Vec::new();
-        for (s, name) in plan.switches.iter().enumerate() {
+        for (s, planned) in plan.switches.iter().enumerate() {
             let ports: Vec<usize> =
                 (0..plan.nodes.len()).filter(|&n| plan.nodes[n].switch == s).collect();
             let switch = Switch::new(ports.len(), TABLE);
-            bridges.push(Bridge { name: name.clone(), switch, ports });
+            let (name, tells) = (planned.name.clone(), planned.port_notices);
+            bridges.push(Bridge { name, switch, tells, ports });
         }
         let port = |(n, node): (usize, &crate::plan::NodePlan)| {
             let seed = plan.seed.wrapping_add(2 * n as u64);
             Port {
                 node: node.name.clone(),
+                card: card(&node.mac),
+                gone: false,
                 switch: node.switch,
                 local: bridges[node.switch].ports.iter().position(|&p| p == n).unwrap_or(0),
                 up: Direction::new(node.up, seed),
@@ -121,11 +130,40 @@ impl Fabric {
         self.flights.peek().map(|Reverse(f)| f.at_ns)
     }
 
-    /// The node behind a port is gone.
-    pub(crate) fn unplug(&mut self, port: usize) {
+    /// There is a node behind a port (again).
+    pub(crate) fn plug(&mut self, port: usize) {
+        self.ports[port].gone = false;
+        self.ports[port].down.set_down(false);
+    }
+
+    /// The node behind a port is gone, and the port's signal with it. A switch that tells such things
+    /// tells all its other ports.
+    pub(crate) fn unplug(&mut self, now_ns: u64, port: usize, out: &mut dyn FnMut(usize, &[u8])) {
         let Port { switch, local, .. } = self.ports[port];
+        let was_there = !core::mem::replace(&mut self.ports[port].gone, true);
         self.bridges[switch].switch.forget(local);
         self.ports[port].down.set_down(true);
+        if let (true, Some(card)) = (was_there && self.bridges[switch].tells, self.ports[port].card)
+        {
+            let mut frame = port_notice(card);
+            let others = self.bridges[switch].ports.iter().copied().filter(|other| *other != port);
+            for other in others.collect::<Vec<_>>() {
+                self.leave(now_ns, other, &mut frame, out);
+            }
+        }
+    }
+
+    /// A node's link carries nothing, either way, or everything again. The signal stays: the switch
+    /// sees nothing of it.
+    pub(crate) const fn cut(&mut self, port: usize, cut: bool) {
+        let Port { up, down, .. } = &mut self.ports.as_mut_slice()[port];
+        if cut {
+            up.cut();
+            down.cut();
+        } else {
+            up.heal();
+            down.heal();
+        }
     }
 
     /// Counts a frame that was lost outside of the links.
@@ -186,11 +224,22 @@ impl Fabric {
         let Port { switch, local, .. } = self.ports[port];
         for leaving in self.bridges[switch].switch.forward(local, frame) {
             let port = self.bridges[switch].ports[leaving];
-            let fate = self.ports[port].down.send(now_ns, frame.len());
-            self.dropped(port, fate.dropped);
-            for delivery in fate.deliveries {
-                self.travel(now_ns, port, true, frame, delivery, out);
-            }
+            self.leave(now_ns, port, frame, out);
+        }
+    }
+
+    /// From the switch to a node.
+    fn leave(
+        &mut self,
+        now_ns: u64,
+        port: usize,
+        frame: &mut [u8],
+        out: &mut dyn FnMut(usize, &[u8]),
+    ) {
+        let fate = self.ports[port].down.send(now_ns, frame.len());
+        self.dropped(port, fate.dropped);
+        for delivery in fate.deliveries {
+            self.travel(now_ns, port, true, frame, delivery, out);
         }
     }
 
@@ -204,4 +253,22 @@ impl Fabric {
         };
         self.count_drop(port, reason);
     }
+}
+
+/// The bytes of a card's address.
+fn card(mac: &str) -> Option<[u8; 6]> {
+    let bytes: Option<Vec<u8>> =
+        mac.split(':').map(|part| u8::from_str_radix(part, 16).ok()).collect();
+    bytes?.try_into().ok()
+}
+
+/// The frame to all with which a switch says that the port of this card lost its signal.
+fn port_notice(card: [u8; 6]) -> Vec<u8> {
+    // Locally administered.
+    const SWITCH: [u8; 6] = [0x02, 0, 0, 0, 0, 0xfe];
+    const SMALLEST: usize = 60;
+    let mut frame = [&[0xff; 6][..], &SWITCH, &notice::ETHERTYPE.to_be_bytes()].concat();
+    frame.extend(notice::port_down(card));
+    frame.resize(SMALLEST, 0);
+    frame
 }

@@ -74,6 +74,7 @@ fn config(me: u16, binding: Binding, medium: Medium) -> Config {
         suspect_after: 100,
         join_timeout: Duration::from_millis(60_000),
         replicas: 1,
+        copy_window: 32,
         checkpoint_every: 0,
         shared_pages: SIZES.shared_pages,
     }

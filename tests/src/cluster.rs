@@ -154,14 +154,12 @@ impl Cluster {
     /// As a file.
     #[must_use]
     pub fn yaml(&self) -> String {
-        let mut text =
-            format!("name: {}\nseed: 11\ndefaults: {{ memory: 96MiB }}\nnodes:\n", self.name);
+        let mut text = format!("name: {}\nseed: 11\nnodes:\n", self.name);
         let roles = std::iter::repeat_n("compute", self.compute)
             .chain(std::iter::repeat_n("standby", self.standby));
         // Writing to a string cannot fail.
         for (n, role) in roles.enumerate() {
-            let image =
-                if self.is_bare_metal(n) { ", image: bare-metal, memory: 128MiB" } else { "" };
+            let image = if self.is_bare_metal(n) { ", image: bare-metal" } else { "" };
             let _ = writeln!(text, "  n{n}: {{ role: {role}{image} }}");
         }
         if let Some(like) = &self.links {

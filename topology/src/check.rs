@@ -1,11 +1,12 @@
 //! What follows from the whole: can what the file breaks be survived the way it expects?
 
 use crate::error::Reader;
-use crate::model::{Action, Expectation, Fault, Node, Runtime, Trigger};
+use crate::model::{Expectation, Fault, Node, Runtime, Strike, Trigger};
 use crate::read::{At, Marks};
-use runtime_core::id::{Generation, NodeId, ViewId};
+use runtime_core::checkpoint::survival::Refusal;
+use runtime_core::limits::MAX_REPLICAS;
 use runtime_core::membership::View;
-use runtime_core::node::{Image, Member, Quorum, Role};
+use runtime_core::node::{Image, Quorum, Role};
 use runtime_core::sorted::Set;
 
 /// Checks faults against nodes, and expectations against faults.
@@ -28,16 +29,23 @@ pub(crate) fn consequences(
     }
 }
 
-fn victim(fault: &Fault) -> NodeId {
-    match fault.action {
-        Action::Kill(node) => node,
-    }
+/// Faults that take a node away and do not give it back.
+fn for_good(faults: &[(Fault, Marks)]) -> impl Iterator<Item = &(Fault, Marks)> {
+    faults.iter().enumerate().filter_map(|(i, pair)| {
+        let undoes =
+            |f: &Fault| f.node == pair.0.node && Some(f.strike) == pair.0.strike.undone_by();
+        let undone = faults[i..].iter().any(|(later, _)| undoes(later));
+        (pair.0.strike.takes_away() && !undone).then_some(pair)
+    })
 }
 
 fn killed_once(r: &mut Reader<'_>, nodes: &[Node], faults: &[(Fault, Marks)]) {
     for (i, (fault, marks)) in faults.iter().enumerate() {
-        if let Some((first, _)) = faults[..i].iter().find(|(f, _)| victim(f) == victim(fault)) {
-            let name = &nodes[victim(fault).index()].name;
+        let kills = |f: &Fault| f.strike == Strike::Kill && f.node == fault.node;
+        if kills(fault)
+            && let Some((first, _)) = faults[..i].iter().find(|(f, _)| kills(f))
+        {
+            let name = &nodes[fault.node.index()].name;
             let help =
                 format!("it does not come back after the kill on line {}: remove one", first.line);
             r.error(marks.node, format!("node \"{name}\" is killed twice"), help);
@@ -91,7 +99,7 @@ fn takeovers(
             );
             r.error(expected.span, message, help);
         }
-        if !faults.iter().any(|(f, _)| victim(f) == of) {
+        if !faults.iter().any(|(f, _)| f.node == of && f.strike.takes_away()) {
             let help = format!("add `- {{ at: {{ checkpoint: 2 }}, kill: {name} }}` to the faults");
             r.error(
                 expected.span,
@@ -160,8 +168,8 @@ fn stillness(
         let help = format!("remove this, or the takeover on line {line}");
         r.error(none.span, "a takeover and no takeover are expected at once", help);
     }
-    let dies =
-        faults.iter().map(|(f, _)| victim(f)).find(|v| nodes[v.index()].role == Role::Compute);
+    let mut dies = for_good(faults).map(|(f, _)| f.node);
+    let dies = dies.find(|v| nodes[v.index()].role == Role::Compute);
     if let (Some(dead), Some(_)) = (dies, find(|e| *e == Expectation::ResultIsReference)) {
         let name = &nodes[dead.index()].name;
         let message = format!("without a takeover there is no result once \"{name}\" is killed");
@@ -171,10 +179,10 @@ fn stillness(
 
 /// Walks through the kills: are there hosts for all ranks, copies of the dead, and a majority?
 fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(Fault, Marks)]) {
-    let member = |n: &Node| Member { role: n.role, board: n.board, image: n.image };
-    let members: Vec<Member> = nodes.iter().map(member).collect();
+    let members = crate::survival::members(nodes);
+    let faults: Vec<&(Fault, Marks)> = for_good(faults).collect();
     let mut done = vec![false; faults.len()];
-    let mut view = first_view(nodes);
+    let mut view = View::of(&members);
     for first in 0..faults.len() {
         if done[first] {
             continue;
@@ -184,14 +192,14 @@ fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(F
         for (i, (fault, _)) in faults.iter().enumerate().skip(first) {
             if !done[i] && same_moment(&fault.trigger, &faults[first].0.trigger) {
                 done[i] = true;
-                dead.insert(victim(fault));
+                dead.insert(fault.node);
             }
         }
         // The very rule by which the nodes will find a host for each rank.
         let next = view.without(&dead, &members, usize::from(runtime.replicas));
-        let (members, left, ranks) = (view.members.len(), next.members.len(), view.ranks.len());
-        let (fault, marks) = &faults[first];
-        let name = &nodes[victim(fault).index()].name;
+        let (before, left, ranks) = (view.members.len(), next.members.len(), view.ranks.len());
+        let (fault, marks) = faults[first];
+        let name = &nodes[fault.node.index()].name;
         if let Some(orphan) = next.orphans().next() {
             let host = next.ranks[orphan.index()];
             let Node { name: host_name, image, .. } = &nodes[host.index()];
@@ -207,14 +215,13 @@ fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(F
             };
             let help =
                 format!("add a standby, for example {}, or remove a kill", spare(nodes, *image));
-            let of_host = faults.iter().find(|(f, _)| left >= ranks && victim(f) == host);
+            let of_host = faults.iter().find(|(f, _)| left >= ranks && f.node == host);
             r.error(of_host.map_or(marks.node, |(_, marks)| marks.node), message, help);
             return;
         }
-        if runtime.quorum == Quorum::Majority && 2 * left <= members {
-            let message = format!(
-                "killing \"{name}\" leaves {left} of {members} nodes, which is no majority"
-            );
+        if runtime.quorum == Quorum::Majority && 2 * left <= before {
+            let message =
+                format!("killing \"{name}\" leaves {left} of {before} nodes, which is no majority");
             r.error(
                 marks.node,
                 message,
@@ -222,24 +229,29 @@ fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(F
             );
             return;
         }
-        if runtime.replicas == 0 && nodes[victim(fault).index()].role == Role::Compute {
-            let message =
-                format!("the rank of \"{name}\" has no copy anywhere, but a result is expected");
-            r.error(marks.node, message, "write `replicas: 1` under runtime, checkpoint");
+        let layout = crate::survival::layout(&members, runtime);
+        if let Some(Refusal::NoCopy(rank)) = layout.refusal(&view, &dead) {
+            let host = &nodes[view.ranks[rank.index()].index()].name;
+            let (message, help) = no_copy(host, dead.len(), runtime);
+            r.error(marks.node, message, help);
             return;
         }
         view = next;
     }
 }
 
-/// All nodes, each compute node with its rank.
-fn first_view(nodes: &[Node]) -> View {
-    let compute = nodes.iter().filter(|n| n.role == Role::Compute);
-    View {
-        id: ViewId(1),
-        members: nodes.iter().map(|n| (n.id, Generation(1))).collect(),
-        ranks: compute.map(|n| n.id).collect(),
+/// What is wrong when a rank and its copies die, and the remedy.
+fn no_copy(host: &str, dead: usize, runtime: &Runtime) -> (String, String) {
+    if runtime.replicas == 0 {
+        let message =
+            format!("the rank of \"{host}\" has no copy anywhere, but a result is expected");
+        return (message, "write `replicas: 1` under runtime, checkpoint".into());
     }
+    let message = format!(
+        "the rank of \"{host}\" loses all its copies when {dead} nodes die together, but a result is expected"
+    );
+    let more = dead.min(MAX_REPLICAS);
+    (message, format!("write `replicas: {more}` under runtime, checkpoint, or spread the kills"))
 }
 
 /// Do two triggers strike at one moment, whichever node they watch?

@@ -1,8 +1,8 @@
 //! The topology in words.
 
-use crate::model::{Action, Expectation, Fault, Node, Topology, Transport, Trigger};
+use crate::model::{Expectation, Fault, Node, Topology, Transport, Trigger};
 use crate::units::{show_duration, show_size};
-use runtime_core::node::{Binding, Image, Quorum, Role};
+use runtime_core::node::{Binding, Image};
 
 impl Topology {
     /// A few lines for people: what is there, what runs, what it survives, what will happen.
@@ -15,7 +15,9 @@ impl Topology {
                 if args.is_empty() { String::new() } else { format!(" ({})", args.join(", ")) };
             lines.push(format!("runs {}{args} on {}", run.workload, self.runtime_words()));
         }
-        lines.push(self.survival());
+        let survival = self.survival();
+        lines.push(self.survival_words(&survival));
+        lines.push(self.memory_words(&survival));
         for fault in &self.faults {
             lines.push(format!("fault: {}", self.fault_words(fault)));
         }
@@ -69,39 +71,10 @@ impl Topology {
         format!("{binding}, {} shared, {when}", show_size(self.runtime.shared_bytes))
     }
 
-    /// How many nodes may die at once, and how many one after another.
-    #[must_use]
-    pub fn tolerates(&self) -> (usize, usize) {
-        let nodes = self.nodes.len();
-        // The rank that dies may be one of the image with the fewest standbys.
-        let spare = self.compute().map(|rank| self.spares_of(rank.image)).min().unwrap_or(0);
-        let majority = self.runtime.quorum == Quorum::Majority;
-        // At once: 2 × left > nodes. In a row: each view of 3 or more can lose one.
-        let at_once = if majority { nodes.saturating_sub(1) / 2 } else { spare };
-        let in_a_row = if majority { nodes.saturating_sub(2) } else { spare };
-        let replicas = usize::from(self.runtime.replicas);
-        let at_once = spare.min(at_once).min(replicas);
-        (at_once, if at_once == 0 { 0 } else { spare.min(in_a_row) })
-    }
-
-    fn spares_of(&self, image: Image) -> usize {
-        self.nodes.iter().filter(|n| n.role == Role::Standby && n.image == image).count()
-    }
-
-    fn survival(&self) -> String {
-        match self.tolerates() {
-            (0, _) => "survives no death of a node".into(),
-            (n, m) if m > n => {
-                format!("survives the death of any {n} at once, {m} one after another")
-            }
-            (n, _) => format!("survives the death of any {n}"),
-        }
-    }
-
     /// A fault in words: `kill n1 when checkpoint 2 is committed`.
     #[must_use]
     pub fn fault_words(&self, fault: &Fault) -> String {
-        let Action::Kill(victim) = fault.action;
+        let victim = fault.node;
         let whose = |on| {
             if on == victim { String::new() } else { format!(" on {}", self.name_of(on)) }
         };
@@ -117,7 +90,7 @@ impl Topology {
             }
         };
         let held = if fault.hold { ", held there" } else { "" };
-        format!("kill {} {when}{held}", self.name_of(victim))
+        format!("{} {} {when}{held}", fault.strike.word(), self.name_of(victim))
     }
 
     /// An expectation in words: `n3 takes over from n1 within 5s`.

@@ -14,14 +14,16 @@ mod address;
 mod check;
 mod describe;
 mod error;
+mod memory;
 mod model;
 mod raw;
 mod read;
+mod survival;
 mod units;
 
 pub use error::{Errors, Place, Problem};
 pub use model::{
-    Action, Arch, Expectation, Fault, Link, LinkProfile, Node, Phase, Run, Runtime, Subnet,
+    Arch, Expectation, Fault, Link, LinkProfile, Node, Phase, Run, Runtime, Strike, Subnet, Switch,
     Topology, Transport, Trigger,
 };
 

@@ -19,8 +19,8 @@ pub struct Topology {
     pub boards: Vec<String>,
     /// The nodes, in the order of the file: `nodes[i].id` is `NodeId(i)`.
     pub nodes: Vec<Node>,
-    /// Names of the switches.
-    pub switches: Vec<String>,
+    /// The switches.
+    pub switches: Vec<Switch>,
     /// The links, one per node, in the order of the nodes: `links[i].node` is `i`.
     pub links: Vec<Link>,
     /// The one network that all nodes are in.
@@ -47,7 +47,7 @@ pub struct Node {
     pub role: Role,
     /// Index in [`Topology::boards`].
     pub board: u16,
-    /// Memory of the machine.
+    /// Memory of the machine. Left out: 96 MiB, or as much as it may need at most.
     pub memory_bytes: u64,
     /// Processors of the machine.
     pub cpus: u16,
@@ -76,6 +76,15 @@ pub struct Subnet {
     pub network: Ipv4Addr,
     /// Bits of the prefix.
     pub prefix: u8,
+}
+
+/// What nodes are linked to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Switch {
+    /// Its name.
+    pub name: String,
+    /// Does it tell all ports when one of them loses its signal, as managed switches can?
+    pub port_notices: bool,
 }
 
 /// A cable from a node to a switch.
@@ -182,7 +191,9 @@ pub struct Fault {
     /// When.
     pub trigger: Trigger,
     /// What.
-    pub action: Action,
+    pub strike: Strike,
+    /// To which node.
+    pub node: NodeId,
     /// The node stands still at the trigger, so that the fault hits that very point. Only with a
     /// trigger that watches the node itself.
     pub hold: bool,
@@ -190,12 +201,52 @@ pub struct Fault {
     pub line: usize,
 }
 
-/// What a fault does.
-#[non_exhaustive]
+/// What a fault does to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum Strike {
     /// The machine is gone, at once.
-    Kill(NodeId),
+    Kill,
+    /// The machine stands still: it hears nothing, says nothing, and knows nothing of it.
+    Pause,
+    /// A machine that was paused goes on.
+    Resume,
+    /// Its link carries nothing any more, either way.
+    Cut,
+    /// A link that was cut carries again.
+    Heal,
+}
+
+impl Strike {
+    /// All, with their words in the file.
+    pub const ALL: [(&str, Self); 5] = [
+        ("kill", Self::Kill),
+        ("pause", Self::Pause),
+        ("resume", Self::Resume),
+        ("cut", Self::Cut),
+        ("heal", Self::Heal),
+    ];
+
+    /// Its word in the file.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(_, strike)| *strike == self).map_or("", |(word, _)| word)
+    }
+
+    /// What undoes it, if anything does.
+    #[must_use]
+    pub const fn undone_by(self) -> Option<Self> {
+        match self {
+            Self::Pause => Some(Self::Resume),
+            Self::Cut => Some(Self::Heal),
+            Self::Kill | Self::Resume | Self::Heal => None,
+        }
+    }
+
+    /// Does it take a node away from the others?
+    #[must_use]
+    pub const fn takes_away(self) -> bool {
+        matches!(self, Self::Kill | Self::Pause | Self::Cut)
+    }
 }
 
 /// When a fault strikes.

@@ -6,14 +6,15 @@ mod links;
 mod nodes;
 mod settings;
 
-use crate::check;
 use crate::error::{Reader, Span};
 use crate::model::{Expectation, Fault, Topology};
 use crate::raw::{Shape, Yaml};
 use crate::units;
+use crate::{check, memory};
 use fields::{Fields, plausible_name};
 
 pub(crate) use faults::Marks;
+pub(crate) use nodes::{Cluster, least_memory};
 
 const SECTIONS: &[&str] = &[
     "name", "seed", "defaults", "boards", "nodes", "switches", "links", "runtime", "run", "faults",
@@ -41,10 +42,11 @@ pub(crate) fn topology(r: &mut Reader<'_>, yaml: &Yaml) -> Option<Topology> {
     let defaults = nodes::defaults(r, top.get("defaults"));
     let boards = nodes::boards(r, top.get("boards"));
     let before = r.count();
-    let cluster = nodes::nodes(r, &top, &defaults, boards);
+    let mut cluster = nodes::nodes(r, &top, &defaults, boards);
     // Errors of a node's role or address would make others follow that are none.
     let sound = r.count() == before;
     let runtime = settings::runtime(r, top.get("runtime"), cluster.nodes.len());
+    let settled = r.count() == before;
     let (switches, links) = links::links(r, &top, &cluster, &runtime);
     let runtime = runtime.value;
     let run = settings::run(r, top.get("run"));
@@ -59,6 +61,10 @@ pub(crate) fn topology(r: &mut Reader<'_>, yaml: &Yaml) -> Option<Topology> {
         }
     }
     if sound {
+        // Limits that are no numbers would make sums that mean nothing.
+        if settled {
+            memory::settle(r, &mut cluster, &runtime);
+        }
         check::consequences(r, &cluster.nodes, &runtime, &faults, &expectations);
     }
     Some(Topology {

@@ -44,7 +44,7 @@ fn every_example_loads_and_describes_itself() {
     for path in files("examples") {
         let topology = topology::load(&path).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(format!("{}.yaml", topology.name), name(&path));
-        assert!(topology.describe().contains("survives the death"), "{}", topology.describe());
+        assert!(topology.describe().contains("survives any "), "{}", topology.describe());
     }
 }
 
@@ -80,7 +80,7 @@ fn damaged_files_never_panic() {
         .collect();
     let spice = "{}[]:,-#&*!|>'\"%@`\n\t 0189azé\u{feff}~<<".as_bytes();
     let mut numbers = Numbers(1);
-    for round in 0..4000 {
+    for round in 0..1500 {
         let mut bytes = sources[round % sources.len()].clone();
         for _ in 0..=numbers.below(4) {
             let at = numbers.below(bytes.len());

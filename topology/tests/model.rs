@@ -4,7 +4,7 @@ use runtime_core::id::NodeId;
 use runtime_core::node::{Binding, Image, Quorum, Role};
 use std::net::Ipv4Addr;
 use std::time::Duration;
-use topology::{Action, Expectation, LinkProfile, Phase, Topology, Transport, Trigger};
+use topology::{Expectation, LinkProfile, Phase, Strike, Switch, Topology, Transport, Trigger};
 
 fn read(text: &str) -> Topology {
     topology::parse("test.yaml", text).unwrap_or_else(|e| panic!("{e}"))
@@ -13,7 +13,8 @@ fn read(text: &str) -> Topology {
 #[test]
 fn a_small_file_gets_everything_it_leaves_out() {
     let t = read("name: small\nnodes: { z: { role: compute }, a: { role: standby } }\n");
-    assert_eq!((t.seed, t.ranks(), t.switches.as_slice()), (0, 1, &["sw0".to_string()][..]));
+    let sw0 = Switch { name: "sw0".into(), port_notices: true };
+    assert_eq!((t.seed, t.ranks(), t.switches.as_slice()), (0, 1, &[sw0][..]));
     let names: Vec<&str> = t.nodes.iter().map(|n| n.name.as_str()).collect();
     assert_eq!(names, ["z", "a"], "the order of the file");
     assert_eq!(t.nodes[1].id, NodeId(1));
@@ -21,7 +22,7 @@ fn a_small_file_gets_everything_it_leaves_out() {
     assert_eq!(t.nodes[1].address, Ipv4Addr::new(10, 83, 0, 2));
     assert_eq!(t.nodes[1].mac, [0x52, 0x54, 0, 0, 0, 2]);
     assert_ne!(t.nodes[0].board, t.nodes[1].board, "each on a board of its own");
-    assert_eq!(t.nodes[0].memory_bytes, 96 << 20);
+    assert_eq!(t.nodes[0].memory_bytes, 384 << 20, "as much as it may need");
     assert_eq!(t.links.len(), 2);
     assert_eq!(t.links[1].up, LinkProfile::default());
     assert_eq!(t.runtime.heartbeat, Duration::from_millis(100));
@@ -88,7 +89,7 @@ expect:
     let (n0, n1) = (NodeId(0), NodeId(1));
     let staged = Trigger::Checkpoint { epoch: 3, phase: Phase::Staged, on: n1 };
     assert_eq!((&t.faults[0].trigger, t.faults[0].hold, t.faults[0].line), (&staged, true, 5));
-    assert_eq!(t.faults[0].action, Action::Kill(n1));
+    assert_eq!((t.faults[0].strike, t.faults[0].node), (Strike::Kill, n1));
     let event = Trigger::Event { kind: "recovering".into(), nth: 2, on: n0 };
     assert_eq!(t.faults[1].trigger, event);
     assert_eq!(t.faults[2].trigger, Trigger::After(Duration::from_secs(2)));
@@ -134,8 +135,9 @@ fn a_topology_describes_itself_in_a_few_lines() {
     let t = read(include_str!("../examples/failover.yaml"));
     let expected = "\
 failover: 3 compute (n0, n1, n2), 1 standby (n3)
-runs laplace (checkpoint-every 50, iterations 300, size 512) on MCAPI over TCP, 64MiB shared, checkpoints when the program asks
-survives the death of any 1
+runs laplace (checkpoint-every 50, iterations 300, size 512) on MCAPI over TCP, 8MiB shared, checkpoints when the program asks
+survives any 1 node; does not survive any 2 at once (2 of 4 is no majority)
+keeping epochs costs at most 53MiB on each node
 fault: kill n1 when checkpoint 2 is committed
 expects: the result of the sequential program, bit for bit
 expects: n3 takes over from n1
@@ -195,7 +197,8 @@ fn a_mixed_cluster_says_who_is_what_and_speaks_what() {
     let expected = "\
 mixed: 2 compute (n0, n1), 3 standby (n2, n3, n4), bare metal: n1, n3
 runs laplace on MCAPI over TCP (among n0, n2) and Ethernet, 64MiB shared, checkpoints when the program asks
-survives the death of any 1";
+survives any 1 node; does not survive n0 and n1 together (rank 0 of n0 and all its copies), nor n1 and n3 together (no standby for rank 1 of n1)
+keeping epochs costs at most 197MiB on each node";
     assert_eq!(read(MIXED).describe(), expected);
     let metal = read(include_str!("../examples/bare-metal.yaml")).describe();
     let first = "bare-metal: 3 compute (n0, n1, n2), 1 standby (n3), all bare metal\n";
@@ -205,7 +208,8 @@ survives the death of any 1";
 #[test]
 fn what_is_survived_depends_on_standbys_copies_and_majority() {
     let tolerates = |nodes: &str, runtime: &str| {
-        read(&format!("name: t\nnodes: {{ {nodes} }}\nruntime: {runtime}\n")).tolerates()
+        let t = read(&format!("name: t\nnodes: {{ {nodes} }}\nruntime: {runtime}\n")).survival();
+        (t.any, t.in_a_row)
     };
     let (c, s) = (": { role: compute }, ", ": { role: standby }, ");
     let five_two = format!("a{c}b{c}c{c}d{c}e{c}f{s}g{s}");
@@ -221,4 +225,57 @@ fn what_is_survived_depends_on_standbys_copies_and_majority() {
     let pair = format!("a{c}b{s}");
     assert_eq!(tolerates(&pair, "{}"), (0, 0), "one of two is no majority");
     assert_eq!(tolerates(&pair, "{ quorum: fail-stop }"), (1, 1));
+}
+
+#[test]
+fn the_sentence_names_who_may_die_and_who_may_not_and_why() {
+    let sentence = |nodes: &str, runtime: &str| {
+        let boards = "boards: { a: {}, b: {}, c: {} }";
+        let t = read(&format!("name: t\n{boards}\nnodes: {{ {nodes} }}\nruntime: {runtime}\n"));
+        t.describe().lines().find(|line| line.starts_with("survives")).unwrap().to_owned()
+    };
+    let compute =
+        |name: &str, board: &str| format!("{name}: {{ role: compute, board: {board} }}, ");
+    let standby =
+        |name: &str, board: &str| format!("{name}: {{ role: standby, board: {board} }}, ");
+    let (c, s) = (": { role: compute }, ", ": { role: standby }, ");
+    let five_two = format!("n0{c}n1{c}n2{c}n3{c}n4{c}n5{s}n6{s}");
+    let boards = [compute("n0", "a"), compute("n1", "a"), compute("n2", "b"), standby("n3", "b")];
+    let boards = [boards.concat(), standby("n4", "c"), standby("n5", "c")].concat();
+    let cases = [
+        (
+            format!("n0{c}n1{c}n2{s}"),
+            "{}",
+            "survives any 1 node; does not survive any 2 at once (1 of 3 is no majority)",
+        ),
+        (
+            five_two.clone(),
+            "{}",
+            "survives any 1 node, or any 2 nodes one after another; does not survive n0 and n1 together \
+             (rank 0 of n0 and all its copies), nor n0 and n4 together (rank 4 of n4 and all its \
+             copies), nor 3 more pairs",
+        ),
+        (
+            five_two,
+            "{ checkpoint: { replicas: 2 } }",
+            "survives any 2 nodes; does not survive any 3 at once (no standby for rank 2 of n2)",
+        ),
+        (format!("n0{c}n1{c}"), "{}", "survives no death of a node: 1 of 2 is no majority"),
+        (
+            format!("n0{c}n1{c}n2{s}"),
+            "{ checkpoint: { replicas: 0 } }",
+            "survives n2; does not survive n0 (rank 0 of n0 has no copy), nor n1 (rank 1 of n1 has no \
+             copy)",
+        ),
+        (
+            boards,
+            "{}",
+            "survives any 1 node, or board a, b or c, or any 3 nodes one after another; does not \
+             survive n0 and n2 together (rank 0 of n0 and all its copies), nor n1 and n2 together (rank \
+             1 of n1 and all its copies)",
+        ),
+    ];
+    for (nodes, runtime, expected) in cases {
+        assert_eq!(sentence(&nodes, runtime), expected);
+    }
 }

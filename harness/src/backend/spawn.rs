@@ -5,6 +5,7 @@
 
 use anyhow::{Context as _, Result};
 use command_fds::{CommandFdExt as _, FdMapping};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use std::ffi::OsString;
@@ -41,6 +42,16 @@ impl Process {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         // It may have ended by itself; then there is nothing to kill.
         let _ = child.kill();
+    }
+
+    /// Makes it stand still where it is, or go on.
+    pub(crate) fn freeze(&self, still: bool) {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let signal = if still { Signal::SIGSTOP } else { Signal::SIGCONT };
+        // Its number is its own until somebody has waited for its end, who needs the lock.
+        if let (Ok(None), Ok(pid)) = (child.try_wait(), i32::try_from(child.id())) {
+            let _ = kill(Pid::from_raw(pid), signal);
+        }
     }
 }
 

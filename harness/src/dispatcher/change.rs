@@ -51,7 +51,7 @@ impl Dispatcher {
         let state = &mut self.nodes[node];
         state.life = Life::Booting;
         (state.spawned, state.boot) = (now, None);
-        (state.outside, state.deaf) = (true, true);
+        (state.outside, state.deaf, state.away) = (true, true, None);
         state.generation = state.generation.max(1) + 1;
         self.actions.push(Action::Spawn { node });
         self.progress(0, 0, &format!("{} starts again", self.name(node).to_owned()));

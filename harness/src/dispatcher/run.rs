@@ -9,6 +9,7 @@ use images_control::{Run as RunCommand, ToNode, kind_of};
 use runtime_core::event::Event as NodeEvent;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use topology::Strike;
 
 /// How a run ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ struct Armed {
     fault: Fault,
     /// Matching events seen.
     seen: u32,
-    fired: bool,
+    fired: Option<Duration>,
 }
 
 /// A run under way.
@@ -68,7 +69,7 @@ pub(super) struct Dead {
 
 impl Run {
     fn new(job: u32, client: ClientId, faults: &[Fault]) -> Self {
-        let arm = |f: &Fault| Armed { fault: f.clone(), seen: 0, fired: false };
+        let arm = |f: &Fault| Armed { fault: f.clone(), seen: 0, fired: None };
         Self {
             job,
             watchers: vec![client],
@@ -86,15 +87,16 @@ impl Run {
     pub(super) fn next_fault_time(&self) -> Option<Duration> {
         let started = self.started?;
         let time = |a: &Armed| match a.fault.at {
-            Trigger::Time { us } if !a.fired => Some(started + Duration::from_micros(us)),
+            Trigger::Time { us } if a.fired.is_none() => Some(started + Duration::from_micros(us)),
             _ => None,
         };
         self.faults.iter().filter_map(time).min()
     }
 
-    /// The faults, and whether they happened.
-    pub(super) fn faults(&self) -> impl Iterator<Item = (&Fault, bool)> {
-        self.faults.iter().map(|a| (&a.fault, a.fired))
+    /// The faults, and when they happened, since the run started.
+    pub(super) fn faults(&self) -> impl Iterator<Item = (&Fault, Option<Duration>)> {
+        let started = self.started.unwrap_or_default();
+        self.faults.iter().map(move |a| (&a.fault, a.fired.map(|at| at.saturating_sub(started))))
     }
 
     /// Committed epochs, in order.
@@ -158,17 +160,21 @@ impl Run {
                 self.epochs.retain(|_, t| t.committed);
                 None
             }
-            NodeEvent::CheckpointStaged { epoch, dirty_bytes, sent_bytes, .. } => {
+            NodeEvent::CheckpointStaged {
+                epoch, dirty_bytes, sent_bytes, copied_pages, ..
+            } => {
                 let sums = &mut self.epochs.entry(epoch.0).or_default().sums;
                 sums.epoch = epoch.0;
                 sums.dirty_bytes += dirty_bytes;
                 sums.sent_bytes += sent_bytes;
+                sums.copied_pages += copied_pages;
                 None
             }
-            NodeEvent::CheckpointCommitted { epoch, blocked_us } => {
+            NodeEvent::CheckpointCommitted { epoch, blocked_us, overlapped_us } => {
                 let taken = self.epochs.entry(epoch.0).or_default();
                 taken.sums.epoch = epoch.0;
                 taken.sums.blocked_us = taken.sums.blocked_us.max(*blocked_us);
+                taken.sums.overlapped_us = taken.sums.overlapped_us.max(*overlapped_us);
                 taken.committed = true;
                 taken.told += 1;
                 let [dirty, sent] =
@@ -213,15 +219,16 @@ impl Dispatcher {
         }
     }
 
-    /// A fault cannot kill a node that is dead.
+    /// No fault can strike a node that is dead.
     fn dead_but_needed(&self) -> Option<String> {
         if self.plan.backend == Backend::Sim {
             return None;
         }
-        let dead = self.plan.faults.iter().find(|f| self.nodes[f.kill].life == Life::Dead)?;
-        let name = self.name(dead.kill);
+        let dead = self.plan.faults.iter().find(|f| self.nodes[f.node].life == Life::Dead)?;
+        let name = self.name(dead.node);
         Some(format!(
-            "{name} is dead, but a fault is to kill it: take the cluster down and up again"
+            "{name} is dead, but a fault is to {} it: take the cluster down and up again",
+            dead.strike.word()
         ))
     }
 
@@ -282,7 +289,7 @@ impl Dispatcher {
         self.images.clear();
         self.view = 0;
         self.hosts = self.plan.first_hosts();
-        let kill = |f: &Fault| SimKill { node: number(f.kill), at: f.at.clone() };
+        let kill = |f: &Fault| SimKill { node: number(f.node), at: f.at.clone() };
         let plan = SimPlan {
             seed: self.plan.seed,
             // Nothing can happen between a simulated trigger and its kill: no holds.
@@ -290,6 +297,7 @@ impl Dispatcher {
                 .map(|n| images_control::Configure { holds: Vec::new(), ..self.plan.configure(n) })
                 .collect(),
             links: self.plan.nodes.iter().map(|n| n.link).collect(),
+            death_is_seen: self.plan.switches.iter().all(|switch| switch.port_notices),
             kills: self.plan.faults.iter().map(kill).collect(),
             run,
         };
@@ -323,9 +331,9 @@ impl Dispatcher {
 
     pub(super) fn sim_killed(&mut self, now: Duration, node: usize) {
         if let Some(run) = &mut self.run {
-            let waits = |a: &&mut Armed| a.fault.kill == node && !a.fired;
+            let waits = |a: &&mut Armed| a.fault.node == node && a.fired.is_none();
             if let Some(armed) = run.faults.iter_mut().find(waits) {
-                armed.fired = true;
+                armed.fired = Some(now);
             }
         }
         self.died(now, node);
@@ -337,8 +345,38 @@ impl Dispatcher {
         self.died(now, node);
     }
 
+    /// A fault strikes a node. One that is dead feels nothing.
+    fn strike(&mut self, now: Duration, strike: Strike, node: usize) {
+        if self.nodes[node].life == Life::Dead {
+            return;
+        }
+        let away = match strike {
+            Strike::Kill => return self.kill(now, node),
+            Strike::Pause => Some("paused"),
+            Strike::Cut => Some("cut off"),
+            Strike::Resume | Strike::Heal => None,
+        };
+        self.nodes[node].away = away;
+        self.actions.push(match strike {
+            Strike::Pause | Strike::Resume => {
+                Action::Freeze { node, still: strike == Strike::Pause }
+            }
+            _ => Action::Cut { node, cut: strike == Strike::Cut },
+        });
+        match away {
+            Some(how) => self.gone(now, node, how),
+            None => self.progress(0, 0, &format!("{} is back: {}", self.name(node), strike.word())),
+        }
+    }
+
     fn died(&mut self, now: Duration, node: usize) {
         self.nodes[node].life = Life::Dead;
+        self.gone(now, node, "killed");
+        self.check_end(now);
+    }
+
+    /// A node is away, for the others at least: how long until they notice, and what comes of it?
+    fn gone(&mut self, now: Duration, node: usize, how: &str) {
         let name = self.name(node).to_owned();
         let rank = self.hosts.iter().position(|&h| h == node).map(number);
         let view = self.view;
@@ -347,20 +385,25 @@ impl Dispatcher {
             let death = Death { node: name.clone(), at_us, rank, ..Death::default() };
             run.deaths.push(Dead { view, at: now, death });
         }
-        self.progress(0, 0, &format!("{name} is killed"));
-        self.check_end(now);
+        self.progress(0, 0, &format!("{name} is {how}"));
     }
 
     pub(super) fn held(&mut self, now: Duration, node: usize, at: &str) {
         let matches = |a: &Armed| {
-            !a.fired && a.fault.kill == node && a.fault.hold.as_ref().is_some_and(|h| h.event == at)
+            a.fired.is_none()
+                && a.fault.node == node
+                && a.fault.hold.as_ref().is_some_and(|h| h.event == at)
         };
         let armed = self.run.as_mut().and_then(|r| r.faults.iter_mut().find(|a| matches(a)));
         if let Some(armed) = armed {
-            armed.fired = true;
-            self.kill(now, node);
+            armed.fired = Some(now);
+            let strike = armed.fault.strike;
+            if strike != Strike::Kill {
+                self.actions.push(Action::Send { node, message: ToNode::Release });
+            }
+            self.strike(now, strike, node);
         } else {
-            // Nobody wants it dead here, for example between two runs.
+            // Nobody wants anything of it here, for example between two runs.
             self.actions.push(Action::Send { node, message: ToNode::Release });
         }
     }
@@ -372,13 +415,15 @@ impl Dispatcher {
         while let Some(run) = &mut self.run {
             let Some(started) = run.started else { return };
             let due = |a: &Armed| match a.fault.at {
-                Trigger::Time { us } => !a.fired && started + Duration::from_micros(us) <= now,
+                Trigger::Time { us } => {
+                    a.fired.is_none() && started + Duration::from_micros(us) <= now
+                }
                 Trigger::Event { .. } => false,
             };
             let Some(armed) = run.faults.iter_mut().find(|a| due(a)) else { return };
-            armed.fired = true;
-            let node = armed.fault.kill;
-            self.kill(now, node);
+            armed.fired = Some(now);
+            let (strike, node) = (armed.fault.strike, armed.fault.node);
+            self.strike(now, strike, node);
         }
     }
 
@@ -389,7 +434,7 @@ impl Dispatcher {
         let Some(run) = &mut self.run else { return };
         let (kind, epoch) = (kind_of(event), event.epoch().map(|epoch| epoch.0));
         let mut victims = Vec::new();
-        for armed in run.faults.iter_mut().filter(|a| !a.fired && a.fault.hold.is_none()) {
+        for armed in run.faults.iter_mut().filter(|a| a.fired.is_none() && a.fault.hold.is_none()) {
             let Trigger::Event { event, node: from, epoch: wanted, nth } = &armed.fault.at else {
                 continue;
             };
@@ -399,15 +444,13 @@ impl Dispatcher {
             {
                 armed.seen += 1;
                 if armed.seen >= *nth {
-                    armed.fired = true;
-                    victims.push(armed.fault.kill);
+                    armed.fired = Some(now);
+                    victims.push((armed.fault.strike, armed.fault.node));
                 }
             }
         }
-        for victim in victims {
-            if self.nodes[victim].life != Life::Dead {
-                self.kill(now, victim);
-            }
+        for (strike, victim) in victims {
+            self.strike(now, strike, victim);
         }
     }
 

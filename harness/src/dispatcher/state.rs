@@ -31,17 +31,20 @@ pub(super) struct NodeState {
     pub(super) again: bool,
     /// It started again, and cannot be told to run anything yet.
     pub(super) deaf: bool,
+    /// Why the others do not hear it, if it is alive.
+    pub(super) away: Option<&'static str>,
 }
 
 impl NodeState {
     /// For the status table.
     pub(super) const fn words(&self) -> &'static str {
-        match self.life {
-            Life::Booting => "booting",
-            Life::Joining if self.outside => "rejoining",
-            Life::Joining => "joining",
-            Life::Ready => "ready",
-            Life::Dead => "dead",
+        match (self.life, self.away) {
+            (Life::Booting, _) => "booting",
+            (_, Some(how)) => how,
+            (Life::Joining, None) if self.outside => "rejoining",
+            (Life::Joining, None) => "joining",
+            (Life::Ready, None) => "ready",
+            (Life::Dead, _) => "dead",
         }
     }
 }

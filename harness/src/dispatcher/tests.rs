@@ -8,6 +8,7 @@ use runtime_core::event::{Counters, Event as NodeEvent};
 use runtime_core::id::{Epoch, Job, NodeId, Rank, ViewId};
 use runtime_core::node::Image;
 use std::time::Duration;
+use topology::Strike;
 
 const CLIENT: u64 = 7;
 
@@ -29,6 +30,10 @@ impl Story {
 
     fn say(&mut self, node: usize, event: NodeEvent) -> Vec<Action> {
         self.tell(Event::Node { node, message: FromNode::Event { at_us: 0, event } })
+    }
+
+    fn status_of(&self, node: usize) -> String {
+        self.dispatcher.status().nodes[node].state.clone()
     }
 
     fn hello(&mut self, node: usize, image: &str) -> Vec<Action> {
@@ -93,10 +98,11 @@ impl Story {
                     private_pages,
                     dirty_bytes,
                     sent_bytes,
+                    copied_pages: 1,
                 },
             );
         }
-        let commit = NodeEvent::CheckpointCommitted { epoch, blocked_us: 5 };
+        let commit = NodeEvent::CheckpointCommitted { epoch, blocked_us: 5, overlapped_us: 9 };
         let mut actions = Vec::new();
         for node in hosts {
             actions.extend(self.say(node, commit.clone()));
@@ -175,6 +181,26 @@ fn a_killed_node_is_taken_over_and_the_verdict_holds() {
     assert_eq!(death.by.as_deref(), Some("n3"));
     let times = [death.detected_us, death.takeover_us, death.resumed_us].map(Option::unwrap);
     assert!(times.is_sorted() && times[0] > 0, "{times:?}");
+}
+
+#[test]
+fn a_paused_node_stands_still_and_its_rank_is_taken_over_until_it_goes_on() {
+    let mut plan = plan();
+    plan.faults[0].strike = Strike::Pause;
+    let mut resume = plan.faults[0].clone();
+    resume.strike = Strike::Resume;
+    resume.at = Trigger::Event { event: "resumed".to_owned(), node: Some(0), epoch: None, nth: 1 };
+    plan.faults.push(resume);
+    let mut story = Story::running(plan);
+    story.checkpoint(1);
+    let still = |actions: &[Action], node, still| actions.contains(&Action::Freeze { node, still });
+    assert!(still(&story.checkpoint(2), 1, true));
+    assert_eq!(story.status_of(1), "paused");
+    story.takeover();
+    assert_eq!(story.status_of(1), "ready");
+    let result = verdict(&story.done([0, 3, 2], "right"));
+    assert!(result.pass, "{:?}", result.checks);
+    assert_eq!(result.deaths[0].by.as_deref(), Some("n3"));
 }
 
 #[test]

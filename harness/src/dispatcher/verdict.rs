@@ -22,7 +22,7 @@ impl Dispatcher {
     fn result(&self, now: Duration, run: &Run, end: &End) -> RunResult {
         let deaths: Vec<Death> = run.deaths.iter().map(|d| d.death.clone()).collect();
         let mut checks = vec![job_check(end)];
-        checks.extend(run.faults().map(|(fault, fired)| self.fault_check(fault, fired, &deaths)));
+        checks.extend(run.faults().map(|(fault, fired)| fault_check(fault, fired)));
         checks.extend(self.plan.expect.iter().map(|e| self.expect_check(e, run, &deaths)));
         RunResult {
             cluster: self.plan.name.clone(),
@@ -45,6 +45,7 @@ impl Dispatcher {
     fn node_results(&self) -> Vec<NodeResult> {
         let end = |i: usize| match self.nodes[i].life {
             Life::Dead => "dead".to_owned(),
+            _ if self.nodes[i].away.is_some() => self.nodes[i].words().to_owned(),
             _ => match self.hosts.iter().position(|&h| h == i) {
                 Some(rank) => format!("rank {rank}"),
                 None => "spare".to_owned(),
@@ -58,15 +59,6 @@ impl Dispatcher {
                 end: end(i),
             })
             .collect()
-    }
-
-    fn fault_check(&self, fault: &Fault, fired: bool, deaths: &[Death]) -> Check {
-        let name = self.name(fault.kill);
-        let seen = match deaths.iter().find(|d| d.node == name) {
-            Some(death) if fired => format!("killed after {:.2} s", seconds(death.at_us)),
-            _ => "it did not happen before the run was over".to_owned(),
-        };
-        Check { expected: fault.words.clone(), seen, holds: fired }
     }
 
     fn expect_check(&self, expect: &Expect, run: &Run, deaths: &[Death]) -> Check {
@@ -106,6 +98,14 @@ impl Dispatcher {
             (_, false) => (format!("{}, not {right}…", wrong.join(", ")), false),
         }
     }
+}
+
+fn fault_check(fault: &Fault, fired: Option<Duration>) -> Check {
+    let seen = match fired {
+        Some(at) => format!("it happened after {:.2} s", at.as_secs_f64()),
+        None => "it did not happen before the run was over".to_owned(),
+    };
+    Check { expected: fault.words.clone(), seen, holds: fired.is_some() }
 }
 
 /// A job is to be done, whatever else is expected.

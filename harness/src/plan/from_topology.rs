@@ -7,7 +7,7 @@ use images_control::{Hold, Nic, RuntimeSpec, Transport};
 use netem::{Loss, Profile};
 use runtime_core::id::NodeId;
 use std::time::Duration;
-use topology::{Action, Expectation, LinkProfile, Topology};
+use topology::{Expectation, LinkProfile, Strike, Topology};
 
 /// Where a guest listens.
 const GUEST_PORT: u16 = 7411;
@@ -32,7 +32,7 @@ impl Plan {
                 .run
                 .as_ref()
                 .map(|r| Workload { name: r.workload.clone(), args: r.args.clone() }),
-            faults: topology.faults.iter().filter_map(|f| fault(topology, f)).collect(),
+            faults: topology.faults.iter().map(|f| fault(topology, f)).collect(),
             expect: topology
                 .expectations
                 .iter()
@@ -46,11 +46,23 @@ impl Plan {
 }
 
 /// Faults and expectations that this harness cannot fulfil; leaving them out would promise too much.
-pub(super) fn unsupported(topology: &Topology) -> Vec<String> {
-    let faults = topology.faults.iter().filter(|f| fault(topology, f).is_none());
+pub(super) fn unsupported(topology: &Topology, backend: Backend) -> Vec<String> {
+    let no_way = |f: &&topology::Fault| match (backend, f.strike) {
+        (Backend::Sim, strike) => strike != Strike::Kill,
+        // What a process says to another by TCP goes past the switch.
+        (Backend::Process, Strike::Cut | Strike::Heal) => {
+            topology.links.iter().any(|link| link.transport == topology::Transport::Tcp)
+        }
+        _ => false,
+    };
+    let faults = topology.faults.iter().filter(no_way);
     let expect = topology.expectations.iter().filter(|e| wanted(e, 1).is_none());
+    let where_not = match backend {
+        Backend::Sim => "with backend sim, which only kills",
+        _ => "between processes that speak tcp",
+    };
     faults
-        .map(|f| topology.fault_words(f))
+        .map(|f| format!("{} {where_not}", topology.fault_words(f)))
         .chain(expect.map(|e| topology.expectation_words(e)))
         .collect()
 }
@@ -125,8 +137,7 @@ fn runtime(topology: &Topology, factor: u32) -> RuntimeSpec {
     }
 }
 
-fn fault(topology: &Topology, fault: &topology::Fault) -> Option<Fault> {
-    let Action::Kill(victim) = fault.action else { return None };
+fn fault(topology: &Topology, fault: &topology::Fault) -> Fault {
     let on = |on: NodeId| Some(number(on.index()));
     let (at, hold) = match &fault.trigger {
         topology::Trigger::Start => (Trigger::Time { us: 0 }, None),
@@ -142,12 +153,13 @@ fn fault(topology: &Topology, fault: &topology::Fault) -> Option<Fault> {
             (Trigger::Event { event, node: on(*node), epoch: None, nth: *nth }, Some(hold))
         }
     };
-    Some(Fault {
-        kill: victim.index(),
+    Fault {
+        strike: fault.strike,
+        node: fault.node.index(),
         at,
         hold: hold.filter(|_| fault.hold),
         words: topology.fault_words(fault),
-    })
+    }
 }
 
 fn wanted(expectation: &Expectation, factor: u32) -> Option<Wanted> {

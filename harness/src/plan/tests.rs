@@ -6,6 +6,11 @@ use runtime_core::node::{Binding, Image, Quorum, Role};
 use std::collections::BTreeMap;
 
 /// Three compute nodes, one standby; `n1` dies when it has committed checkpoint 2.
+/// A switch that tells nobody of its ports.
+pub(crate) fn switch(name: &str) -> topology::Switch {
+    topology::Switch { name: name.to_owned(), port_notices: false }
+}
+
 pub(crate) fn plan() -> Plan {
     let node = |n: usize| NodePlan {
         name: format!("n{n}"),
@@ -29,7 +34,7 @@ pub(crate) fn plan() -> Plan {
         backend: Backend::Process,
         factor: 1,
         nodes: (0..4).map(node).collect(),
-        switches: vec!["sw0".to_owned()],
+        switches: vec![switch("sw0")],
         runtime: RuntimeSpec {
             binding: Binding::Mcapi,
             quorum: Quorum::Majority,
@@ -44,7 +49,8 @@ pub(crate) fn plan() -> Plan {
         },
         workload: Some(Workload { name: "laplace".to_owned(), args: BTreeMap::new() }),
         faults: vec![Fault {
-            kill: 1,
+            strike: topology::Strike::Kill,
+            node: 1,
             at: Trigger::Event {
                 event: "checkpoint-committed".to_owned(),
                 node: Some(1),
@@ -80,7 +86,7 @@ fn the_example_becomes_a_plan_with_scaled_times() {
     let file =
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../topology/examples/failover.yaml");
     let topology = topology::load(&file).unwrap();
-    assert_eq!(super::unsupported(&topology), [""; 0]);
+    assert_eq!(super::unsupported(&topology, Backend::Qemu), [""; 0]);
     let setting = |factor| super::Setting { backend: Backend::Qemu, factor, loopback: None };
     let one = Plan::new(&topology, &setting(1));
     let three = Plan::new(&topology, &setting(3));
@@ -88,7 +94,7 @@ fn the_example_becomes_a_plan_with_scaled_times() {
     assert_eq!(3 * one.runtime.join_timeout_us, three.runtime.join_timeout_us);
     assert_eq!(one.nodes.len(), topology.nodes.len());
     assert!(one.nodes.iter().all(|n| n.nic.is_some()));
-    assert_eq!(one.faults[0].kill, 1);
+    assert_eq!(one.faults[0].node, 1);
     assert!(one.nodes[0].address.ends_with(":7411"), "{}", one.nodes[0].address);
 }
 

@@ -1,6 +1,10 @@
 use super::Fabric;
 use super::wire::Wire;
-use crate::plan::{Plan, tests::plan};
+use crate::plan::{
+    Plan,
+    tests::{plan, switch},
+};
+use runtime_core::notice;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
@@ -49,7 +53,7 @@ fn lost_frames_are_counted_with_their_reason() {
     plan.nodes[0].up.loss = netem::Loss::Random(1.0);
     let mut fabric = Fabric::new(&plan);
     assert_eq!(collect(|out| fabric.enter(0, 0, &mut frame(0, 255, 60), out)), []);
-    fabric.unplug(3);
+    assert_eq!(collect(|out| fabric.unplug(0, 3, out)), []);
     assert_eq!(collect(|out| fabric.enter(0, 1, &mut frame(1, 255, 60), out)), [(0, 60), (2, 60)]);
     let status = fabric.status();
     assert_eq!(status[0].drops, [("loss".to_owned(), 1)]);
@@ -57,9 +61,30 @@ fn lost_frames_are_counted_with_their_reason() {
 }
 
 #[test]
+fn all_ports_are_told_once_when_a_node_is_gone_if_the_switch_tells_such_things() {
+    let mut plan = plan();
+    plan.switches[0].port_notices = true;
+    plan.nodes[2].down.delay_ns = 40;
+    plan.nodes[1].mac = "52:54:00:00:00:01".to_owned();
+    let mut fabric = Fabric::new(&plan);
+    let mut told = Vec::new();
+    fabric.unplug(100, 1, &mut |port, frame| told.push((port, frame.to_vec())));
+    fabric.advance(140, &mut |port, frame| told.push((port, frame.to_vec())));
+    assert_eq!(told.iter().map(|(port, _)| *port).collect::<Vec<_>>(), [0, 3, 2]);
+    for (_, frame) in told {
+        assert_eq!(frame.len(), 60, "the smallest frame");
+        assert_eq!((&frame[..6], &frame[12..14]), (&[0xff; 6][..], &[0x88, 0xb6][..]));
+        assert_eq!(notice::parse(&frame[14..]), Some([0x52, 0x54, 0, 0, 0, 1]));
+    }
+    assert_eq!(collect(|out| fabric.unplug(200, 1, out)), [], "it is known");
+    fabric.plug(1);
+    assert_eq!(collect(|out| fabric.unplug(300, 1, out)), [(0, 60), (3, 60)]);
+}
+
+#[test]
 fn two_switches_without_a_cable_are_two_networks() {
     let mut plan = plan();
-    plan.switches.push("sw1".to_owned());
+    plan.switches.push(switch("sw1"));
     plan.nodes[2].switch = 1;
     plan.nodes[3].switch = 1;
     let mut fabric = Fabric::new(&plan);

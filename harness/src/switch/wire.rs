@@ -26,6 +26,7 @@ const MAX_FRAME: usize = 1 << 16;
 enum Command {
     Plug(usize, UnixDatagram),
     Unplug(usize),
+    Cut(usize, bool),
     Status(tokio::sync::oneshot::Sender<Vec<PortStatus>>),
 }
 
@@ -60,6 +61,11 @@ impl Wire {
     /// The guest of a port is gone.
     pub(crate) fn unplug(&self, port: usize) {
         self.command(Command::Unplug(port));
+    }
+
+    /// A node's link is cut, or healed.
+    pub(crate) fn cut(&self, port: usize, cut: bool) {
+        self.command(Command::Cut(port, cut));
     }
 
     /// Counters of all ports.
@@ -178,12 +184,15 @@ impl Mover {
                 // A socket that blocks would stop the whole network.
                 if socket.set_nonblocking(true).is_ok() {
                     self.sockets[port].socket = Some(socket);
+                    self.fabric.plug(port);
                 }
             }
             Command::Unplug(port) => {
                 self.sockets[port].close();
-                self.fabric.unplug(port);
+                let now = self.now();
+                self.pass(|fabric, out| fabric.unplug(now, port, out));
             }
+            Command::Cut(port, cut) => self.fabric.cut(port, cut),
             Command::Status(answer) => {
                 let mut status = self.fabric.status();
                 for (status, socket) in status.iter_mut().zip(&self.sockets) {

@@ -18,6 +18,8 @@ pub struct SimPlan {
     pub nodes: Vec<Configure>,
     /// The link of each node to its switch, by node number.
     pub links: Vec<SimLink>,
+    /// Are the others told at once when a node dies?
+    pub death_is_seen: bool,
     /// Which nodes die, and when.
     pub kills: Vec<SimKill>,
     /// The program; started when every node is ready.

@@ -19,7 +19,19 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: runtime_linux::RankAllocator = runtime_linux::ALLOCATOR;
 
+/// Warnings go to the console, and more with `UNDERSTUDY_LOG=debug` in the environment.
+fn log() {
+    let level = std::env::var("UNDERSTUDY_LOG").ok().and_then(|level| level.parse().ok());
+    tracing_subscriber::fmt()
+        .with_max_level(level.unwrap_or(tracing::Level::WARN))
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .without_time()
+        .init();
+}
+
 fn main() -> ExitCode {
+    log();
     if std::process::id() == 1 {
         node::guest();
     }

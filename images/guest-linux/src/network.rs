@@ -37,6 +37,12 @@ pub(crate) fn network(configure: &Configure, interface: Option<&str>) -> Result<
         let peers = peers.collect::<Result<_>>()?;
         network.ethernet = Some((card(configure, interface)?, peers));
     }
+    if let (Some(interface), Some(nic)) = (interface, &configure.nic) {
+        let cards = (0..).map(NodeId).zip(&configure.nodes);
+        let cards = cards.filter_map(|(node, spec)| Some((node, spec.mac.parse().ok()?))).collect();
+        let heard = Nic::notices(interface, nic.mac.parse()?, usize::try_from(nic.mtu)?);
+        network.notices = Some((heard.context("cannot listen to the switch")?, cards));
+    }
     Ok(network)
 }
 

@@ -152,7 +152,7 @@ fn world(plan: &SimPlan) -> Result<World<SimNode>> {
         nodes: configs,
         profile: netem::Profile::default(),
         seed: plan.seed,
-        death_is_seen: false,
+        death_is_seen: plan.death_is_seen,
         limit: LIMIT,
     };
     let take = |node: NodeId| hosts.get(node.index()).and_then(|host| host.take());

@@ -17,7 +17,7 @@ use images_workloads::{ALL, Workload, find};
 use runtime::Args;
 use runtime_core::event::Event;
 use runtime_core::id::{Epoch, Generation, NodeId};
-use runtime_core::limits::PAGE_SIZE;
+use runtime_core::limits::{COPY_WINDOW, PAGE_SIZE};
 use runtime_core::node::{Config, Medium, Member};
 use runtime_core::time::Duration;
 use runtime_driver::conductor::{Hold, Notice};
@@ -52,6 +52,7 @@ pub fn config(configure: &Configure, hash: [u8; 32]) -> Result<Config, String> {
         suspect_after: runtime.suspect_after,
         join_timeout: micros(runtime.join_timeout_us),
         replicas: usize::from(runtime.replicas),
+        copy_window: COPY_WINDOW,
         checkpoint_every: runtime.checkpoint_every,
         shared_pages: u32::try_from(pages)
             .map_err(|_| format!("runtime.shared-memory is too large: {pages} pages"))?,

@@ -13,12 +13,13 @@ use runtime_core::event::Event;
 use runtime_core::id::{NodeId, Rank};
 use runtime_core::mem::PageMem;
 use runtime_core::node::{Config, Input, Node};
+use runtime_core::notice;
 use runtime_core::time::Instant;
 use runtime_driver::conductor::{
     Command, Conductor, Ending, Failure, Hold, Host, Machine, Notice, RankFault,
 };
 use runtime_driver::context::{Answer, Program};
-use runtime_driver::ethernet::{Header, Mac};
+use runtime_driver::ethernet::{BadHeader, HEADER_BYTES, Header, Mac};
 use runtime_driver::layout::Layout;
 
 /// Most frames that are served before commands and time are looked after.
@@ -117,8 +118,14 @@ pub fn run_machine<M: Machine, O: Outside>(
         for _ in 0..BATCH {
             let Some(received) = host.nic.receive() else { break };
             // Frames for others are no fault: a switch floods what it has not learnt.
-            let frame = Header::parse(received.bytes()).ok();
-            let frame = frame.filter(|(header, _)| header.to == host.nic.mac());
+            let frame = Header::parse(received.bytes());
+            if let Err(BadHeader::Type(notice::ETHERTYPE)) = frame
+                && let Some(card) = received.bytes().get(HEADER_BYTES..).and_then(notice::parse)
+                && let Some(node) = host.node(Mac(card))
+            {
+                conductor.input(Input::PortDown(node), &mut host)?;
+            }
+            let frame = frame.ok().filter(|(header, _)| header.to == host.nic.mac());
             if let Some((from, bytes)) = frame.and_then(|(h, b)| Some((host.node(h.from)?, b))) {
                 conductor.input(Input::Frame { from, bytes }, &mut host)?;
             }

@@ -23,6 +23,7 @@ fn config(me: u16, medium: Medium, mtu: usize) -> Config {
         suspect_after: 10,
         join_timeout: Duration::from_millis(5_000),
         replicas: 1,
+        copy_window: 32,
         checkpoint_every: 0,
         shared_pages: 0,
     }

@@ -27,6 +27,8 @@ pub struct Counters {
     pub messages: u64,
     /// Bytes in those messages.
     pub message_bytes: u64,
+    /// Most bytes of pages that this node kept for recoveries, of its own rank and of others.
+    pub kept_bytes: u64,
 }
 
 /// Something that happened on a node. Fields are named for what they hold; sizes are in bytes or pages,
@@ -65,18 +67,21 @@ pub enum Event {
     /// The rank arrived at a checkpoint.
     CheckpointBegun { epoch: Epoch },
     /// This node's part of the epoch is copied here and on its way to the partners.
-    /// `dirty_bytes` is the lower bound: bytes of changed pages, without headers.
+    /// `dirty_bytes` is the lower bound: bytes of changed pages, without headers. `copied_pages` were copied
+    /// here first, because they were written before their turn came.
     CheckpointStaged {
         epoch: Epoch,
         shared_pages: u64,
         private_pages: u64,
         dirty_bytes: u64,
         sent_bytes: u64,
+        copied_pages: u64,
     },
     /// All partners hold this node's part of the epoch.
     CheckpointReplicated { epoch: Epoch },
-    /// The epoch is committed; the rank goes on. `blocked_us`: how long it stood still.
-    CheckpointCommitted { epoch: Epoch, blocked_us: u64 },
+    /// The epoch is committed. `blocked_us`: how long the rank stood still for it, with the wait for the
+    /// others; `overlapped_us`: how long it computed on until this.
+    CheckpointCommitted { epoch: Epoch, blocked_us: u64, overlapped_us: u64 },
     /// The rank left the program.
     RankExited { rank: Rank },
     /// Every rank left the program: the job is done.

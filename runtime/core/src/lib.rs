@@ -21,6 +21,8 @@ pub mod mcapi;
 pub mod mem;
 pub mod membership;
 pub mod node;
+pub mod notice;
+pub mod sabotage;
 pub mod sdsm;
 pub mod sorted;
 pub mod time;

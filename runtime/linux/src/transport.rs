@@ -3,6 +3,7 @@
 
 pub mod ethernet;
 pub mod nic;
+mod notices;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use nic::{Nic, NicError};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
+use notices::Notices;
 use runtime_core::id::{Generation, NodeId};
 use runtime_driver::ethernet::Mac;
 use std::net::{SocketAddr, TcpListener};
@@ -29,6 +31,8 @@ pub enum Happening {
     Down(NodeId),
     /// A frame from a node, in the buffer that was handed in.
     Frame(NodeId),
+    /// The switch says that the port of a node lost its signal.
+    PortDown(NodeId),
 }
 
 /// Why the transport cannot go on.
@@ -52,19 +56,22 @@ pub struct Network {
     pub tcp: Option<(TcpListener, Vec<(NodeId, SocketAddr)>)>,
     /// The card, and whose card has which address. Needed by Ethernet peers only.
     pub ethernet: Option<(Nic, Vec<(NodeId, Mac)>)>,
+    /// Where the switch tells of its ports ([`Nic::notices`]), and whose card has which address. Where
+    /// frames come from a socket in place of a card, notices come among them.
+    pub notices: Option<(Nic, Vec<(NodeId, Mac)>)>,
 }
 
 impl Network {
     /// All others are reached by TCP.
     #[must_use]
     pub const fn tcp(listener: TcpListener, peers: Vec<(NodeId, SocketAddr)>) -> Self {
-        Self { tcp: Some((listener, peers)), ethernet: None }
+        Self { tcp: Some((listener, peers)), ethernet: None, notices: None }
     }
 
     /// All others are reached by raw Ethernet.
     #[must_use]
     pub const fn ethernet(nic: Nic, peers: Vec<(NodeId, Mac)>) -> Self {
-        Self { tcp: None, ethernet: Some((nic, peers)) }
+        Self { tcp: None, ethernet: Some((nic, peers)), notices: None }
     }
 }
 
@@ -73,6 +80,7 @@ impl Network {
 pub struct Transport {
     tcp: Option<Tcp>,
     ethernet: Option<Ethernet>,
+    notices: Option<Notices>,
     /// Is it the card's turn to be asked first? Then neither kind of peer starves the other.
     card_first: bool,
 }
@@ -89,7 +97,12 @@ impl Transport {
     ) -> Result<Self, TransportError> {
         let tcp = network.tcp.map(|(listener, peers)| Tcp::new(me, generation, listener, peers));
         let ethernet = network.ethernet.map(|(nic, peers)| Ethernet::new(me, nic, peers));
-        Ok(Self { tcp: tcp.transpose()?, ethernet: ethernet.transpose()?, card_first: false })
+        Ok(Self {
+            tcp: tcp.transpose()?,
+            ethernet: ethernet.transpose()?,
+            notices: network.notices.map(|(nic, cards)| Notices::new(nic, cards)),
+            card_first: false,
+        })
     }
 
     /// Sends a frame; it is lost when there is no way to the node.
@@ -139,7 +152,10 @@ impl Transport {
 
         let mut fds = Vec::new();
         let tokens = self.tcp.as_ref().map(|tcp| tcp.register(&mut fds)).unwrap_or_default();
+        let card = fds.len();
         fds.extend(self.ethernet.as_ref().map(Ethernet::poll_fd));
+        let told = fds.len();
+        fds.extend(self.notices.as_ref().map(Notices::poll_fd));
         let first_other = fds.len();
         fds.extend(others.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)));
         let mut timeout = timeout.map(TimeSpec::from_duration);
@@ -156,7 +172,10 @@ impl Transport {
             tcp.serve(&tokens, &ready);
         }
         if let Some(ethernet) = &mut self.ethernet {
-            ethernet.serve(ready[tokens.len()]);
+            ethernet.serve(ready[card]);
+        }
+        if let Some(notices) = &mut self.notices {
+            notices.serve(ready[told]);
         }
         Ok(ready[first_other..].to_vec())
     }
@@ -164,7 +183,10 @@ impl Transport {
     /// The next thing that happened; a frame is put into `frame`. Drain it to `None` before waiting.
     pub fn next(&mut self, frame: &mut Vec<u8>) -> Option<Happening> {
         self.card_first = !self.card_first;
-        let Self { tcp, ethernet, card_first } = self;
+        let Self { tcp, ethernet, notices, card_first } = self;
+        if let Some(node) = notices.as_mut().and_then(Notices::next) {
+            return Some(Happening::PortDown(node));
+        }
         if *card_first && let Some(happening) = ethernet.as_mut().and_then(|e| e.next(frame)) {
             return Some(happening);
         }

@@ -1,14 +1,22 @@
 //! Runs of random programs while nodes crash, and what must come of them.
 
+mod enumerate;
+mod fault;
+mod lives;
+mod promise;
+mod run;
+pub mod suite;
 #[cfg(test)]
 mod tests;
+pub use enumerate::{Plan, Tally, enumerate};
+pub use fault::Fault;
+pub use run::Run;
 
 use crate::rng::Rng;
 use crate::script::{Script, ScriptMachine};
-use crate::world::{End, Told, World, WorldConfig};
+use crate::world::{End, World, WorldConfig};
 use netem::{Loss, Profile};
-use runtime_core::event::Event;
-use runtime_core::id::{Epoch, Generation, Job, NodeId};
+use runtime_core::id::{Generation, NodeId};
 use runtime_core::node::{Binding, Config, Image, Medium, Member, Quorum, Role};
 use runtime_core::time::Duration;
 use std::fmt;
@@ -58,10 +66,25 @@ pub struct Scenario {
     pub binding: Binding,
     /// What carries the frames.
     pub medium: Media,
-    /// Others see a dead node's connections close, where they have any to it.
+    /// Others see a dead node's connections close, or are told by the switch.
     pub death_is_seen: bool,
     /// Which nodes crash, and when, in this order.
     pub crashes: Vec<(NodeId, When)>,
+    /// What else befalls it, before which steps, in this order.
+    pub faults: Vec<(u64, Fault)>,
+    /// What the ranks run.
+    pub program: Program,
+    /// Copies of each rank, all nodes on boards of their own; drawn from the seed, like the boards, if `None`.
+    pub replicas: Option<usize>,
+}
+
+/// What the ranks run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// Drawn from the seed.
+    Random,
+    /// A short one that does everything once: few steps, so that all of them can be crashed at.
+    Tour,
 }
 
 /// What came of a run.
@@ -79,6 +102,10 @@ pub struct Verdict {
     pub epochs: u64,
     /// Nodes that really crashed: the run may have been over before.
     pub crashed: Vec<NodeId>,
+    /// The job was lost though every rank had a copy on a living node: more died at a time than promised.
+    pub copies_lived: bool,
+    /// Why the promise was not kept, if it was not.
+    pub broken: Option<String>,
 }
 
 impl Scenario {
@@ -93,7 +120,25 @@ impl Scenario {
             medium: Media::Stream,
             death_is_seen: true,
             crashes: Vec::new(),
+            faults: Vec::new(),
+            program: Program::Random,
+            replicas: None,
         }
+    }
+
+    /// A [`Program::Tour`] with so many copies of each rank.
+    #[must_use]
+    pub fn tour(seed: u64, compute: u16, standby: u16, replicas: usize) -> Self {
+        Self {
+            program: Program::Tour,
+            replicas: Some(replicas),
+            ..Self::new(seed, compute, standby)
+        }
+    }
+
+    /// How many pages of a checkpoint are on their way at a time: few, so that it overlaps with much.
+    fn copy_window(&self) -> usize {
+        [1, 32, 4, 32][Rng::new(self.seed ^ 0x6f76_6572_6c61_7000).index(4)]
     }
 
     /// How the nodes stand on boards, and how many copies they keep: drawn from the seed.
@@ -111,8 +156,12 @@ impl Scenario {
                 image: Image::Linux,
             }
         };
-        let replicas = 1 + usize::from(rng.chance(30));
-        ((0u16..).zip(roles).map(member).collect(), replicas)
+        let drawn = 1 + usize::from(rng.chance(30));
+        let mut members: Vec<Member> = (0u16..).zip(roles).map(member).collect();
+        if self.replicas.is_some() {
+            members.iter_mut().zip(0..).for_each(|(member, board)| member.board = board);
+        }
+        (members, self.replicas.unwrap_or(drawn))
     }
 
     /// What carries frames between two nodes.
@@ -151,13 +200,24 @@ impl Scenario {
     }
 
     fn config(&self, shared_pages: u32) -> WorldConfig {
+        WorldConfig {
+            nodes: self.nodes().map(|node| self.node(node, shared_pages)).collect(),
+            profile: Self::profile(Medium::Stream),
+            seed: self.seed,
+            death_is_seen: self.death_is_seen,
+            limit: Duration::from_millis(60_000),
+        }
+    }
+
+    /// What one node is told.
+    fn node(&self, me: NodeId, shared_pages: u32) -> Config {
         let (members, replicas) = self.layout();
-        let node = |me| Config {
+        Config {
             me,
             generation: Generation(1),
             hash: [7; 32],
             media: self.nodes().map(|other| self.medium(me, other)).collect(),
-            members: members.clone(),
+            members,
             mtu: 1500,
             binding: self.binding,
             quorum: Quorum::Majority,
@@ -165,15 +225,9 @@ impl Scenario {
             suspect_after: 10,
             join_timeout: Duration::from_millis(500),
             replicas,
+            copy_window: self.copy_window(),
             checkpoint_every: 0,
             shared_pages,
-        };
-        WorldConfig {
-            nodes: self.nodes().map(node).collect(),
-            profile: Self::profile(Medium::Stream),
-            seed: self.seed,
-            death_is_seen: self.death_is_seen,
-            limit: Duration::from_millis(60_000),
         }
     }
 
@@ -196,86 +250,23 @@ impl Scenario {
         if self.seed % 4 == 3 { 2 } else { 1 }
     }
 
-    /// Runs it.
-    #[must_use]
-    pub fn run(&self) -> Verdict {
-        let script = Rc::new(Script::random(self.seed, self.compute, 3));
+    /// The world of it, before anything happens.
+    fn world(&self) -> World<ScriptMachine> {
+        let script = Rc::new(match self.program {
+            Program::Random => Script::random(self.seed, self.compute, 3),
+            Program::Tour => Script::tour(self.compute),
+        });
         let config = self.config(script.shared_pages);
         let mut world = World::new(config, |_| ScriptMachine::new(Rc::clone(&script)));
         world.repeat(self.jobs());
         self.set_profiles(&mut world);
-        let mut crashes = self.crashes.iter().peekable();
-        let mut verdict = Verdict {
-            end: End::Stalled,
-            steps: 0,
-            trace: 0,
-            takeovers: 0,
-            epochs: 0,
-            crashed: Vec::new(),
-        };
-        let mut promised = (Job(0), Epoch(0));
-        // Steps at which ranks last resumed after a crash.
-        let mut resumed: Option<u64> = None;
-        loop {
-            let due = crashes.peek().is_some_and(|(_, when)| match when {
-                When::Step(step) => world.steps() >= *step,
-                When::AfterRecovery(steps) => resumed.is_some_and(|r| world.steps() >= r + steps),
-            });
-            if due && let Some((node, _)) = crashes.next() {
-                world.kill(*node);
-                verdict.crashed.push(*node);
-                resumed = None;
-                continue;
-            }
-            let mut end = world.step();
-            for (_, node, told) in world.take_told() {
-                match told {
-                    Told::Event(Event::Recovering { job, epoch, .. }) => {
-                        if (job, epoch) < promised {
-                            let late = format!("{node} goes back to {epoch} from {}", promised.1);
-                            end = Some(End::Wrong(late));
-                        }
-                        promised = promised.max((job, epoch));
-                    }
-                    Told::Event(Event::Resumed { .. }) if !verdict.crashed.is_empty() => {
-                        resumed.get_or_insert(world.steps());
-                    }
-                    Told::Event(Event::RolledBack { taken_over: true, .. }) => {
-                        verdict.takeovers += 1
-                    }
-                    Told::Event(Event::CheckpointCommitted { epoch, .. }) => {
-                        // A rank returned from it, and perhaps told the world.
-                        promised.1 = promised.1.max(epoch);
-                        verdict.epochs = verdict.epochs.max(epoch.0);
-                    }
-                    _ => {}
-                }
-            }
-            if let Some(end) = end {
-                verdict.end = end;
-                verdict.steps = world.steps();
-                verdict.trace = world.trace();
-                return verdict;
-            }
-        }
+        world
     }
 
-    /// Nodes may die one after the other while standbys and a majority are left, and as many at a
-    /// time as there are copies; then the answer must be right. What is promised of this scenario,
-    /// given who really crashed.
+    /// Runs it.
     #[must_use]
-    pub fn must_be_done(&self, crashed: &[NodeId]) -> bool {
-        let one_at_a_time =
-            self.crashes.iter().skip(1).all(|(_, when)| matches!(when, When::AfterRecovery(_)));
-        let (members, replicas) = self.layout();
-        let (nodes, dead) = (members.len(), crashed.len());
-        // Each view needs a majority of the one before: of deaths at the same time, all must leave one.
-        let agreed = if one_at_a_time {
-            (0..dead).all(|before| (nodes - before - 1) * 2 > nodes - before)
-        } else {
-            (nodes - dead) * 2 > nodes && dead <= replicas
-        };
-        agreed && nodes - dead >= usize::from(self.compute)
+    pub fn run(&self) -> Verdict {
+        Run::new(self).finish()
     }
 
     /// Runs it and holds the outcome against the promise.
@@ -284,12 +275,7 @@ impl Scenario {
     /// When it is broken; the message holds the command that replays it.
     pub fn check(&self) -> Result<Verdict, Broken> {
         let verdict = self.run();
-        let kept = match &verdict.end {
-            End::Done => true,
-            End::Lost(_) | End::NoMajority => !self.must_be_done(&verdict.crashed),
-            End::Wrong(_) | End::Stalled => false,
-        };
-        if kept {
+        if verdict.broken.is_none() {
             Ok(verdict)
         } else {
             Err(Broken { scenario: self.clone(), verdict: Box::new(verdict) })
@@ -307,7 +293,7 @@ impl Scenario {
             3..5 => Media::Mixed,
             _ => Media::Stream,
         };
-        scenario.death_is_seen = scenario.medium != Media::Datagram && rng.chance(70);
+        scenario.death_is_seen = rng.chance(70);
         let nodes = compute + standby;
         let crashes = rng.below(3);
         for i in 0..crashes {
@@ -322,25 +308,6 @@ impl Scenario {
         }
         scenario
     }
-}
-
-/// Crashes each node before every `stride`-th step of the scenario, one run for each; every third
-/// death is silent. How many runs that were.
-///
-/// # Errors
-/// The first run that breaks the promise.
-pub fn exhaustive(scenario: &Scenario, stride: usize) -> Result<u64, Broken> {
-    let calm = scenario.check()?;
-    let mut runs = 0;
-    for node in (0..scenario.compute + scenario.standby).map(NodeId) {
-        for step in (0..calm.steps).step_by(stride.max(1)) {
-            let crashes = vec![(node, When::Step(step))];
-            let death_is_seen = step % 3 != 0;
-            Scenario { crashes, death_is_seen, ..scenario.clone() }.check()?;
-            runs += 1;
-        }
-    }
-    Ok(runs)
 }
 
 /// A promise that was not kept.
@@ -361,6 +328,9 @@ impl fmt::Display for Broken {
             "seed {}: {:?} after {} steps",
             self.scenario.seed, self.verdict.end, self.verdict.steps
         )?;
+        if let Some(broken) = &self.verdict.broken {
+            writeln!(f, "{broken}")?;
+        }
         write!(f, "replay: {}", self.scenario)
     }
 }
@@ -376,6 +346,12 @@ impl fmt::Display for Scenario {
             if self.binding == Binding::Mcapi { "mcapi" } else { "sockets" }
         )?;
         write!(f, " --medium {}", self.medium)?;
+        if self.program == Program::Tour {
+            write!(f, " --tour")?;
+        }
+        if let Some(replicas) = self.replicas {
+            write!(f, " --replicas {replicas}")?;
+        }
         if !self.death_is_seen {
             write!(f, " --silent")?;
         }

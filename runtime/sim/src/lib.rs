@@ -9,6 +9,8 @@
 
 pub mod explore;
 pub mod machine;
+#[cfg(test)]
+mod redundancy;
 pub mod rng;
 pub mod script;
 pub mod world;

@@ -145,6 +145,46 @@ impl Script {
         maker.check_everything();
         Self { ops: maker.ops, shared_pages: pages }
     }
+
+    /// A short program that does everything: allocations, a page of each rank on another one, private pages,
+    /// a counter under a lock, barriers, and three checkpoints.
+    #[must_use]
+    pub fn tour(ranks: u16) -> Self {
+        let page_size = u64::try_from(PAGE_SIZE).unwrap_or_default();
+        let (pages, lock) = (u32::from(ranks), LockId(7));
+        let bytes = u64::from(pages) * page_size;
+        // The next rank's home page; in it one cell of this rank, behind the counter.
+        let cell = |rank: u16| u64::from((rank + 1) % ranks) * page_size + 64;
+        let value =
+            |rank: u16, phase: u8| phase.wrapping_mul(50).wrapping_add(rank.to_le_bytes()[0] + 1);
+        let mut ops = Vec::new();
+        for rank in 0..ranks {
+            let distribution = Distribution::Cyclic(1);
+            let mut mine = vec![Op::Call(Call::Alloc { bytes, distribution }, Some(0))];
+            for phase in 0..4 {
+                let (at, len, value_now) = (cell(rank), 40, value(rank, phase));
+                mine.extend([
+                    Op::Write { at, len, value: value_now },
+                    Op::Keep { page: 0, value: value_now },
+                    Op::Call(Call::Lock(lock), None),
+                    Op::Load { at: 0 },
+                    Op::Bump { at: 0 },
+                    Op::Call(Call::Unlock(lock), None),
+                    Op::Call(Call::Barrier, None),
+                ]);
+                let other = (rank + 1) % ranks;
+                mine.extend([
+                    Op::Check { at: cell(other), len, value: value(other, phase) },
+                    Op::CheckKept { page: 0, value: value_now },
+                    Op::CheckCounter { at: 0, value: u64::from(phase + 1) * u64::from(ranks) },
+                ]);
+                // What is checked here is written again in the next phase.
+                mine.push(Op::Call(if phase < 3 { Call::Checkpoint } else { Call::Barrier }, None));
+            }
+            ops.push(mine);
+        }
+        Self { ops, shared_pages: pages }
+    }
 }
 
 impl Maker {

@@ -18,6 +18,10 @@ const COMPUTE_NS: u64 = 20_000;
 const LAST_WORDS_NS: u64 = 100_000;
 /// A closed connection is noticed within this.
 const NOTICE_NS: u64 = 200_000;
+/// In so many of a hundred cases a rank is busy when it is to stand still, and goes on for so long.
+const BUSY: (u64, u64) = (10, 2_000_000);
+/// When somebody sees no majority and all have been quiet for so long, that is the end.
+const QUIET_NS: u64 = 1_000_000_000;
 
 /// What a world is made of.
 #[derive(Clone, Debug)]
@@ -35,7 +39,7 @@ pub struct WorldConfig {
     pub limit: Duration,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Happening {
     TransportUp {
         node: NodeId,
@@ -46,6 +50,10 @@ enum Happening {
         node: NodeId,
         peer: NodeId,
         connection: u64,
+    },
+    PortDown {
+        node: NodeId,
+        peer: NodeId,
     },
     Frame {
         from: NodeId,
@@ -81,6 +89,7 @@ impl Happening {
         match self {
             Self::TransportUp { node, .. }
             | Self::TransportDown { node, .. }
+            | Self::PortDown { node, .. }
             | Self::Frame { to: node, .. }
             | Self::Connect { node, .. }
             | Self::Run { node, .. }
@@ -91,7 +100,7 @@ impl Happening {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Place<M> {
     node: Node,
     machine: M,
@@ -102,6 +111,23 @@ struct Place<M> {
     life: u64,
     tick_at: Option<u64>,
     done: bool,
+    /// A rank was started here and does not stand still yet.
+    rank_runs: bool,
+}
+
+impl<M> Place<M> {
+    const fn new(node: Node, machine: M) -> Self {
+        Self {
+            node,
+            machine,
+            alive: true,
+            life: 0,
+            tick_at: None,
+            done: false,
+            rank_runs: false,
+            paused: None,
+        }
+    }
 }
 
 /// How a run ended.
@@ -119,8 +145,8 @@ pub enum End {
     Stalled,
 }
 
-/// A running world.
-#[derive(Debug)]
+/// A running world. A clone goes on as the original would have: runs that share a beginning share its work.
+#[derive(Clone, Debug)]
 pub struct World<M> {
     places: Vec<Place<M>>,
     config: WorldConfig,
@@ -134,6 +160,7 @@ pub struct World<M> {
     trace: u64,
     end: Option<End>,
     no_majority: bool,
+    told_at: u64,
     job: Job,
     /// Jobs that follow this one.
     more: u32,
@@ -158,8 +185,7 @@ impl<M: Machine> World<M> {
         let nodes: Vec<NodeId> = config.nodes.iter().map(|node| node.me).collect();
         let place = |config: &Config| {
             let node = Node::new(config.clone(), Instant(0));
-            let (machine, alive) = (machine(config.me), true);
-            Place { node, machine, alive, paused: None, life: 0, tick_at: None, done: false }
+            Place::new(node, machine(config.me))
         };
         let mut world = Self {
             places: config.nodes.iter().map(place).collect(),
@@ -173,6 +199,7 @@ impl<M: Machine> World<M> {
             trace: 0xcbf2_9ce4_8422_2325,
             end: None,
             no_majority: false,
+            told_at: 0,
             job: Job(1),
             more: 0,
             told: Vec::new(),
@@ -248,6 +275,25 @@ impl<M: Machine> World<M> {
         self.places.get(node.index()).is_some_and(|place| place.alive)
     }
 
+    /// Do others see the connections of a node close that dies from now on?
+    pub const fn deaths_are_seen(&mut self, seen: bool) {
+        self.config.death_is_seen = seen;
+    }
+
+    /// Do they?
+    pub const fn death_is_seen(&self) -> bool {
+        self.config.death_is_seen
+    }
+
+    /// Whom the next step concerns: the node that takes it, and whose frame arrives in it.
+    pub fn next_concerns(&self) -> (Option<NodeId>, Option<NodeId>) {
+        let is_step = |happening: &&Happening| self.is_alive(happening.node());
+        match self.agenda.values().find(is_step) {
+            Some(Happening::Frame { from, to, .. }) => (Some(*to), Some(*from)),
+            next => (next.map(Happening::node), None),
+        }
+    }
+
     /// The machine dies, with everything in it.
     pub fn kill(&mut self, dead: NodeId) {
         let Some(place) = self.places.get_mut(dead.index()) else { return };
@@ -259,9 +305,16 @@ impl<M: Machine> World<M> {
         for i in 0..self.places.len() {
             let node = NodeId(u16::try_from(i).unwrap_or_default());
             self.ends(dead, node);
-            let seen = self.config.death_is_seen && self.medium(node, dead) == Medium::Stream;
-            if seen && self.places[i].alive {
-                self.closes(node, dead);
+            if !self.config.death_is_seen || !self.places[i].alive {
+                continue;
+            }
+            // A connection closes; of a card on a network, the switch tells.
+            match self.medium(node, dead) {
+                Medium::Stream => self.closes(node, dead),
+                Medium::Datagram => {
+                    let at = self.now + self.rng.below(NOTICE_NS);
+                    self.plan(at, Happening::PortDown { node, peer: dead });
+                }
             }
         }
     }
@@ -274,6 +327,7 @@ impl<M: Machine> World<M> {
         place.node = Node::new(config, Instant(now));
         place.machine.stop();
         (place.alive, place.tick_at, place.done) = (true, None, false);
+        place.rank_runs = false;
         place.life += 1;
         let others = (0u16..).map(NodeId).take(self.places.len());
         others.filter(|other| *other != node).for_each(|other| self.connect(node, other));
@@ -294,6 +348,9 @@ impl<M: Machine> World<M> {
         let Some(backlog) = backlog else { return };
         let is_tick = |happening: &Happening| matches!(happening, Happening::Tick { .. });
         let (ticks, others): (Vec<_>, Vec<_>) = backlog.into_iter().partition(is_tick);
+        if !ticks.is_empty() {
+            self.places[node.index()].tick_at = Some(self.now);
+        }
         others.into_iter().chain(ticks).for_each(|happening| self.plan(self.now, happening));
         self.connect_again();
     }
@@ -306,6 +363,17 @@ impl<M: Machine> World<M> {
                 self.handle(node, &Input::Migrate { rank, to });
             }
         }
+    }
+
+    /// All nodes, dead ones too.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> + Clone + use<M> {
+        let count = u16::try_from(self.places.len()).unwrap_or(u16::MAX);
+        (0..count).map(NodeId)
+    }
+
+    /// Are two nodes joined by a stream?
+    pub fn is_stream(&self, from: NodeId, to: NodeId) -> bool {
+        self.medium(from, to) == Medium::Stream
     }
 
     /// The node, to be looked at.
@@ -333,19 +401,23 @@ impl<M: Machine> World<M> {
         });
     }
 
-    /// One step. `Some` when the run is over.
+    /// One step: a living node handles an input. `Some` when the run is over.
     pub fn step(&mut self) -> Option<End> {
         if self.end.is_some() {
             return self.end.clone();
         }
-        let Some(((at, _), happening)) = self.agenda.pop_first() else {
-            return Some(self.stalled());
-        };
-        self.now = at;
-        if at > self.config.limit.0 {
-            return Some(self.stalled());
+        let before = self.steps;
+        while self.steps == before {
+            let Some(((at, _), happening)) = self.agenda.pop_first() else {
+                return Some(self.stalled());
+            };
+            self.now = at;
+            let quiet = self.no_majority && at > self.told_at + QUIET_NS;
+            if quiet || at > self.config.limit.0 {
+                return Some(self.stalled());
+            }
+            self.happen(happening);
         }
-        self.happen(happening);
         if self.is_done() {
             self.all_done();
         }
@@ -390,15 +462,18 @@ impl<M: Machine> World<M> {
     fn happen(&mut self, happening: Happening) {
         let node = happening.node();
         let index = node.index();
-        if !self.places.get(index).is_some_and(|place| place.alive) {
-            return;
+        let Some(place) = self.places.get_mut(index).filter(|place| place.alive) else { return };
+        if matches!(happening, Happening::Tick { .. }) {
+            // An earlier one was planned since, and has planned the next: one chain of ticks is enough.
+            if place.tick_at.take_if(|at| *at <= self.now).is_none() {
+                return;
+            }
         }
         if let Happening::Connect { peer, .. } = happening {
             return self.try_to_connect(node, peer);
         }
-        if let Some(backlog) = &mut self.places[index].paused {
-            backlog.push(happening);
-            return;
+        if let Some(waiting) = &mut self.places[index].paused {
+            return waiting.push(happening);
         }
         self.steps += 1;
         match happening {
@@ -412,6 +487,7 @@ impl<M: Machine> World<M> {
                     self.handle(node, &Input::TransportDown(peer));
                 }
             }
+            Happening::PortDown { peer, .. } => self.handle(node, &Input::PortDown(peer)),
             Happening::Frame { from, bytes, connection, .. } => {
                 if self.connections.carries(node, from, connection) {
                     self.handle(node, &Input::Frame { from, bytes: &bytes });
@@ -420,14 +496,12 @@ impl<M: Machine> World<M> {
             Happening::Connect { .. } => {}
             Happening::Stopped { .. } => {
                 self.places[index].life += 1;
+                self.places[index].rank_runs = false;
                 self.places[index].machine.stop();
                 self.handle(node, &Input::RankStopped);
             }
             Happening::Start { job, .. } => self.handle(node, &Input::Start(job)),
-            Happening::Tick { .. } => {
-                self.places[index].tick_at = None;
-                self.handle(node, &Input::Tick);
-            }
+            Happening::Tick { .. } => self.handle(node, &Input::Tick),
             Happening::Run { life, answer, .. } => {
                 if self.places[index].life == life {
                     self.run_rank(node, answer);
@@ -443,10 +517,8 @@ impl<M: Machine> World<M> {
                 Request::Fault(page, access) => {
                     return self.handle(node, &Input::Fault { page, access });
                 }
-                Request::Print(line) => self.told.push((self.now, node, Told::Print(line))),
-                Request::Report(bytes, line) => {
-                    self.told.push((self.now, node, Told::Report(bytes, line)));
-                }
+                Request::Print(line) => self.tell(node, Told::Print(line)),
+                Request::Report(bytes, line) => self.tell(node, Told::Report(bytes, line)),
                 Request::Fail(why) => {
                     self.end = Some(End::Wrong(format!("{node}: {why}")));
                     return;
@@ -462,6 +534,7 @@ impl<M: Machine> World<M> {
         let input = match input {
             Input::TransportUp(n) => Input::TransportUp(*n),
             Input::TransportDown(n) => Input::TransportDown(*n),
+            Input::PortDown(n) => Input::PortDown(*n),
             Input::Frame { from, bytes } => Input::Frame { from: *from, bytes },
             Input::Fault { page, access } => Input::Fault { page: *page, access: *access },
             Input::Call(call) => Input::Call(*call),
@@ -496,13 +569,19 @@ impl<M: Machine> World<M> {
             Output::Disconnect(peer) => self.disconnect(id, peer),
             Output::Wake => self.let_run(id, Answer::Wake),
             Output::Complete(outcome) => self.let_run(id, Answer::Complete(outcome)),
+            Output::StartRank { rank, .. } if self.places[id.index()].rank_runs => {
+                self.end = Some(End::Wrong(format!("{id} starts {rank} where a rank runs")));
+            }
             Output::StartRank { rank, ranks, restored } => {
+                self.places[id.index()].rank_runs = true;
                 self.places[id.index()].machine.start(rank, ranks, restored.is_some());
                 self.let_run(id, restored.map_or(Answer::Begin, Answer::Restored));
             }
             Output::StopRank => {
                 // Until it stands still it may ask for more.
-                let at = self.now + self.rng.below(COMPUTE_NS);
+                let (busy, busy_ns) = BUSY;
+                let longest = if self.rng.chance(busy) { busy_ns } else { COMPUTE_NS };
+                let at = self.now + self.rng.below(longest);
                 self.plan(at, Happening::Stopped { node: id });
             }
             Output::Event(event) => self.on_event(id, event),
@@ -525,6 +604,11 @@ impl<M: Machine> World<M> {
             Event::NoMajority { .. } => self.no_majority = true,
             _ => {}
         }
-        self.told.push((self.now, id, Told::Event(event)));
+        self.tell(id, Told::Event(event));
+    }
+
+    fn tell(&mut self, id: NodeId, told: Told) {
+        self.told_at = self.now;
+        self.told.push((self.now, id, told));
     }
 }

@@ -3,7 +3,7 @@
 use super::At;
 use super::fields::{Fields, suggestion};
 use crate::error::{Reader, Span};
-use crate::model::{Action, Expectation, Fault, Node, Phase, Trigger};
+use crate::model::{Expectation, Fault, Node, Phase, Strike, Trigger};
 use crate::raw::{Shape, Yaml};
 use crate::units;
 use runtime_core::event::Event;
@@ -12,7 +12,8 @@ use serde::Deserialize as _;
 use serde::de::value::MapDeserializer;
 use std::fmt;
 
-const LATER: &[&str] = &["cut", "heal", "pause", "degrade", "partition", "for"];
+const KEYS: &[&str] = &["at", "kill", "pause", "resume", "cut", "heal", "hold"];
+const LATER: &[&str] = &["degrade", "partition", "for"];
 const KILL: &str = "write for example `- { at: { checkpoint: 2 }, kill: n1 }`";
 const AT: &str =
     "write `at: start`, `at: 2s`, `at: { checkpoint: 2 }` or `at: { event: recovering }`";
@@ -40,12 +41,21 @@ pub(crate) fn faults(
 
 fn fault(r: &mut Reader<'_>, yaml: &Yaml, nodes: &[Node]) -> Option<(Fault, Marks)> {
     let before = r.count();
-    let fields = Fields::read(r, yaml, yaml.span, "a fault", &["at", "kill", "hold"], LATER)?;
+    let fields = Fields::read(r, yaml, yaml.span, "a fault", KEYS, LATER)?;
+    let given = |(word, strike)| fields.entry(word).map(|(span, yaml)| (strike, span, yaml));
+    let strikes: Vec<(Strike, Span, &Yaml)> = Strike::ALL.into_iter().filter_map(given).collect();
     // One with a word of a later version has been refused for that already.
-    if r.count() > before && fields.get("kill").is_none() {
+    if r.count() > before && strikes.is_empty() {
         return None;
     }
-    let victim_yaml = fields.required(r, "kill", KILL);
+    if let [(first, ..), (second, span, _), ..] = *strikes {
+        let help = format!("write two faults, one with `{}`", second.word());
+        let message = format!("a fault with \"{}\" and \"{}\"", first.word(), second.word());
+        r.error(span, message, help);
+        return None;
+    }
+    let strike = strikes.first().map_or(Strike::Kill, |(strike, ..)| *strike);
+    let victim_yaml = fields.required(r, strike.word(), KILL);
     let victim = victim_yaml.and_then(|y| node(r, y, nodes, "a fault"));
     let hold = fields.entry("hold").map(|(span, y)| (span, r.parse(y, "hold", units::truth)));
     let at = fields.required(r, "at", AT)?;
@@ -59,7 +69,7 @@ fn fault(r: &mut Reader<'_>, yaml: &Yaml, nodes: &[Node]) -> Option<(Fault, Mark
             };
             if on != Some(victim) {
                 let help =
-                    "give a checkpoint or an event of the killed node itself, or remove `hold`";
+                    "give a checkpoint or an event of the struck node itself, or remove `hold`";
                 r.error(span, "the node has nothing to hold at", help);
             }
             true
@@ -68,7 +78,7 @@ fn fault(r: &mut Reader<'_>, yaml: &Yaml, nodes: &[Node]) -> Option<(Fault, Mark
     };
     let marks = Marks { node: victim_yaml.span, trigger: at.span, on_given };
     let line = r.line(victim_yaml.span);
-    Some((Fault { trigger, action: Action::Kill(victim), hold, line }, marks))
+    Some((Fault { trigger, strike, node: victim, hold, line }, marks))
 }
 
 /// A trigger, and whether it says itself whose events it watches. An unknown victim was reported.

@@ -5,7 +5,7 @@ use super::fields::{Fields, plausible_name, suggestion};
 use super::nodes::Cluster;
 use super::settings::TRANSPORTS;
 use crate::error::{Reader, Span};
-use crate::model::{Link, LinkProfile, Node, Runtime, Transport};
+use crate::model::{Link, LinkProfile, Node, Runtime, Switch, Transport};
 use crate::raw::{Shape, Yaml};
 use crate::units::{self, Parsed, show_duration};
 use runtime_core::limits::MIN_MTU;
@@ -42,7 +42,7 @@ pub(crate) fn links(
     top: &Fields<'_>,
     cluster: &Cluster,
     runtime: &At<Runtime>,
-) -> (Vec<String>, Vec<Link>) {
+) -> (Vec<Switch>, Vec<Link>) {
     let default = runtime.value.transport;
     let (switches, links) = all_links(r, top, cluster, default);
     sockets_need_tcp(r, cluster, &links, runtime);
@@ -72,7 +72,7 @@ fn all_links(
     top: &Fields<'_>,
     cluster: &Cluster,
     default: Transport,
-) -> (Vec<String>, Vec<Link>) {
+) -> (Vec<Switch>, Vec<Link>) {
     let (switches, spans) = switches(r, top.get("switches"), cluster);
     let perfect = |node: usize| Link {
         node,
@@ -87,7 +87,11 @@ fn all_links(
             let help = "add `links:` that say which node is on which switch, or keep one switch";
             r.error(*second, "several switches, but no links", help);
         }
-        let switches = if switches.is_empty() { vec!["sw0".into()] } else { switches };
+        let switches = if switches.is_empty() {
+            vec![Switch { name: "sw0".into(), port_notices: true }]
+        } else {
+            switches
+        };
         return (switches, (0..cluster.nodes.len()).map(perfect).collect());
     }
     let before = r.count();
@@ -117,20 +121,25 @@ fn switches(
     r: &mut Reader<'_>,
     yaml: Option<&Yaml>,
     cluster: &Cluster,
-) -> (Vec<String>, Vec<Span>) {
+) -> (Vec<Switch>, Vec<Span>) {
     let Some(yaml) = yaml else { return Default::default() };
     let entries = r.entries(yaml, "switches", "write for example `switches: { sw0: {} }`");
     let mut names = Vec::new();
     let mut spans = Vec::new();
     for (name, span, value) in entries.unwrap_or_default() {
         plausible_name(r, span, name);
-        Fields::read(r, value, span, &format!("switch \"{name}\""), &[], &[]);
+        let place = format!("switch \"{name}\"");
+        let fields = Fields::read(r, value, span, &place, &["port-notices"], &[]);
+        let notices = fields.as_ref().and_then(|fields| fields.get("port-notices"));
+        let yes_or_no = [("true", Some(true)), ("false", Some(false))];
+        let port_notices = notices.map(|y| r.choice(y, "port-notices", &yes_or_no));
         if let Some(node) = cluster.nodes.iter().position(|n| n.name == name) {
             let line = r.line(cluster.spans[node]);
             let help = format!("the node is on line {line}: rename one of them");
             r.error(span, format!("\"{name}\" is the name of a node and of a switch"), help);
         }
-        names.push(name.to_string());
+        let port_notices = port_notices.flatten().unwrap_or(true);
+        names.push(Switch { name: name.to_string(), port_notices });
         spans.push(span);
     }
     (names, spans)
@@ -141,10 +150,10 @@ fn connected(
     r: &mut Reader<'_>,
     found: &[Option<(Link, Span)>],
     cluster: &Cluster,
-    switches: &[String],
+    switches: &[Switch],
 ) {
     let first = found.iter().flatten().next().map(|(link, _)| link.switch);
-    let name = |switch: usize| switches.get(switch).map_or("?", String::as_str);
+    let name = |switch: usize| switches.get(switch).map_or("?", |s| s.name.as_str());
     for (index, link) in found.iter().enumerate() {
         let node = &cluster.nodes[index].name;
         match (link, first) {
@@ -177,7 +186,7 @@ fn link(
     r: &mut Reader<'_>,
     yaml: &Yaml,
     cluster: &Cluster,
-    switches: &[String],
+    switches: &[Switch],
     default: Transport,
 ) -> Option<(Link, Span)> {
     let fields = Fields::read(r, yaml, yaml.span, "a link", LINK, &[])?;
@@ -254,16 +263,16 @@ fn end(
     r: &mut Reader<'_>,
     (span, name): (Span, &str),
     cluster: &Cluster,
-    switches: &[String],
+    switches: &[Switch],
 ) -> Option<End> {
-    if let Some(switch) = switches.iter().position(|s| s == name) {
+    if let Some(switch) = switches.iter().position(|s| s.name == name) {
         return Some(End::Switch(switch));
     }
     if let Some(node) = cluster.nodes.iter().position(|n| n.name == name) {
         return Some(End::Node(node));
     }
     let nodes = cluster.nodes.iter().map(|n| n.name.as_str());
-    let known = nodes.chain(switches.iter().map(String::as_str));
+    let known = nodes.chain(switches.iter().map(|s| s.name.as_str()));
     let help = suggestion(name, known.clone()).unwrap_or_else(|| {
         if switches.is_empty() {
             return format!("if it is a switch, add `switches: {{ {name}: {{}} }}`");

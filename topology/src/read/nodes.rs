@@ -28,7 +28,8 @@ const NAMED: usize = 16 * MAX_NODES;
 pub(crate) struct Machine {
     image: Image,
     arch: Arch,
-    memory_bytes: u64,
+    /// If it is said, and where.
+    memory: Option<(u64, Span)>,
     cpus: u16,
 }
 
@@ -38,12 +39,14 @@ pub(crate) struct Cluster {
     pub(crate) boards: Vec<String>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) spans: Vec<Span>,
+    /// Where it is said how much memory each has; those of which it is not have none yet.
+    pub(crate) memory: Vec<Option<Span>>,
     pub(crate) subnet: Subnet,
 }
 
 /// What holds for every node that does not say otherwise.
 pub(crate) fn defaults(r: &mut Reader<'_>, yaml: Option<&Yaml>) -> Machine {
-    let base = Machine { image: Image::Linux, arch: Arch::X86_64, memory_bytes: 96 << 20, cpus: 1 };
+    let base = Machine { image: Image::Linux, arch: Arch::X86_64, memory: None, cpus: 1 };
     match yaml.and_then(|y| Fields::read(r, y, y.span, "defaults", MACHINE, &[])) {
         Some(fields) => machine(r, &fields, base),
         None => base,
@@ -59,10 +62,10 @@ fn machine(r: &mut Reader<'_>, fields: &Fields<'_>, base: Machine) -> Machine {
     Machine {
         image,
         arch: fields.get("arch").and_then(|y| r.choice(y, "arch", &archs)).unwrap_or(base.arch),
-        memory_bytes: fields
+        memory: fields
             .get("memory")
-            .and_then(|y| r.within(y, "memory", memory, units::size, show_size))
-            .unwrap_or(base.memory_bytes),
+            .and_then(|y| Some((r.within(y, "memory", memory, units::size, show_size)?, y.span)))
+            .or(base.memory),
         cpus: fields
             .get("cpus")
             .and_then(|y| r.within(y, "cpus", (1, MOST_CPUS), units::integer, |v| v.to_string()))
@@ -71,7 +74,7 @@ fn machine(r: &mut Reader<'_>, fields: &Fields<'_>, base: Machine) -> Machine {
     }
 }
 
-const fn least_memory(image: Image) -> u64 {
+pub(crate) const fn least_memory(image: Image) -> u64 {
     match image {
         Image::Linux => LEAST_LINUX,
         Image::BareMetal => LEAST_BARE_METAL,
@@ -89,8 +92,11 @@ fn possible(r: &mut Reader<'_>, fields: &Fields<'_>, machine: &Machine, name: &s
     }
     let least = least_memory(machine.image);
     // A size of its own was compared when it was read.
-    if machine.memory_bytes < least && fields.get("memory").is_none() {
-        let has = show_size(machine.memory_bytes);
+    if let Some((has, _)) = machine.memory
+        && has < least
+        && fields.get("memory").is_none()
+    {
+        let has = show_size(has);
         let message =
             format!("node \"{name}\" has {has} of memory, which is too small for its image");
         r.error(span, message, format!("write `memory: {}` or more for it", show_size(least)));
@@ -126,8 +132,13 @@ pub(crate) fn nodes(
         let message = format!("{} nodes are too many", entries.len());
         r.error(key, message, format!("at most {MAX_NODES} nodes form a cluster: remove some"));
     }
-    let mut cluster =
-        Cluster { boards, nodes: Vec::new(), spans: Vec::new(), subnet: address::default_subnet() };
+    let mut cluster = Cluster {
+        boards,
+        nodes: Vec::new(),
+        spans: Vec::new(),
+        memory: Vec::new(),
+        subnet: address::default_subnet(),
+    };
     let mut claims = Claims::default();
     for (name, span, value) in entries.into_iter().take(NAMED) {
         plausible_name(r, span, name);
@@ -176,12 +187,13 @@ fn node(
     let board = board.unwrap_or_else(|| own_board(name, &mut cluster.boards));
     let id = NodeId(u16::try_from(index).unwrap_or(u16::MAX));
     cluster.spans.push(span);
+    cluster.memory.push(machine_of.memory.map(|(_, span)| span));
     cluster.nodes.push(Node {
         id,
         name: name.to_string(),
         role: role.unwrap_or(Role::Compute),
         board: u16::try_from(board).unwrap_or(u16::MAX),
-        memory_bytes: machine_of.memory_bytes,
+        memory_bytes: machine_of.memory.map_or(0, |(bytes, _)| bytes),
         cpus: machine_of.cpus,
         image: machine_of.image,
         arch: machine_of.arch,

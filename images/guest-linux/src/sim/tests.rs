@@ -25,6 +25,7 @@ fn plan() -> SimPlan {
         seed: 1,
         nodes,
         links: vec![SimLink::default(); 3],
+        death_is_seen: false,
         kills: Vec::new(),
         run: Run { job: 1, workload: "laplace".into(), args },
     }

@@ -41,6 +41,15 @@ pub enum CopyMessage {
 pub enum Message {
     /// To the partner: pages towards an epoch.
     Stage(CopyMessage),
+    /// To the host: so many more pages towards the epoch are here.
+    Taken {
+        /// Of this rank.
+        rank: Rank,
+        /// Towards this epoch.
+        epoch: Epoch,
+        /// Pages of one message.
+        pages: u8,
+    },
     /// To the host: this partner has all pages of its rank towards the epoch.
     Staged {
         /// Of this rank.
@@ -56,6 +65,7 @@ pub const FIRST_KIND: u8 = 32;
 const PAGES: u8 = 33;
 const DONE: u8 = 34;
 const STAGED: u8 = 35;
+const TAKEN: u8 = 36;
 
 impl CopyMessage {
     /// Appends it as bytes.
@@ -114,6 +124,9 @@ impl Message {
     pub fn emit(&self, w: &mut Writer) {
         match self {
             Self::Stage(copy) => copy.emit(w),
+            Self::Taken { rank, epoch, pages } => {
+                w.u8(TAKEN).u16(rank.0).u64(epoch.0).u8(*pages);
+            }
             Self::Staged { rank, epoch } => {
                 w.u8(STAGED).u16(rank.0).u64(epoch.0);
             }
@@ -127,6 +140,11 @@ impl Message {
     pub fn parse(r: &mut Reader<'_>) -> Result<Self, Malformed> {
         let message = match r.u8("checkpoint kind")? {
             STAGED => Self::Staged { rank: Rank(r.u16("rank")?), epoch: Epoch(r.u64("epoch")?) },
+            TAKEN => Self::Taken {
+                rank: Rank(r.u16("rank")?),
+                epoch: Epoch(r.u64("epoch")?),
+                pages: r.u8("page count")?,
+            },
             kind => Self::Stage(CopyMessage::parse_kind(kind, r)?),
         };
         r.end("end of checkpoint message")?;

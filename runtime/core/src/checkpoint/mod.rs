@@ -10,6 +10,7 @@
 mod message;
 mod sealed;
 mod store;
+pub mod survival;
 #[cfg(test)]
 mod tests;
 
@@ -17,9 +18,10 @@ pub use message::{CopyMessage, FIRST_KIND, Message, PAGES_PER_MESSAGE};
 pub use sealed::SealedPage;
 pub use store::{Image, META_BASE, Store};
 
-use crate::id::{Epoch, NodeId, Rank};
+use crate::id::{Epoch, NodeId, Rank, ViewId};
 use crate::membership::View;
 use crate::node::Member;
+use crate::sabotage::Step;
 use crate::sorted::{Map, Set};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -36,6 +38,21 @@ pub struct Holdings {
     pub whole: Set<(Rank, Epoch)>,
     /// Every rank and epoch of which it gave up a copy that was damaged.
     pub damaged: Set<(Rank, Epoch)>,
+    /// The last view in which it went to an epoch.
+    pub kept_in: ViewId,
+    /// The ranks of which it was to keep copies there.
+    pub keeps: Set<Rank>,
+}
+
+impl Holdings {
+    /// Is this node's own word that the epoch was never committed in the view it tells of? If it had been, all
+    /// its copies would have been staged before.
+    fn denies(&self, epoch: Epoch) -> bool {
+        let had = |rank: &Rank| {
+            self.whole.contains(&(*rank, epoch)) || self.damaged.contains(&(*rank, epoch))
+        };
+        !self.keeps.iter().all(had)
+    }
 }
 
 /// One image to be sent from a node that has it to a node that should.
@@ -49,9 +66,9 @@ pub struct Transfer {
     pub to: NodeId,
 }
 
-/// The members that keep copies of a rank's epochs: other nodes, on other boards first, compute
-/// nodes before standbys, then the next in the ring of ranks. Fewer than `replicas` when there are
-/// no more members.
+/// The members that keep copies of a rank's epochs: other nodes, on boards that hold none yet first and
+/// on the host's last, compute nodes before standbys, then the next in the ring of ranks. Fewer than
+/// `replicas` when there are no more members.
 #[must_use]
 pub fn partners(view: &View, rank: Rank, members: &[Member], replicas: usize) -> Vec<NodeId> {
     let Some(host) = view.ranks.get(rank.index()) else { return Vec::new() };
@@ -61,44 +78,64 @@ pub fn partners(view: &View, rank: Rank, members: &[Member], replicas: usize) ->
         Some(other) => (other.index() + ring - rank.index()) % ring,
         None => ring + node.index(),
     };
-    // A set, for it comes out in order without the code of a sort.
-    let candidates: Set<(bool, usize, NodeId)> = (view.members.keys().copied())
-        .filter(|node| node != host)
-        .map(|node| (board(node) == board(*host), distance(node), node))
-        .collect();
-    candidates.into_iter().map(|(_, _, node)| node).take(replicas).collect()
+    let mut chosen: Vec<NodeId> = Vec::new();
+    while chosen.len() < replicas {
+        let others = view.members.keys().filter(|node| *node != host && !chosen.contains(node));
+        let best = others.copied().min_by_key(|node| {
+            let at_home = board(*node) == board(*host);
+            let copies = chosen.iter().filter(|other| board(**other) == board(*node)).count();
+            (copies + usize::from(at_home), at_home, distance(*node), *node)
+        });
+        let Some(best) = best else { break };
+        chosen.push(best);
+    }
+    chosen
 }
 
-/// The epoch that a recovery goes to: the highest of which every rank is whole on a living node.
-/// Epoch 0, the beginning, needs no copies.
+/// The epoch that a recovery goes to: the highest of which every rank is whole on a living node. Epoch 0,
+/// the beginning, needs no copies.
+///
+/// Of an epoch that was surely not committed some copies may be missing, so that the next death would cost
+/// more than was promised: then the one before, of which all are there, is better.
 ///
 /// # Errors
-/// When an epoch was committed and can no longer be put together; says which rank is missing.
+/// When an epoch was committed and can no longer be put together; says which rank is missing, and what became
+/// of its holders: its host and then its partners, when ranks last ran.
 pub fn choose_epoch(
     ranks: u16,
     holdings: &Map<NodeId, Holdings>,
-    hosts_before: &[NodeId],
+    holders_before: &[Vec<NodeId>],
 ) -> Result<Epoch, String> {
     let committed = holdings.values().map(|h| h.committed).max().unwrap_or_default();
     let held = |rank: u16, epoch: Epoch| {
         epoch == Epoch(0) || holdings.values().any(|h| h.whole.contains(&(Rank(rank), epoch)))
     };
+    if Step::Whole.is_left_out() {
+        let all = holdings.values().flat_map(|h| h.whole.iter().map(|(_, epoch)| *epoch));
+        return Ok(all.max().unwrap_or_default());
+    }
     let next = committed.next();
-    if (0..ranks).all(|r| held(r, next)) {
+    let missing: Vec<u16> = (0..ranks).filter(|r| !held(*r, committed)).collect();
+    let latest = holdings.values().map(|h| h.kept_in).max();
+    let denied = holdings.values().any(|h| Some(h.kept_in) == latest && h.denies(next));
+    if (0..ranks).all(|r| held(r, next)) && !(denied && missing.is_empty()) {
         return Ok(next);
     }
-    let missing: Vec<u16> = (0..ranks).filter(|r| !held(*r, committed)).collect();
     if missing.is_empty() {
         return Ok(committed);
     }
     let mut why = String::new();
     for rank in missing {
-        let host = hosts_before.get(usize::from(rank)).copied().unwrap_or_default();
+        let holders = holders_before.get(usize::from(rank)).map_or(&[][..], Vec::as_slice);
+        let host = holders.first().copied().unwrap_or_default();
         // Writing to a String cannot fail.
         let _ = write!(why, "{}rank {rank} of {host}", if why.is_empty() { "" } else { ", " });
         let damaged = |h: &Holdings| h.damaged.contains(&(Rank(rank), committed));
         for (node, _) in holdings.iter().filter(|(_, h)| damaged(h)) {
             let _ = write!(why, " (the copy on {node} is damaged)");
+        }
+        for node in holders.iter().skip(1).filter(|node| !holdings.contains_key(*node)) {
+            let _ = write!(why, " (the copy on {node} is gone)");
         }
     }
     Err(alloc::format!("epoch {} lost: no living node holds a copy of {why}", committed.0))

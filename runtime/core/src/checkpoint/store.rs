@@ -1,7 +1,7 @@
 //! Images of ranks at epochs, in this node's memory.
 
 use super::{Holdings, SealedPage};
-use crate::id::{Epoch, PageNo, Rank};
+use crate::id::{Epoch, PageNo, Rank, ViewId};
 use crate::limits::PAGE_SIZE;
 use crate::mem::PRIVATE_BASE;
 use crate::sorted::{Map, Set};
@@ -73,9 +73,32 @@ pub struct Store {
     committed: Epoch,
     /// Copies that were given up because they were damaged, until a recovery settles on an epoch.
     damaged: Set<(Rank, Epoch)>,
+    /// The last view in which a recovery settled on an epoch, and of which ranks this node keeps copies there.
+    keeps: (ViewId, Set<Rank>),
+    peak: u64,
 }
 
 impl Store {
+    /// Bytes in all its pages.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let images = self.slots.values().flat_map(|slot| {
+            let staged = slot.staged.as_ref().map(|(image, _)| image);
+            slot.committed.iter().chain(staged).chain(&slot.incoming)
+        });
+        images.map(Image::bytes).sum()
+    }
+
+    /// Most that they ever were since the job began.
+    #[must_use]
+    pub const fn peak(&self) -> u64 {
+        self.peak
+    }
+
+    fn note_size(&mut self) {
+        self.peak = self.peak.max(self.bytes());
+    }
+
     /// Forgets everything: a new job begins, or the old one is done.
     pub fn clear(&mut self) {
         *self = Self::default();
@@ -99,6 +122,8 @@ impl Store {
         let mut holdings = Holdings {
             committed: self.committed,
             damaged: self.damaged.clone(),
+            kept_in: self.keeps.0,
+            keeps: self.keeps.1.clone(),
             ..Holdings::default()
         };
         for (rank, slot) in &self.slots {
@@ -147,6 +172,7 @@ impl Store {
     /// A page towards an epoch.
     pub fn stage(&mut self, rank: Rank, epoch: Epoch, number: PageNo, page: SealedPage) {
         self.stage_of(rank, epoch).0.pages.insert(number, page);
+        self.note_size();
     }
 
     /// What is staged towards an epoch. Of what was staged for another one, the epoch before, if
@@ -200,6 +226,11 @@ impl Store {
         self.slots.retain(|_, slot| slot.committed.is_some() || slot.incoming.is_some());
     }
 
+    /// In this view the node keeps copies of these ranks.
+    pub fn keep(&mut self, view: ViewId, ranks: Set<Rank>) {
+        self.keeps = (view, ranks);
+    }
+
     /// A new recovery begins: copies that an earlier one left unfinished are given up.
     pub fn forget_incoming(&mut self) {
         self.slots.values_mut().for_each(|slot| slot.incoming = None);
@@ -215,6 +246,7 @@ impl Store {
         let image = self.slots.get_or_default(rank).incoming.get_or_insert_default();
         image.epoch = epoch;
         image.pages.insert(number, page);
+        self.note_size();
     }
 
     /// The copy is complete: its size in pages, or `None` if pages are missing.

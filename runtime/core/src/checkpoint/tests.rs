@@ -84,7 +84,7 @@ fn a_recovery_goes_to_the_highest_epoch_that_all_ranks_have() {
         whole: whole.iter().map(|(r, e)| (Rank(*r), Epoch(*e))).collect(),
         ..Holdings::default()
     };
-    let hosts = [NodeId(0), NodeId(1)];
+    let hosts = [vec![NodeId(0), NodeId(1)], vec![NodeId(1), NodeId(2)]];
     let choose = |list: Vec<(u16, Holdings)>| {
         choose_epoch(2, &list.into_iter().map(|(n, h)| (NodeId(n), h)).collect(), &hosts)
     };
@@ -102,7 +102,10 @@ fn a_recovery_goes_to_the_highest_epoch_that_all_ranks_have() {
     assert_eq!(choose(vec![(0, holding(0, &[]))]), Ok(Epoch(0)));
     // Lost: never the wrong answer.
     let lost = choose(vec![(0, seen.clone())]).unwrap_err();
-    assert_eq!(lost, "epoch 2 lost: no living node holds a copy of rank 1 of n1");
+    assert_eq!(
+        lost,
+        "epoch 2 lost: no living node holds a copy of rank 1 of n1 (the copy on n2 is gone)"
+    );
     let damaged = Set::from([(Rank(1), Epoch(2))]);
     let bad = Holdings { damaged, ..holding(2, &[]) };
     let lost = choose(vec![(0, seen), (2, bad)]).unwrap_err();
@@ -110,6 +113,36 @@ fn a_recovery_goes_to_the_highest_epoch_that_all_ranks_have() {
         lost,
         "epoch 2 lost: no living node holds a copy of rank 1 of n1 (the copy on n2 is damaged)"
     );
+}
+
+#[test]
+fn an_epoch_that_was_surely_not_committed_gives_way_to_one_of_which_all_copies_are_there() {
+    let holding = |view: u64, keeps: &[u16], whole: &[(u16, u64)]| Holdings {
+        committed: Epoch(1),
+        whole: whole.iter().map(|(r, e)| (Rank(*r), Epoch(*e))).collect(),
+        kept_in: ViewId(view),
+        keeps: keeps.iter().copied().map(Rank).collect(),
+        ..Holdings::default()
+    };
+    let holders = [vec![NodeId(0), NodeId(1)], vec![NodeId(1), NodeId(2)]];
+    let choose = |one: Holdings, other: Holdings| {
+        let holdings = [(NodeId(1), one), (NodeId(2), other)].into_iter().collect();
+        choose_epoch(2, &holdings, &holders)
+    };
+    let all = [(0, 1), (1, 1), (0, 2), (1, 2)];
+    let host = holding(3, &[0, 1], &all);
+    assert_eq!(choose(host.clone(), holding(3, &[1], &[(1, 1), (1, 2)])), Ok(Epoch(2)));
+    // The partner was to have a copy, and has not: nobody can have heard of a commit.
+    let late = holding(3, &[1], &[(1, 1)]);
+    assert_eq!(choose(host.clone(), late.clone()), Ok(Epoch(1)));
+    // What it was to keep in an older view says nothing.
+    assert_eq!(choose(host.clone(), Holdings { kept_in: ViewId(2), ..late.clone() }), Ok(Epoch(2)));
+    // It had one, and it was damaged.
+    let bad = Holdings { damaged: Set::from([(Rank(1), Epoch(2))]), ..late.clone() };
+    assert_eq!(choose(host, bad), Ok(Epoch(2)));
+    // There is no older one to go back to.
+    let only = holding(3, &[0, 1], &[(0, 2), (1, 2)]);
+    assert_eq!(choose(only, late), Ok(Epoch(2)));
 }
 
 #[test]

@@ -27,11 +27,10 @@ impl Link {
     }
 
     pub(super) fn suspicion_due(&self) -> Option<Instant> {
-        let patience = self.settings.heartbeat.times(u64::from(self.settings.suspect_after));
         match self.state {
             _ if self.suspected => None,
             State::Joining => Some(self.waiting_since + self.settings.join_timeout),
-            State::Up => Some(self.heard + patience),
+            State::Up => Some(self.heard + self.pulse.patience()),
             State::Over => None,
         }
     }

@@ -122,6 +122,9 @@ impl Link {
         if core::mem::take(&mut self.suspected) {
             self.events.push_back(Event::HeardAgain);
         }
+        if self.state == State::Up {
+            self.pulse.beat(now, now.since(self.heard));
+        }
         self.heard = now;
         if let (State::Joining, Some(generation)) = (self.state, self.peer) {
             self.state = State::Up;

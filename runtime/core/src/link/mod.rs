@@ -30,6 +30,7 @@ mod ends;
 mod flow;
 mod frame;
 mod handshake;
+mod pulse;
 mod refusal;
 mod stream;
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub use frame::Proto;
 use crate::id::{Generation, NodeId, Peer, ViewId};
 use crate::limits::{MAX_MESSAGE, MIN_MTU};
 use crate::node::{Image, Medium, Timer};
+use crate::sabotage::Step;
 use crate::time::{Duration, Instant};
 use alloc::collections::VecDeque;
 use alloc::format;
@@ -47,6 +49,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use flow::Flow;
 use frame::{Body, Frame, FrameError, VERSION};
+use pulse::Pulse;
 use refusal::Refusal;
 
 /// What a link must know.
@@ -66,7 +69,7 @@ pub struct Settings {
     pub mtu: usize,
     /// Something is sent at least this often; more than zero.
     pub heartbeat: Duration,
-    /// Silence of this many heartbeats makes the peer suspect.
+    /// Silence of this many heartbeats makes the peer suspect; half as many, if it has always been punctual.
     pub suspect_after: u32,
     /// Time that the first contact may take.
     pub join_timeout: Duration,
@@ -144,7 +147,7 @@ enum State {
 }
 
 /// The link to one remote node.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Link {
     settings: Settings,
     remote: NodeId,
@@ -162,6 +165,7 @@ pub struct Link {
     greeted: bool,
     waiting_since: Instant,
     heard: Instant,
+    pulse: Pulse,
     sent: Instant,
     suspected: bool,
     refused: Option<Refusal>,
@@ -186,6 +190,7 @@ impl Link {
             greeted: false,
             waiting_since: now,
             heard: now,
+            pulse: Pulse::new(settings.heartbeat, settings.suspect_after, now),
             sent: now,
             suspected: false,
             refused: None,
@@ -219,6 +224,14 @@ impl Link {
         }
     }
 
+    /// The network says that the peer's port has lost its signal: nobody needs to wait for silence. If
+    /// frames come all the same, or the signal comes back in time, nothing was lost.
+    pub fn port_down(&mut self, now: Instant) {
+        if self.is_up() && !self.suspected {
+            self.suspect(now, "its port at the switch went down".to_string());
+        }
+    }
+
     /// Takes a frame from the transport.
     pub fn handle_frame(&mut self, now: Instant, bytes: &[u8]) {
         if !self.transport {
@@ -242,8 +255,7 @@ impl Link {
             self.say_gone(frame.from);
         } else if self.closed
             || self.state == State::Over
-            || self.peer != Some(frame.from)
-            || frame.to != self.settings.me.generation
+            || (self.is_of_another_life(&frame) && !Step::Generation.is_left_out())
         {
             self.counters.stale += 1;
         } else {
@@ -254,6 +266,10 @@ impl Link {
             }
         }
         self.pump(now);
+    }
+
+    fn is_of_another_life(&self, frame: &Frame<'_>) -> bool {
+        self.peer != Some(frame.from) || frame.to != self.settings.me.generation
     }
 
     /// Sends a message, in order and once while both ends live; later if the link is not up yet.

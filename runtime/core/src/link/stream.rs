@@ -4,7 +4,7 @@ use super::frame::{Data, Proto};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Stream {
     /// Messages that wait for the link to come up.
     queue: VecDeque<(Proto, Vec<u8>)>,

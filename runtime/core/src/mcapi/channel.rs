@@ -85,7 +85,7 @@ enum Side {
 }
 
 /// An end of a channel.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Channel {
     id: u32,
     kind: ChannelKind,

@@ -90,7 +90,7 @@ impl Default for Attributes {
 }
 
 /// An endpoint of this node.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Local {
     pub(super) attributes: Attributes,
     pub(super) inbox: Inbox,

@@ -29,7 +29,7 @@ pub struct Message {
 }
 
 /// Messages that wait for a receiver, or receivers that wait for a message: never both.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Inbox {
     /// By priority, none of them empty.
     queues: Map<u32, VecDeque<Message>>,

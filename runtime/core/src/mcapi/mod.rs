@@ -91,7 +91,7 @@ pub struct Counters {
 }
 
 /// The MCAPI of one node.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Mcapi {
     domain: DomainId,
     me: NodeId,

@@ -93,7 +93,7 @@ impl Op {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     op: Op,
     done: Option<Completion>,
@@ -103,7 +103,7 @@ struct Entry {
     position: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Waiting {
     /// The waiter sleeps, or was woken and has not asked yet.
     asleep: bool,
@@ -112,7 +112,7 @@ struct Waiting {
 }
 
 /// All requests of a node.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Requests {
     entries: Slab<Entry>,
     waiters: Map<Waiter, Waiting>,

@@ -9,7 +9,7 @@ const INDEX_MASK: u32 = (1 << INDEX_BITS) - 1;
 const _: () = assert!(MCAPI_MAX_REQUESTS <= 1 << INDEX_BITS, "a request must have an index");
 const _: () = assert!(MCAPI_MAX_ENDPOINTS <= 1 << INDEX_BITS, "a channel must have an index");
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Slot<T> {
     /// Never 0, so that small integers are no keys.
     generation: u32,
@@ -17,7 +17,7 @@ struct Slot<T> {
 }
 
 /// At most `limit` values under 32-bit keys.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Slab<T> {
     slots: Vec<Slot<T>>,
     /// Oldest first: a slot is used again as late as possible.

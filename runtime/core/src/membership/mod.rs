@@ -36,6 +36,7 @@ pub use view::View;
 
 use crate::id::{Generation, Job, NodeId, Peer, Rank, ViewId};
 use crate::node::{Config, Member, Quorum};
+use crate::sabotage::Step;
 use crate::sorted::{Map, Set};
 use crate::time::{Duration, Instant};
 use alloc::collections::VecDeque;
@@ -272,10 +273,10 @@ impl Membership {
     }
 
     fn needed(&self) -> usize {
-        match self.quorum {
-            Quorum::Majority => self.view.members.len() / 2 + 1,
-            Quorum::FailStop => self.reachable(),
+        if Step::Majority.is_left_out() {
+            return 1;
         }
+        self.quorum.needed(self.view.members.len(), self.reachable())
     }
 
     fn reachable(&self) -> usize {
@@ -370,6 +371,7 @@ impl Membership {
             return;
         }
         let bound = promises.values().flatten().max_by_key(|(ballot, _)| *ballot);
+        let bound = bound.filter(|_| !Step::Bound.is_left_out());
         if bound.is_none() && condemned.is_empty() && !self.changing {
             // All that was suspected is heard again: there is nothing to agree on.
             (self.attempt, self.retry_at) = (None, None);
@@ -410,7 +412,8 @@ impl Membership {
 
     /// A view was agreed. Members of both views are told, the replaced ones too: they are fenced.
     fn learn(&mut self, now: Instant, view: View) {
-        if view.id <= self.view.id {
+        let replaced = !view.members.contains_key(&self.me);
+        if view.id <= self.view.id || (replaced && Step::Fence.is_left_out()) {
             return;
         }
         let (was_member, mine) = (self.is_member(), view.members.get(&self.me));

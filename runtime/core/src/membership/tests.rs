@@ -21,6 +21,7 @@ fn config(me: u16, compute: usize, standby: usize) -> Config {
         suspect_after: 5,
         join_timeout: Duration::from_millis(100),
         replicas: 1,
+        copy_window: 32,
         checkpoint_every: 0,
         shared_pages: 0,
     }

@@ -23,7 +23,13 @@ impl View {
     /// The first view: everybody, rank `r` on the `r`-th compute node.
     #[must_use]
     pub fn first(config: &Config) -> Self {
-        let nodes = (0u16..).map(NodeId).zip(&config.members);
+        Self::of(&config.members)
+    }
+
+    /// The first view of these nodes, by number.
+    #[must_use]
+    pub fn of(members: &[Member]) -> Self {
+        let nodes = (0u16..).map(NodeId).zip(members);
         Self {
             id: ViewId(1),
             members: nodes.clone().map(|(node, _)| (node, Generation(1))).collect(),

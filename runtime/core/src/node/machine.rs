@@ -9,6 +9,7 @@ use crate::id::{Generation, Job, NodeId, Peer, ViewId};
 use crate::link::{self, Link, Proto};
 use crate::mem::PageMem;
 use crate::membership::{self, Membership, View};
+use crate::sabotage::Step;
 use crate::sorted::{Map, Set};
 use crate::time::Instant;
 use crate::wire::{Malformed, Reader};
@@ -23,7 +24,7 @@ const ELECTION_HEARTBEATS: u64 = 5;
 const MAX_EARLY: usize = 4 * crate::limits::MAX_NODES;
 
 /// The machine.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Node {
     links: Map<NodeId, Link>,
     /// When each link must be ticked: with many links, looking at all of them at each input is slow.
@@ -81,6 +82,7 @@ impl Node {
                 rank_runs: false,
                 stopping: false,
                 hosts: (Job(0), Vec::new()),
+                holders: Vec::new(),
                 standing: None,
                 held: false,
                 called_at: now,
@@ -118,7 +120,9 @@ impl Node {
             return None;
         }
         let election = self.membership.deadline().map(|at| (at, Timer::Election));
-        self.due.values().copied().chain(election).min()
+        let session = self.session.as_ref().filter(|session| session.can_stream(&self.shared));
+        let copy = session.map(|_| (self.shared.now, Timer::Copy));
+        self.due.values().copied().chain(election).chain(copy).min()
     }
 
     /// Takes one input. Never blocks; bounded work.
@@ -130,12 +134,16 @@ impl Node {
         match input {
             Input::TransportUp(node) => self.on_link(node, |link| link.transport_up(now)),
             Input::TransportDown(node) => self.on_link(node, |link| link.transport_down(now)),
+            Input::PortDown(node) => self.on_link(node, |link| link.port_down(now)),
             Input::Frame { from, bytes } => self.on_link(from, |l| l.handle_frame(now, bytes)),
             Input::Tick => {
                 let due: Vec<NodeId> =
                     self.due.iter().filter(|(_, (at, _))| *at <= now).map(|(n, _)| *n).collect();
                 due.into_iter().for_each(|node| self.on_link(node, |link| link.tick(now)));
                 self.membership.tick(now);
+                if let Some(session) = &mut self.session {
+                    session.stream(&mut self.shared, mem);
+                }
             }
             Input::Start(job) => self.start(job),
             Input::RankStopped => {
@@ -317,7 +325,9 @@ impl Node {
         let r = &mut Reader::new(payload);
         let tag = Tag::parse(r)?;
         match &mut self.session {
-            Some(session) if session.tag() == tag => session.on_binding(from, proto, r.rest()),
+            Some(session) if session.tag() == tag || Step::Tag.is_left_out() => {
+                session.on_binding(from, proto, r.rest())
+            }
             // Of a view or job that is over.
             _ => Ok(()),
         }
@@ -334,7 +344,7 @@ impl Node {
             if self.early.len() < MAX_EARLY {
                 self.early.push((from, tag, payload.to_vec()));
             }
-        } else if tag == holding
+        } else if (tag == holding || Step::Tag.is_left_out())
             && let Some(session) = &mut self.session
         {
             let handled = super::message::Message::parse(r)

@@ -69,6 +69,11 @@ impl Message {
                         w.u16(rank.0).u64(epoch.0);
                     }
                 }
+                w.u64(holdings.kept_in.0);
+                w.u16(u16::try_from(holdings.keeps.len()).unwrap_or(u16::MAX));
+                for rank in &holdings.keeps {
+                    w.u16(rank.0);
+                }
             }
             Self::Recover { epoch, transfers } => {
                 w.u8(2).u64(epoch.0).u16(u16::try_from(transfers.len()).unwrap_or(u16::MAX));
@@ -140,14 +145,21 @@ fn epoch(r: &mut Reader<'_>) -> Result<Epoch, Malformed> {
 fn parse_holdings(r: &mut Reader<'_>) -> Result<Holdings, Malformed> {
     let committed = epoch(r)?;
     let done = r.u8("done")? != 0;
-    let mut set = || {
+    let set = |r: &mut Reader<'_>| {
         let count = usize::from(r.u16("holding count")?);
         if count > 2 * MAX_RANKS {
             return Err(r.malformed("holding count"));
         }
         (0..count).map(|_| Ok((Rank(r.u16("rank")?), epoch(r)?))).collect()
     };
-    Ok(Holdings { committed, done, whole: set()?, damaged: set()? })
+    let (whole, damaged) = (set(r)?, set(r)?);
+    let kept_in = ViewId(r.u64("view")?);
+    let count = usize::from(r.u16("kept count")?);
+    if count > MAX_RANKS {
+        return Err(r.malformed("kept count"));
+    }
+    let keeps = (0..count).map(|_| Ok(Rank(r.u16("rank")?))).collect::<Result<_, _>>()?;
+    Ok(Holdings { committed, done, whole, damaged, kept_in, keeps })
 }
 
 fn parse_transfers(r: &mut Reader<'_>) -> Result<Vec<Transfer>, Malformed> {

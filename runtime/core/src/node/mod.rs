@@ -84,6 +84,17 @@ pub enum Quorum {
     FailStop,
 }
 
+impl Quorum {
+    /// Of so many members of a view, of which so many are not suspected, how many must agree on the next.
+    #[must_use]
+    pub const fn needed(self, members: usize, reachable: usize) -> usize {
+        match self {
+            Self::Majority => members / 2 + 1,
+            Self::FailStop => reachable,
+        }
+    }
+}
+
 /// One member of the first view.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
@@ -117,12 +128,14 @@ pub struct Config {
     pub quorum: Quorum,
     /// How often a sign of life is sent.
     pub heartbeat: Duration,
-    /// Silence of this many heartbeats makes a peer suspect.
+    /// Silence of this many heartbeats makes a peer suspect; of half as many, if it has been punctual so far.
     pub suspect_after: u32,
     /// How long the first contact with a peer may take before it is taken for dead.
     pub join_timeout: Duration,
     /// Copies of each rank's epoch on other nodes.
     pub replicas: usize,
+    /// Most pages of a checkpoint that are on their way to a partner at a time.
+    pub copy_window: usize,
     /// Checkpoint by itself at every so many barriers; 0: only when the program asks.
     pub checkpoint_every: u32,
     /// Pages in the shared segment.
@@ -172,7 +185,7 @@ pub enum Call {
     Lock(LockId),
     /// Releases a lock.
     Unlock(LockId),
-    /// Collective: commits an epoch. Completes with its number, on every return.
+    /// Collective: begins an epoch. Completes with its number, on every return, and before it is committed.
     Checkpoint,
     /// The rank has left the program. Never completes.
     Exit,
@@ -199,6 +212,8 @@ pub enum Input<'a> {
     TransportUp(NodeId),
     /// The transport to a node broke: its process or machine is gone, or the cable.
     TransportDown(NodeId),
+    /// The network says that the port of a node lost its signal: the machine is off, or its cable out.
+    PortDown(NodeId),
     /// A frame from a node.
     Frame {
         /// Sender, as the transport knows it.
@@ -206,7 +221,7 @@ pub enum Input<'a> {
         /// The frame.
         bytes: &'a [u8],
     },
-    /// The rank touched a shared page that it may not; it stands still until [`Output::Wake`].
+    /// The rank touched a shared page that it may not, or wrote a page of its heap that was protected; it stands still until [`Output::Wake`].
     Fault {
         /// Which page.
         page: PageNo,
@@ -234,7 +249,7 @@ pub enum Input<'a> {
 }
 
 /// Something for the driver to do.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Send a frame; lost without harm when the transport is down.
     Transmit {
@@ -282,4 +297,6 @@ pub enum Timer {
     Retransmit,
     /// A proposal for a view got no answer.
     Election,
+    /// More of a checkpoint can go out.
+    Copy,
 }

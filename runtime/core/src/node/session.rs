@@ -1,14 +1,16 @@
 //! One job in one view: from the first stop to the last rank's exit, or to the next view.
 
 use super::message::{Message, Tag};
+use super::saving::Saving;
 use super::{Call, Config, Output};
 use crate::checkpoint::{self, CopyMessage, Holdings, Store, Transfer};
-use crate::event::Event;
+use crate::event::{Counters, Event};
 use crate::id::{Epoch, Job, NodeId, PageNo, Rank};
 use crate::limits::PAGE_SIZE;
 use crate::link::Proto;
 use crate::mem::{Access, PageMem};
 use crate::membership::View;
+use crate::sabotage::Step;
 use crate::sdsm::{self, Binding, BindingAction, Sdsm, Side};
 use crate::sorted::{Map, Set};
 use crate::time::Instant;
@@ -19,7 +21,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 /// What outlives sessions.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) now: Instant,
@@ -37,6 +39,8 @@ pub(super) struct Shared {
     pub(super) stopping: bool,
     /// Who hosted the ranks when they last ran.
     pub(super) hosts: (Job, Vec<NodeId>),
+    /// By rank, then: its host, and its partners.
+    pub(super) holders: Vec<Vec<NodeId>>,
     /// This rank of this job stands at this epoch, in memory as in the copies of it.
     pub(super) standing: Option<(Job, Rank, Epoch)>,
     /// All ranks are held at a checkpoint: the view may change on purpose.
@@ -57,7 +61,7 @@ impl Shared {
     }
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     Stopping,
     Gathering,
@@ -69,7 +73,7 @@ pub(super) enum Stage {
 }
 
 /// What only the coordinator of the view keeps.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Lead {
     statuses: Map<NodeId, Holdings>,
     epoch: Epoch,
@@ -80,14 +84,7 @@ pub(super) struct Lead {
     exited: Set<NodeId>,
 }
 
-/// A checkpoint of this node's rank on its way.
-#[derive(Debug)]
-pub(super) struct Saving {
-    pub(super) epoch: Epoch,
-    pub(super) partners: Set<NodeId>,
-}
-
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Session {
     pub(super) view: View,
     pub(super) job: Job,
@@ -97,6 +94,10 @@ pub(super) struct Session {
     pub(super) binding: Binding,
     pub(super) sdsm: Option<Sdsm>,
     pub(super) saving: Option<Saving>,
+    /// The rank stands at the next checkpoint already; is it held there?
+    pub(super) save_next: Option<bool>,
+    /// The rank left while its last checkpoint was on its way.
+    pub(super) exits: bool,
     pub(super) lead: Lead,
     fatal: Option<String>,
 }
@@ -118,15 +119,21 @@ impl Session {
             stage: Stage::Stopping,
             binding,
             saving: None,
+            save_next: None,
+            exits: false,
             lead: Lead::default(),
             fatal: None,
         };
         shared.store.forget_incoming();
         shared.stop_rank();
-        if !shared.rank_runs {
+        if !shared.rank_runs || Step::Standstill.is_left_out() {
             session.on_stopped(shared);
         }
         session
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.stage == Stage::Running
     }
 
     pub(super) const fn tag(&self) -> Tag {
@@ -188,7 +195,7 @@ impl Session {
             Message::Recover { epoch, transfers } => self.recover(epoch, &transfers, shared, mem),
             Message::Copy(copy) => self.on_copy(from, copy, shared, mem),
             Message::Resume { epoch } => self.resume(epoch, shared),
-            Message::Commit { epoch } => self.commit(epoch, shared),
+            Message::Commit { epoch } => self.commit(epoch, shared, mem),
             Message::Done => self.finish(shared),
             Message::Lost { reason } => {
                 shared.event(Event::JobLost { job: self.job, reason });
@@ -212,18 +219,17 @@ impl Session {
         } else if let Some(rank) = orphans.first() {
             Message::Lost { reason: format!("no standby is left to take over {rank}") }
         } else {
-            let hosts = match &shared.hosts {
-                (job, hosts) if *job == self.job => hosts,
-                _ => &self.view.ranks,
-            };
-            match checkpoint::choose_epoch(ranks, &self.lead.statuses, hosts) {
+            match checkpoint::choose_epoch(ranks, &self.lead.statuses, &shared.holders) {
                 Err(reason) => Message::Lost { reason },
                 Ok(epoch) => {
                     self.lead.epoch = epoch;
                     let (members, replicas) = (&shared.config.members, shared.config.replicas);
                     let list = &self.lead.statuses;
-                    let transfers =
+                    let mut transfers =
                         checkpoint::transfers(&self.view, epoch, list, members, replicas);
+                    if Step::Rebuild.is_left_out() {
+                        transfers.retain(|one| self.view.rank_of(one.to) == Some(one.rank));
+                    }
                     Message::Recover { epoch, transfers }
                 }
             }
@@ -276,6 +282,7 @@ impl Session {
         let (view, job) = (self.view.id, self.job);
         shared.event(Event::Recovering { view, job, epoch, taken_over });
         shared.store.settle(epoch);
+        shared.store.keep(view, self.keeps(shared));
         for transfer in transfers.iter().filter(|transfer| transfer.from == self.me) {
             self.send_copy(*transfer, epoch, shared);
         }
@@ -285,6 +292,23 @@ impl Session {
         let missing = mine.map(|transfer| (transfer.rank, transfer.from)).collect();
         self.stage = Stage::Recovering { epoch, missing };
         self.restore_when_whole(shared, mem);
+    }
+
+    /// Who holds each rank's epochs in this view: its host, and its partners.
+    fn holders(&self, shared: &Shared) -> Vec<Vec<NodeId>> {
+        let (members, replicas) = (&shared.config.members, shared.config.replicas);
+        let of = |(rank, host): (u16, &NodeId)| {
+            let partners = checkpoint::partners(&self.view, Rank(rank), members, replicas);
+            core::iter::once(*host).chain(partners).collect()
+        };
+        (0u16..).zip(&self.view.ranks).map(of).collect()
+    }
+
+    /// The ranks of which this node keeps copies in this view.
+    fn keeps(&self, shared: &Shared) -> Set<Rank> {
+        let holders = self.holders(shared);
+        let kept = (0u16..).zip(&holders).filter(|(_, nodes)| nodes.contains(&self.me));
+        kept.map(|(rank, _)| Rank(rank)).collect()
     }
 
     fn send_copy(&self, Transfer { rank, to, .. }: Transfer, epoch: Epoch, shared: &mut Shared) {
@@ -386,12 +410,9 @@ impl Session {
         self.stage = Stage::Running;
         shared.standing = None;
         shared.hosts = (self.job, self.view.ranks.clone());
-        let (members, replicas) = (&shared.config.members, shared.config.replicas);
-        let keep = |rank| {
-            self.rank == Some(rank)
-                || checkpoint::partners(&self.view, rank, members, replicas).contains(&self.me)
-        };
-        shared.store.retain(keep);
+        shared.holders = self.holders(shared);
+        let keeps = self.keeps(shared);
+        shared.store.retain(|rank| keeps.contains(&rank));
         shared.event(Event::Resumed { view: self.view.id, job: self.job, epoch });
         if let Some(rank) = self.rank {
             shared.rank_runs = true;
@@ -411,7 +432,7 @@ impl Session {
         match (call, self.rank) {
             (Call::Exit, Some(rank)) => {
                 shared.event(Event::RankExited { rank });
-                self.tell_coordinator(&Message::Exited, shared);
+                self.exit(shared);
             }
             _ => sdsm.call(call, mem),
         }
@@ -439,11 +460,13 @@ impl Session {
             return;
         }
         self.stage = Stage::Over;
+        self.saving = None;
         shared.stop_rank();
         if !shared.done {
             shared.done = true;
-            shared.store.clear();
             let counters = self.sdsm.as_ref().map(|sdsm| *sdsm.counters()).unwrap_or_default();
+            let counters = Counters { kept_bytes: shared.store.peak(), ..counters };
+            shared.store.clear();
             shared.event(Event::JobDone { job: self.job, counters });
         }
     }
@@ -487,7 +510,10 @@ impl Session {
             }
             sdsm::Action::Wake => shared.out.push_back(Output::Wake),
             sdsm::Action::Complete(outcome) => shared.out.push_back(Output::Complete(outcome)),
-            sdsm::Action::Snapshot => self.save(shared, mem),
+            sdsm::Action::Snapshot => {
+                let held = self.sdsm.as_ref().is_some_and(Sdsm::is_held);
+                self.save(held, shared, mem);
+            }
             sdsm::Action::BadAccess(page) => {
                 let me = self.rank.map(|rank| rank.to_string()).unwrap_or_default();
                 let hint = "no allocation covers it";

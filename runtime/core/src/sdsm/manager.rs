@@ -7,7 +7,7 @@ use crate::sorted::Map;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Lock {
     holder: Option<Rank>,
     queue: VecDeque<(Rank, Vec<u32>)>,
@@ -15,7 +15,7 @@ struct Lock {
     time: Vec<u32>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Arrival {
     call: Call,
     interval: u32,
@@ -23,7 +23,7 @@ struct Arrival {
     pages: Runs,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Manager {
     ranks: u16,
     locks: Map<LockId, Lock>,

@@ -9,14 +9,17 @@ use crate::wire::{Malformed, Reader, Writer};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+/// What changed in pages.
+pub type Diffs = Vec<(PageNo, Vec<u8>)>;
+
 /// A message between two ranks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     // To the receive side.
     /// Send me this page; I have passed so many collective calls.
     Fetch(PageNo, u32),
-    /// Apply these diffs to pages that you are home of.
-    Diffs(Vec<(PageNo, Vec<u8>)>),
+    /// Apply these diffs to pages that you are home of; I have passed so many collective calls.
+    Diffs(u32, Diffs),
     /// Who is home of this page? You, its directory, say who touched it first.
     Touch(PageNo),
     /// I want this lock; my vector time.
@@ -70,8 +73,8 @@ impl Message {
             Self::Fetch(page, passed) => {
                 w.u8(1).u32(page.0).u32(*passed);
             }
-            Self::Diffs(diffs) => {
-                w.u8(2).u16(u16::try_from(diffs.len()).unwrap_or(u16::MAX));
+            Self::Diffs(passed, diffs) => {
+                w.u8(2).u32(*passed).u16(u16::try_from(diffs.len()).unwrap_or(u16::MAX));
                 for (page, diff) in diffs {
                     // A diff is never longer than its page and a run header for every other byte.
                     w.u32(page.0).u16(u16::try_from(diff.len()).unwrap_or(u16::MAX)).bytes(diff);
@@ -125,7 +128,7 @@ impl Message {
         let r = &mut Reader::new(bytes);
         let message = match r.u8("message kind")? {
             1 => Self::Fetch(page(r)?, r.u32("passed")?),
-            2 => Self::Diffs(parse_diffs(r)?),
+            2 => Self::Diffs(r.u32("passed")?, parse_diffs(r)?),
             3 => Self::Touch(page(r)?),
             4 => Self::Lock(LockId(r.u32("lock")?), parse_time(r, ranks)?),
             5 => {
@@ -168,7 +171,7 @@ fn rank(r: &mut Reader<'_>, ranks: u16) -> Result<Rank, Malformed> {
     if rank < ranks { Ok(Rank(rank)) } else { Err(r.malformed("rank")) }
 }
 
-fn parse_diffs(r: &mut Reader<'_>) -> Result<Vec<(PageNo, Vec<u8>)>, Malformed> {
+fn parse_diffs(r: &mut Reader<'_>) -> Result<Diffs, Malformed> {
     (0..r.u16("diff count")?)
         .map(|_| {
             let page = page(r)?;

@@ -20,10 +20,20 @@
 //!   barrier, alloc ─▶ Flushing ─▶ Arrived ─▶ notices ▶ Complete ─────┤
 //!   checkpoint ─────▶ Flushing ─▶ Arrived ─▶ notices ▶ Snapshot ─────┘ (the node completes it)
 //! ```
+//!
+//! **Why a checkpoint is consistent** although each rank goes on as soon as its own node has frozen its
+//! memory ([`Sdsm::freeze`]), and others may not have yet: what a rank does after the checkpoint reaches the
+//! saved state of another only as a diff to a page at its home. Each message of diffs says how many
+//! collective calls its sender has passed; one from a rank that is ahead, or that comes while a snapshot
+//! is due, waits until this node has frozen, and its sender, which waits for the answer, with it. This ends,
+//! for the release that all wait for and the commit of the epoch before are sent by others whatever this node
+//! does. Nothing else that is saved changes: homes and first touches are facts that stay true, and
+//! locks, copies, twins and notices are not saved, for at a checkpoint there are none.
 
 pub mod binding;
 mod diff;
 mod fault;
+mod frozen;
 mod manager;
 mod message;
 mod pages;
@@ -33,7 +43,8 @@ mod sync;
 mod tests;
 
 pub use binding::{Action as BindingAction, Binding, Side};
-pub use message::Message;
+pub use frozen::Frozen;
+pub use message::{Diffs, Message};
 pub use runs::Runs;
 
 use crate::event::Counters;
@@ -49,7 +60,7 @@ use manager::Manager;
 use pages::Pages;
 
 /// Something for the node to do.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Send to a rank's receive or compute side.
     Send {
@@ -66,8 +77,7 @@ pub enum Action {
     BadAccess(PageNo),
     /// The call is done.
     Complete(Result<u64, CallError>),
-    /// All ranks stand at a checkpoint and all diffs are home: copy what
-    /// [`Sdsm::take_dirty`] names.
+    /// All ranks came to a checkpoint, and all diffs of before are home: [`Sdsm::freeze`].
     Snapshot,
 }
 
@@ -96,12 +106,12 @@ enum Waiting {
     Arrived(Call),
     /// A lock.
     Locking(LockId),
-    /// The node, which makes the checkpoint. The call is done by [`Sdsm::checkpointed`].
+    /// The node, which makes the checkpoint. The call is done by [`Sdsm::go_on`].
     Snapshot(Call),
 }
 
 /// The shared memory of one rank.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Sdsm {
     me: Rank,
     ranks: u16,
@@ -122,6 +132,11 @@ pub struct Sdsm {
     unapplied: u32,
     locks_held: Set<LockId>,
     waiting: Waiting,
+    /// Diffs of ranks that are ahead, which must not be in the snapshot that is due here.
+    early: Vec<(Rank, u32, Diffs)>,
+    /// There is a snapshot to be made.
+    snapshot_due: bool,
+    frozen: Frozen,
     /// Collective calls passed in this session.
     passed: u32,
     /// Barriers passed since the program began; part of the epoch.
@@ -154,6 +169,9 @@ impl Sdsm {
             unapplied: 0,
             locks_held: Set::new(),
             waiting: Waiting::Nothing,
+            early: Vec::new(),
+            snapshot_due: false,
+            frozen: Frozen::default(),
             passed: 0,
             barriers: 0,
             manager: Manager::new(ranks),
@@ -187,8 +205,13 @@ impl Sdsm {
         self.settle(mem);
     }
 
-    /// The rank touched a page that it may not.
+    /// The rank touched a page that it may not, a shared one or, if it is to write it, one of its heap.
     pub fn fault(&mut self, page: PageNo, access: Access, mem: &mut dyn PageMem) {
+        if page.is_private() {
+            self.frozen.write_private(page, mem);
+            self.actions.push_back(Action::Wake);
+            return;
+        }
         self.counters.faults += 1;
         self.resolve(page, access, mem);
         self.settle(mem);
@@ -256,9 +279,19 @@ impl Sdsm {
 
     // --- checkpoints -------------------------------------------------------------------------
 
-    /// Home pages written since this was last called, now protected so that the next write shows.
-    pub fn take_dirty(&mut self, mem: &mut dyn PageMem) -> Vec<PageNo> {
-        self.pages.take_unsaved(self.me, mem)
+    /// Keeps what a checkpoint may have to save as it is now: the home pages written since the last one,
+    /// and the private state. Then diffs that waited for this are applied. The rank still stands.
+    pub fn freeze(&mut self, mem: &mut dyn PageMem) {
+        let dirty = self.pages.take_unsaved(self.me, mem);
+        self.frozen = Frozen::new(dirty, mem);
+        self.snapshot_due = false;
+        self.apply_early(mem);
+        self.settle(mem);
+    }
+
+    /// What was frozen, and not yet taken.
+    pub const fn frozen(&mut self) -> &mut Frozen {
+        &mut self.frozen
     }
 
     /// What the memory must know to stand at this epoch again.
@@ -268,6 +301,13 @@ impl Sdsm {
         w.u64(self.barriers);
         self.pages.emit(&mut w);
         w.into_vec()
+    }
+
+    /// Most bytes that [`Sdsm::records`] may have, whatever is allocated.
+    #[must_use]
+    pub fn most_records(shared_pages: u32) -> u64 {
+        let allocations = u64::try_from(crate::limits::MAX_ALLOCATIONS).unwrap_or(u64::MAX);
+        16 + pages::ALLOCATION_BYTES * allocations + pages::TOUCH_BYTES * u64::from(shared_pages)
     }
 
     /// Where all ranks arrive: they are to stay in their next checkpoint, which the next barrier is if
@@ -282,8 +322,8 @@ impl Sdsm {
         self.held
     }
 
-    /// The epoch is committed: the rank goes on. `epoch` is what a checkpoint call returns.
-    pub fn checkpointed(&mut self, epoch: u64) {
+    /// The rank goes on from the checkpoint. `epoch` is what a checkpoint call returns.
+    pub fn go_on(&mut self, epoch: u64) {
         if let Waiting::Snapshot(call) = self.waiting {
             self.complete(Ok(if call == Call::Checkpoint { epoch } else { 0 }));
         }

@@ -9,6 +9,10 @@ use crate::node::{CallError, Distribution};
 use crate::wire::{Malformed, Reader, Writer};
 use alloc::vec::Vec;
 
+/// Bytes of an allocation, and of a page spread by first touch, in [`Pages::emit`].
+pub(super) const ALLOCATION_BYTES: u64 = 9;
+pub(super) const TOUCH_BYTES: u64 = 8;
+
 /// Home of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Home {
@@ -35,7 +39,7 @@ pub(super) struct Page {
 const EMPTY: Page =
     Page { home: Home::Nobody, access: Access::None, unsaved: false, copied: None, first: None };
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Pages {
     table: Vec<Page>,
     allocated: u32,

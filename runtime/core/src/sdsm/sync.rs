@@ -98,7 +98,7 @@ impl Sdsm {
     ) -> Result<(), Malformed> {
         match message {
             Message::Fetch(page, passed) => self.on_fetch(from, page, passed, mem)?,
-            Message::Diffs(diffs) => self.on_diffs(from, &diffs, mem)?,
+            Message::Diffs(passed, diffs) => self.on_diffs(from, passed, diffs, mem)?,
             Message::Touch(page) => {
                 if let Some(home) = self.pages.touch(page, from) {
                     self.send(from, Side::Compute, Message::Home(page, home));
@@ -225,6 +225,7 @@ impl Sdsm {
         self.told.clear();
         self.period.clear();
         self.released(call, outcome, mem);
+        self.apply_early(mem);
     }
 
     /// All are here. `Ok(true)`: they stay, in a checkpoint.
@@ -257,6 +258,7 @@ impl Sdsm {
 
     fn snapshot(&mut self, call: Call) {
         self.waiting = Waiting::Snapshot(call);
+        self.snapshot_due = true;
         self.actions.push_back(Action::Snapshot);
     }
 }

@@ -33,7 +33,7 @@ fn a_diff_with_every_other_byte_changed_fits_its_message() {
     page.iter_mut().step_by(2).for_each(|b| *b = 1);
     let bytes = diff::make(&twin, &page);
     assert!(bytes.len() <= 3 * PAGE);
-    let message = Message::Diffs(alloc::vec![(PageNo(3), bytes)]);
+    let message = Message::Diffs(7, alloc::vec![(PageNo(3), bytes)]);
     assert_eq!(Message::parse(&message.emit(), 2), Ok(message));
 }
 
@@ -73,7 +73,7 @@ fn messages_survive_the_wire_and_cut_ones_are_refused() {
     let alloc = Call::Alloc { bytes: 9, distribution: Distribution::Cyclic(3) };
     let messages = [
         Message::Fetch(PageNo(1), 2),
-        Message::Diffs(alloc::vec![(PageNo(1), alloc::vec![1, 2])]),
+        Message::Diffs(3, alloc::vec![(PageNo(1), alloc::vec![1, 2])]),
         Message::Touch(PageNo(5)),
         Message::Lock(LockId(2), alloc::vec![1, 2]),
         Message::Unlock(LockId(2), alloc::vec![1, 2], alloc::vec![interval.clone()]),

@@ -62,7 +62,11 @@ impl Machine for Alone {
                 assert_eq!(bytes, b"hello");
                 outputs.push_back(Output::Halt { reason: "greeted".into() });
             }
-            Input::TransportDown(_) | Input::Tick | Input::Damage(_) | Input::Migrate { .. } => {}
+            Input::TransportDown(_)
+            | Input::PortDown(_)
+            | Input::Tick
+            | Input::Damage(_)
+            | Input::Migrate { .. } => {}
         }
     }
 
@@ -90,6 +94,7 @@ fn setup(me: u16, listener: TcpListener, peers: Vec<(NodeId, SocketAddr)>) -> Se
         suspect_after: 5,
         join_timeout: second,
         replicas: 1,
+        copy_window: 32,
         checkpoint_every: 0,
         shared_pages: SIZES.shared_pages,
     };

@@ -9,7 +9,7 @@
 //! sending would gain a third but each frame would have to wait for others.
 
 use super::nic::{Nic, NicError};
-use super::{Happening, TransportError};
+use super::{Happening, TransportError, notices};
 use core::time::Duration;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
@@ -217,6 +217,10 @@ impl Ethernet {
             self.budget -= 1;
             match self.nic.receive(&mut self.buffer) {
                 Ok(bytes) => {
+                    let whole = self.buffer.get(..bytes).unwrap_or_default();
+                    if let Some(node) = notices::port_down(whole, &self.peers) {
+                        return Some(Happening::PortDown(node));
+                    }
                     if let Some((from, payload)) = self.sort_out(bytes) {
                         frame.clear();
                         frame.extend_from_slice(payload);

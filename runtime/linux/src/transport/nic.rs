@@ -11,6 +11,7 @@ use nix::sys::socket::{
     sockopt,
 };
 use runtime_core::limits::{LINK_WINDOW, MAX_NODES, MIN_MTU};
+use runtime_core::notice;
 use runtime_driver::ethernet::{ETHERTYPE, Mac};
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -65,6 +66,18 @@ impl Nic {
     /// # Errors
     /// Without the right to do so (`CAP_NET_RAW`), or when there is no such interface.
     pub fn open(interface: &str, mac: Mac, mtu: usize) -> Result<Self, NicError> {
+        Self::listen(interface, ETHERTYPE, mac, mtu)
+    }
+
+    /// Listens for what the switch says about its ports (see [`runtime_core::notice`]).
+    ///
+    /// # Errors
+    /// As [`Nic::open`].
+    pub fn notices(interface: &str, mac: Mac, mtu: usize) -> Result<Self, NicError> {
+        Self::listen(interface, notice::ETHERTYPE, mac, mtu)
+    }
+
+    fn listen(interface: &str, ethertype: u16, mac: Mac, mtu: usize) -> Result<Self, NicError> {
         let index = if_nametoindex(interface).map_err(system("finding the interface"))?;
         let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
         // Without a protocol nothing comes in before it is bound to the interface.
@@ -72,7 +85,7 @@ impl Nic {
             .map_err(system("opening a packet socket"))?;
         set(&fd, libc::PACKET_IGNORE_OUTGOING, 1)
             .map_err(system("leaving out what goes out (Linux 4.20 or newer)"))?;
-        bind(&fd, index).map_err(system("binding to the interface"))?;
+        bind(&fd, index, ethertype).map_err(system("binding to the interface"))?;
         Self::new(fd, mac, mtu, true)
     }
 
@@ -158,12 +171,12 @@ const fn system(what: &'static str) -> impl Fn(Errno) -> NicError {
     move |errno| NicError::System { what, errno }
 }
 
-fn bind(fd: &OwnedFd, interface: libc::c_uint) -> Result<(), Errno> {
+fn bind(fd: &OwnedFd, interface: libc::c_uint, ethertype: u16) -> Result<(), Errno> {
     let index = c_int::try_from(interface).map_err(|_| Errno::ENODEV)?;
     let family = libc::sa_family_t::try_from(libc::AF_PACKET).map_err(|_| Errno::EAFNOSUPPORT)?;
     let address = libc::sockaddr_ll {
         sll_family: family,
-        sll_protocol: ETHERTYPE.to_be(),
+        sll_protocol: ethertype.to_be(),
         sll_ifindex: index,
         sll_hatype: 0,
         sll_pkttype: 0,

@@ -99,6 +99,7 @@ impl Tcp {
             peer.lose(self.me);
             self.happened.retain(|happened| match happened {
                 Happening::Up(of) | Happening::Down(of) | Happening::Frame(of) => *of != node,
+                Happening::PortDown(_) => true,
             });
         }
     }

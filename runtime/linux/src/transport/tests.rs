@@ -83,6 +83,7 @@ fn mixed() -> (Transport, Transport, Transport) {
     let network = Network {
         tcp: Some((for_a, vec![(c, addresses[1])])),
         ethernet: Some((nic, vec![(B, mac(B))])),
+        notices: None,
     };
     let mut a = Transport::new(A, Generation(1), network).unwrap();
     let peers = vec![(A, addresses[0])];

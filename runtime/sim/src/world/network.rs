@@ -15,7 +15,7 @@ type Kept = (u64, Vec<u8>);
 
 /// Each pair of nodes has one connection at a time, with a number of its own. Of datagrams there is one
 /// forever.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Connections {
     last: u64,
     /// As the first sees the one to the second: the newest that opened, and the newest that ended.

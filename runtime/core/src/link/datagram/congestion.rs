@@ -13,7 +13,7 @@ const FLOOR: usize = 4;
 /// Up to this part of a window is lost by chance; more is too much for the path.
 const BY_CHANCE: usize = 4;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::link) struct Congestion {
     window: usize,
     /// Below this the window doubles in a round trip, above it grows by one frame.

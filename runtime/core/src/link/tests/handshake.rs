@@ -202,8 +202,13 @@ fn an_old_life_is_refused_and_its_frames_die() {
 #[test]
 fn a_frame_for_another_life_of_ours_dies() {
     let mut pair = Pair::joined(Stream);
-    let frame =
-        Frame { from: Generation(1), to: Generation(7), ack: 0, selective: 0, body: Body::Ack };
+    let frame = Frame {
+        from: Generation(1),
+        to: Generation(7),
+        ack: 0,
+        selective: 0,
+        body: Body::Ack(None),
+    };
     pair.inject(0, &frame.emit(Stream));
     assert_eq!(pair.links[0].counters(), Counters { stale: 1, ..Counters::default() });
 }

@@ -1,4 +1,5 @@
 use super::{HEARTBEAT, Pair, settings};
+use crate::link::pulse::Pulse;
 use crate::link::{Counters, Event, Link};
 use crate::node::Medium::{Datagram, Stream};
 use crate::node::Timer;
@@ -169,4 +170,65 @@ fn frames_without_a_transport_are_stale() {
     let mut pair = Pair::new(Stream);
     pair.inject(0, &[1, 2, 3]);
     assert_eq!(pair.links[0].counters(), Counters { stale: 1, ..Counters::default() });
+}
+
+#[test]
+fn a_punctual_peer_is_suspected_after_half_of_what_is_allowed() {
+    for medium in [Stream, Datagram] {
+        let mut pair = Pair::joined(medium);
+        pair.run(HEARTBEAT.times(40));
+        pair.cut = true;
+        pair.run(LIMIT);
+        let half = Duration(LIMIT.0 / 2);
+        let [Event::Suspect { silent, .. }] = &pair.said[0][..] else { panic!("{:?}", pair.said) };
+        assert_eq!(*silent, half);
+    }
+}
+
+/// Heartbeats at these times after one another, then silence: how long is it borne?
+fn patience_after(gaps: impl Iterator<Item = Duration>) -> Duration {
+    let mut pulse = Pulse::new(HEARTBEAT, 20, Instant(0));
+    let mut now = Instant(0);
+    for gap in gaps {
+        now = now + gap;
+        pulse.beat(now, gap);
+    }
+    pulse.patience()
+}
+
+#[test]
+fn a_peer_that_was_late_of_late_gets_more_time_and_loses_it_slowly() {
+    let punctual = (0..64).map(|_| HEARTBEAT);
+    let late = || punctual.clone().chain([HEARTBEAT.times(8)]);
+    assert_eq!(patience_after(punctual.clone()), HEARTBEAT.times(10));
+    assert!(patience_after(late()) >= HEARTBEAT.times(15));
+    assert!(patience_after(late().chain(punctual.clone().take(10))) > HEARTBEAT.times(12));
+    let forgotten = late().chain(punctual.clone()).chain(punctual.clone());
+    assert_eq!(patience_after(forgotten), HEARTBEAT.times(10));
+}
+
+#[test]
+fn lateness_never_earns_more_than_what_is_allowed_and_chatter_never_less_than_half() {
+    assert_eq!(patience_after((0..64).map(|_| HEARTBEAT.times(15))), HEARTBEAT.times(20));
+    let chatter = (0..100_000).map(|_| Duration::from_micros(10));
+    assert_eq!(patience_after(chatter), HEARTBEAT.times(10));
+}
+
+#[test]
+fn until_something_has_been_learnt_all_that_is_allowed_is_borne() {
+    assert_eq!(patience_after((0..10).map(|_| HEARTBEAT)), HEARTBEAT.times(20));
+}
+
+#[test]
+fn a_port_that_lost_its_signal_is_reason_enough_and_a_sign_of_life_takes_it_back() {
+    for medium in [Stream, Datagram] {
+        let mut pair = Pair::joined(medium);
+        pair.links[0].port_down(pair.now);
+        pair.links[0].port_down(pair.now);
+        pair.drain();
+        let [Event::Suspect { reason, .. }] = &pair.said[0][..] else { panic!("{:?}", pair.said) };
+        assert_eq!(reason, "its port at the switch went down");
+        pair.run(HEARTBEAT.times(2));
+        assert_eq!(pair.said[0][1..], [Event::HeardAgain]);
+    }
 }

@@ -74,14 +74,14 @@ enum Step {
     Open(NodeId, End),
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Outgoing {
     handle: Option<SendHandle>,
     in_flight: VecDeque<Request>,
     waiting: VecDeque<Vec<u8>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Channels {
     mcapi: Mcapi,
     me: NodeId,

@@ -30,7 +30,7 @@ pub enum Side {
 }
 
 /// Something for the node to do.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Hand this to the link.
     Transmit {
@@ -52,14 +52,14 @@ pub enum Action {
     },
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Carrier {
     Channels(Box<Channels>),
     Sockets,
 }
 
 /// The connections of one node in one view.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Binding {
     carrier: Carrier,
     open: bool,

@@ -2,6 +2,7 @@ use super::super::nic::MAX_MTU;
 use super::super::tests::{A, B, B_MAC, MTU, cable, drain, mac, nic_on, pair, raw};
 use super::*;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
+use runtime_core::notice;
 use runtime_driver::ethernet::ETHERTYPE;
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -66,6 +67,24 @@ fn a_frame_that_is_lost_on_the_way_is_missing_and_nothing_else() {
     let got: Vec<u8> =
         drain(&mut b).into_iter().map(|(_, frame)| u8::try_from(frame.len()).unwrap()).collect();
     assert_eq!(got, (0..100).filter(|i| i % 3 != 1).collect::<Vec<u8>>());
+}
+
+#[test]
+fn the_switch_is_heard_when_it_says_that_a_peers_port_is_down() {
+    let (mut a, end) = raw(MTU);
+    drain(&mut a);
+    let told = |card: Mac| {
+        let mut frame = heard(Mac([0xff; 6]), mac(NodeId(99)), &notice::port_down(card.0));
+        frame[12..14].copy_from_slice(&notice::ETHERTYPE.to_be_bytes());
+        frame.resize(60, 0);
+        frame
+    };
+    put(&end, &told(mac(NodeId(9))));
+    let mut damaged = told(B_MAC);
+    damaged[HEADER_BYTES + 7] ^= 1;
+    put(&end, &damaged);
+    put(&end, &told(B_MAC));
+    assert_eq!(drain(&mut a), [(Happening::PortDown(B), vec![])]);
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn await_frame(transport: &mut Transport, frame: &mut Vec<u8>) -> Option<()> {
         match transport.next(frame) {
             Some(Happening::Frame(_)) => return Some(()),
             Some(Happening::Down(_)) => return None,
-            Some(Happening::Up(_)) => {}
+            Some(Happening::Up(_) | Happening::PortDown(_)) => {}
             None => drop(transport.wait(&[], None).unwrap()),
         }
     }

@@ -3,6 +3,8 @@
 use super::*;
 use crate::transport::nic::MAX_MTU;
 use nix::sched::{CloneFlags, unshare};
+use runtime_core::notice;
+use runtime_driver::ethernet::{HEADER_BYTES, Header};
 use std::process::Command;
 
 fn ip(words: &str) -> Result<(), String> {
@@ -56,6 +58,22 @@ fn knock(from: &mut Transport, to: &mut Transport) {
             return;
         }
     }
+}
+
+#[test]
+fn the_switch_is_heard_on_a_socket_of_its_own_by_whoever_speaks_tcp() {
+    on_cards(|_, _| {
+        let heard = Nic::notices("va", mac(A), MAX_MTU).unwrap();
+        let network = Network { notices: Some((heard, vec![(B, mac(B))])), ..Network::default() };
+        let mut a = Transport::new(A, Generation(1), network).unwrap();
+        let teller = Nic::notices("vb", mac(B), MAX_MTU).unwrap();
+        let mut header = [0xff; HEADER_BYTES];
+        Header { to: Mac([0xff; 6]), from: mac(NodeId(99)) }.emit(&mut header);
+        header[12..].copy_from_slice(&notice::ETHERTYPE.to_be_bytes());
+        teller.send(&header, &[7; 46]).unwrap();
+        teller.send(&header, &notice::port_down(mac(B).0)).unwrap();
+        assert_eq!(next_frame(&mut a), (Happening::PortDown(B), vec![]));
+    });
 }
 
 /// Until something comes in.

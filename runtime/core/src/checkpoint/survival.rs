@@ -1,0 +1,286 @@
+//! What a layout survives, worked out with the very rules that its nodes will follow: who must agree,
+//! who takes a rank over, who keeps copies of it.
+
+use super::partners;
+use crate::id::{NodeId, Rank};
+use crate::limits::{MAX_REPLICAS, PAGE_SIZE};
+use crate::membership::View;
+use crate::node::{Member, Quorum};
+use crate::sdsm::Sdsm;
+use crate::sorted::Set;
+use alloc::vec::Vec;
+
+/// What decides whether deaths are survived.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout<'a> {
+    /// All nodes of the first view, by [`NodeId`].
+    pub members: &'a [Member],
+    /// Who decides on views.
+    pub quorum: Quorum,
+    /// Copies of each rank's epoch on other nodes.
+    pub replicas: usize,
+}
+
+/// Why nodes may not die together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Those that are left may not decide.
+    NoMajority {
+        /// How many are left.
+        left: usize,
+        /// Of how many.
+        members: usize,
+    },
+    /// Nobody can take the rank over.
+    NoStandby(Rank),
+    /// The rank's host and all copies of its epoch are gone.
+    NoCopy(Rank),
+}
+
+/// What a layout survives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Survival {
+    /// So many nodes may die at once, whichever they are; more than [`MAX_REPLICAS`] never may.
+    pub any: usize,
+    /// Each set of one node more than [`Survival::any`] that may not die at once, and why.
+    pub fatal: Vec<(Vec<NodeId>, Refusal)>,
+    /// How many sets of that size there are.
+    pub sets: usize,
+    /// Boards of several nodes, and more than [`Survival::any`], and why they may not die if so.
+    pub boards: Vec<(u16, Option<Refusal>)>,
+    /// So many nodes may die one after another, each when the ranks run again.
+    pub in_a_row: usize,
+    /// Most ranks that each node keeps the epoch of, by [`NodeId`].
+    pub kept: Vec<Kept>,
+    /// `kept` holds up to so many deaths; of large clusters, not all orders in which more could die are
+    /// looked at.
+    pub kept_after: usize,
+}
+
+/// Of how many ranks a node keeps an epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// While ranks run.
+    pub running: usize,
+    /// In a recovery, in which nothing is given up before all is rebuilt.
+    pub recovering: usize,
+}
+
+impl Kept {
+    /// Most bytes of pages that the node's store holds, if a rank has so many pages at most.
+    ///
+    /// An epoch of a rank is the shared pages that it is home of, its private pages and its records;
+    /// every shared page is in one of them. Each may be there whole and, all changed, staged once more.
+    /// What a recovery brought may still be there when the next epoch is staged.
+    #[must_use]
+    pub fn bytes(self, shared_pages: u32, private_pages: u32) -> u64 {
+        let as_u64 = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let page = as_u64(PAGE_SIZE);
+        // The context, one word, stands before them.
+        let records = (8 + Sdsm::most_records(shared_pages)).div_ceil(page);
+        let own = u64::from(private_pages) + records;
+        let of = |ranks: usize| match ranks {
+            0 => 0,
+            n => u64::from(shared_pages) + as_u64(n) * own,
+        };
+        (of(self.running) + of(self.recovering.max(self.running))) * page
+    }
+}
+
+/// At most so many views are looked at for each number of deaths, in steps of the innermost loop.
+const EFFORT: usize = 10_000_000;
+
+impl Layout<'_> {
+    /// The first view of the layout.
+    #[must_use]
+    pub fn first_view(&self) -> View {
+        View::of(self.members)
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = NodeId> + Clone + use<> {
+        (0u16..).map(NodeId).take(self.members.len())
+    }
+
+    fn boards(&self) -> Set<u16> {
+        self.members.iter().map(|member| member.board).collect()
+    }
+
+    /// Why these members of a view may not die together, at any instant of a run; `None`: they may.
+    #[must_use]
+    pub fn refusal(&self, view: &View, dead: &Set<NodeId>) -> Option<Refusal> {
+        State::new(self, view.clone()).refusal(self, dead)
+    }
+
+    /// Everything about the layout at once.
+    #[must_use]
+    pub fn survival(&self) -> Survival {
+        let state = State::new(self, self.first_view());
+        let mut survival = Survival::default();
+        let nodes: Vec<NodeId> = self.nodes().collect();
+        while survival.any < MAX_REPLICAS.min(nodes.len()) {
+            let size = survival.any + 1;
+            let sets = combinations(&nodes, size);
+            survival.sets = sets.len();
+            let refused = |dead: &Vec<NodeId>| {
+                Some((dead.clone(), state.refusal(self, &dead.iter().copied().collect())?))
+            };
+            survival.fatal = sets.iter().filter_map(refused).collect();
+            if !survival.fatal.is_empty() {
+                break;
+            }
+            survival.any = size;
+        }
+        for board in self.boards() {
+            let dead = self.on_board(board, &state.view);
+            if dead.len() > survival.any.max(1) {
+                survival.boards.push((board, state.refusal(self, &dead)));
+            }
+        }
+        self.follow(state, &mut survival);
+        survival
+    }
+
+    fn on_board(&self, board: u16, view: &View) -> Set<NodeId> {
+        let on = |node: &&NodeId| self.members.get(node.index()).is_some_and(|m| m.board == board);
+        view.members.keys().filter(on).copied().collect()
+    }
+
+    /// Follows all that may happen, death by death.
+    fn follow(&self, first: State, survival: &mut Survival) {
+        let effort = self.members.len() * first.view.ranks.len() * self.members.len();
+        let budget = (EFFORT / effort.max(1)).max(1);
+        survival.kept = alloc::vec![Kept::default(); self.members.len()];
+        // By number of deaths; each state with the ranks that each node may have kept on the way.
+        let mut levels: Vec<Vec<(State, Vec<Set<Rank>>)>> = Vec::new();
+        let kept = first.kept(self);
+        levels.push(alloc::vec![(first, kept)]);
+        let (mut complete, mut fatal) = (true, false);
+        for deaths in 0.. {
+            let Some(level) = levels.get_mut(deaths).map(core::mem::take) else { break };
+            if fatal && !complete {
+                break;
+            }
+            if complete {
+                survival.kept_after = deaths;
+            }
+            let single = |state: &State, node| state.refusal(self, &Set::from([node])).is_some();
+            for (state, on_the_way) in level {
+                for (node, kept) in state.kept(self).iter().enumerate() {
+                    let most = &mut survival.kept[node];
+                    most.running = most.running.max(kept.len());
+                    most.recovering = most.recovering.max(on_the_way[node].len());
+                }
+                fatal |= state.view.members.keys().any(|node| single(&state, *node));
+                for dead in state.deaths(self, survival.any) {
+                    let at = deaths + dead.len();
+                    levels.resize_with(levels.len().max(at + 1), Vec::new);
+                    let next =
+                        State::new(self, state.view.without(&dead, self.members, self.replicas));
+                    complete &= put(&mut levels[at], next, &on_the_way, self, budget);
+                }
+            }
+            if !fatal {
+                survival.in_a_row = deaths + 1;
+            }
+        }
+    }
+}
+
+/// Puts a state among those of a level; false if there is no room for it.
+fn put(
+    level: &mut Vec<(State, Vec<Set<Rank>>)>,
+    state: State,
+    on_the_way: &[Set<Rank>],
+    layout: &Layout<'_>,
+    budget: usize,
+) -> bool {
+    let same = |(other, _): &(State, _)| {
+        other.view.members == state.view.members && other.view.ranks == state.view.ranks
+    };
+    let at = match level.iter().position(same) {
+        Some(at) => at,
+        None if level.len() < budget => {
+            let kept = state.kept(layout);
+            level.push((state, kept));
+            level.len() - 1
+        }
+        None => return false,
+    };
+    for (kept, before) in level[at].1.iter_mut().zip(on_the_way) {
+        kept.extend(before.iter().copied());
+    }
+    true
+}
+
+/// A view and who keeps what in it.
+#[derive(Clone, Debug)]
+struct State {
+    view: View,
+    partners: Vec<Vec<NodeId>>,
+}
+
+impl State {
+    fn new(layout: &Layout<'_>, view: View) -> Self {
+        let ranks = (0..view.rank_count()).map(Rank);
+        let partners = ranks.map(|r| partners(&view, r, layout.members, layout.replicas)).collect();
+        Self { view, partners }
+    }
+
+    /// Why these nodes may not die together, at any instant of a run; `None`: they may.
+    fn refusal(&self, layout: &Layout<'_>, dead: &Set<NodeId>) -> Option<Refusal> {
+        let next = self.view.without(dead, layout.members, layout.replicas);
+        let (left, members) = (next.members.len(), self.view.members.len());
+        if left == 0 || left < layout.quorum.needed(members, left) {
+            return Some(Refusal::NoMajority { left, members });
+        }
+        if let Some(orphan) = next.orphans().next() {
+            return Some(Refusal::NoStandby(orphan));
+        }
+        let ranks = (0u16..).map(Rank).zip(self.view.ranks.iter().zip(&self.partners));
+        let gone = |host: &NodeId, partners: &[NodeId]| {
+            core::iter::once(host).chain(partners).all(|node| dead.contains(node))
+        };
+        let mut lost = ranks.filter(|(_, (host, partners))| gone(host, partners));
+        lost.next().map(|(rank, _)| Refusal::NoCopy(rank))
+    }
+
+    /// All sets that may die now: up to `any` nodes, and whole boards.
+    fn deaths(&self, layout: &Layout<'_>, any: usize) -> Set<Set<NodeId>> {
+        let nodes: Vec<NodeId> = self.view.members.keys().copied().collect();
+        let some = (1..=any.max(1)).flat_map(|size| combinations(&nodes, size));
+        let boards = layout.boards().into_iter().map(|board| layout.on_board(board, &self.view));
+        let sets = some.map(|nodes| nodes.into_iter().collect()).chain(boards);
+        sets.filter(|dead: &Set<NodeId>| !dead.is_empty() && self.refusal(layout, dead).is_none())
+            .collect()
+    }
+
+    /// Of which ranks each node keeps an epoch.
+    fn kept(&self, layout: &Layout<'_>) -> Vec<Set<Rank>> {
+        let mut kept = alloc::vec![Set::new(); layout.members.len()];
+        for (rank, (host, partners)) in
+            (0u16..).map(Rank).zip(self.view.ranks.iter().zip(&self.partners))
+        {
+            for node in core::iter::once(host).chain(partners) {
+                if let Some(kept) = kept.get_mut(node.index()) {
+                    kept.insert(rank);
+                }
+            }
+        }
+        kept
+    }
+}
+
+/// All sets of this size, each in the order of the list.
+fn combinations(nodes: &[NodeId], size: usize) -> Vec<Vec<NodeId>> {
+    if size == 0 {
+        return alloc::vec![Vec::new()];
+    }
+    let mut sets = Vec::new();
+    for (at, first) in nodes.iter().enumerate() {
+        for mut rest in combinations(&nodes[at + 1..], size - 1) {
+            rest.insert(0, *first);
+            sets.push(rest);
+        }
+    }
+    sets
+}

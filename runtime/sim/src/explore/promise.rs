@@ -1,0 +1,176 @@
+//! What is promised of a run, and whether it was kept.
+//!
+//! A crash at any instant never gives a wrong answer, a fork or a standstill. The answer comes while, of the
+//! nodes of the view in which ranks last ran, no more die than each rank has copies, a majority is left and a
+//! node for each rank. Beyond that the run may be refused, in words that the facts bear out.
+
+use crate::world::End;
+use runtime_core::event::Event;
+use runtime_core::id::{Epoch, Generation, Job, NodeId, Rank, ViewId};
+use runtime_core::membership::View;
+use runtime_core::node::Config;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Watches a run.
+#[derive(Clone, Debug)]
+pub(super) struct Promise {
+    replicas: usize,
+    /// By node: boards and roles.
+    config: Config,
+    /// All that anybody installed.
+    views: BTreeMap<ViewId, View>,
+    /// In which ranks last ran, with all copies in their places.
+    running: View,
+    dead: BTreeSet<NodeId>,
+    /// Nodes that live, but were out of reach for others.
+    troubled: BTreeSet<NodeId>,
+    /// No recovery may go back behind this.
+    committed: (Job, Epoch),
+    exited: BTreeSet<Rank>,
+    done: Option<Job>,
+}
+
+impl Promise {
+    /// Of nodes that are told this.
+    pub(super) fn new(config: &Config) -> Self {
+        let first = View::first(config);
+        Self {
+            replicas: config.replicas,
+            config: config.clone(),
+            views: BTreeMap::from([(first.id, first.clone())]),
+            running: first,
+            dead: BTreeSet::new(),
+            troubled: BTreeSet::new(),
+            committed: (Job(0), Epoch(0)),
+            exited: BTreeSet::new(),
+            done: None,
+        }
+    }
+
+    /// A node died.
+    pub(super) fn died(&mut self, node: NodeId) {
+        self.dead.insert(node);
+    }
+
+    /// A node may be taken for dead, for a while or for good.
+    pub(super) fn trouble(&mut self, node: NodeId) {
+        self.troubled.insert(node);
+    }
+
+    /// Takes what a node told; `Some` if that must never be.
+    pub(super) fn observe(&mut self, node: NodeId, event: &Event) -> Option<String> {
+        match event {
+            Event::View { view, members, ranks, .. } => {
+                let members = members.iter().map(|member| (*member, Generation(1))).collect();
+                let new = View { id: *view, members, ranks: ranks.clone() };
+                let known = self.views.entry(*view).or_insert_with(|| new.clone());
+                if *known != new {
+                    return Some(format!("{node} installs another {view} than others did"));
+                }
+            }
+            Event::Recovering { job, epoch, .. } => {
+                if (*job, *epoch) < self.committed {
+                    return Some(format!("{node} goes back to {epoch} from {}", self.committed.1));
+                }
+                self.committed = (*job, *epoch);
+            }
+            Event::CheckpointCommitted { epoch, .. } => {
+                // A rank returned from it, and perhaps told the world.
+                self.committed.1 = self.committed.1.max(*epoch);
+            }
+            Event::Resumed { view, .. } => {
+                if *view > self.running.id
+                    && let Some(view) = self.views.get(view)
+                {
+                    self.running = view.clone();
+                    self.exited.clear();
+                }
+            }
+            Event::RankExited { rank } => drop(self.exited.insert(*rank)),
+            Event::JobDone { job, .. } => {
+                let ranks = usize::from(self.running.rank_count());
+                if self.done.is_none_or(|done| done < *job) && self.exited.len() < ranks {
+                    return Some(format!("{node} takes {job} for done, but ranks are not"));
+                }
+                if self.done < Some(*job) {
+                    self.done = Some(*job);
+                    self.exited.clear();
+                }
+            }
+            Event::Fenced { .. } => self.died(node),
+            _ => {}
+        }
+        None
+    }
+
+    /// Is this end of the run as promised? Otherwise: why not.
+    ///
+    /// # Errors
+    /// In words.
+    pub(super) fn judge(&self, end: &End) -> Result<(), String> {
+        match end {
+            End::Done => Ok(()),
+            End::Wrong(why) => Err(why.clone()),
+            End::Stalled => Err("nothing ends it, and nobody says why".into()),
+            End::NoMajority if self.majority_is_gone() => Ok(()),
+            End::NoMajority => Err("a majority is left, but none is seen".into()),
+            End::Lost(reason) if reason.contains("standby") => {
+                let left = self.left(&self.running).count();
+                let needed = usize::from(self.running.rank_count());
+                if left < needed {
+                    Ok(())
+                } else {
+                    Err(format!("{left} nodes are left for {needed} ranks, but: {reason}"))
+                }
+            }
+            End::Lost(reason) => self.judge_lost(reason),
+        }
+    }
+
+    fn gone(&self, node: &NodeId) -> bool {
+        self.dead.contains(node) || self.troubled.contains(node)
+    }
+
+    fn left<'a>(&'a self, view: &'a View) -> impl Iterator<Item = NodeId> + 'a {
+        view.members.keys().copied().filter(|node| !self.gone(node))
+    }
+
+    /// Of some view from the one in which ranks ran on.
+    fn majority_is_gone(&self) -> bool {
+        let views = self.views.range(self.running.id..).map(|(_, view)| view);
+        views.into_iter().any(|view| self.left(view).count() * 2 <= view.members.len())
+    }
+
+    /// More died at a time than there are copies; it says which epoch, rank and copies are lost.
+    fn judge_lost(&self, reason: &str) -> Result<(), String> {
+        let died = self.running.members.keys().filter(|node| self.gone(node)).count();
+        if died <= self.replicas {
+            let replicas = self.replicas;
+            return Err(format!(
+                "{died} died at a time, and replicas is {replicas}, but: {reason}"
+            ));
+        }
+        let copies = |rank| self.holders(rank).into_iter().skip(1).filter(|node| self.gone(node));
+        let hosts = (0u16..).map(Rank).zip(&self.running.ranks);
+        let stated = reason.starts_with("epoch ")
+            && hosts.into_iter().filter(|(_, host)| self.gone(host)).any(|(rank, host)| {
+                let gone = |node| reason.contains(&format!("(the copy on {node} is gone)"));
+                reason.contains(&format!("{rank} of {host}")) && copies(rank).all(gone)
+            });
+        if stated { Ok(()) } else { Err(format!("it does not say what is lost: {reason}")) }
+    }
+
+    /// Who hosts this rank or keeps copies of it, where ranks last ran.
+    pub(super) fn holders(&self, rank: Rank) -> Vec<NodeId> {
+        let Config { members, replicas, .. } = &self.config;
+        let host = self.running.ranks.get(rank.index()).copied();
+        let partners = runtime_core::checkpoint::partners(&self.running, rank, members, *replicas);
+        host.into_iter().chain(partners).collect()
+    }
+
+    /// Some rank's host and all its copies are gone.
+    pub(super) fn holders_are_gone(&self) -> bool {
+        (0..self.running.rank_count())
+            .any(|rank| self.holders(Rank(rank)).iter().all(|node| self.gone(node)))
+    }
+}

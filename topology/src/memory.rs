@@ -1,0 +1,116 @@
+//! How much memory each node may need at most, and whether it has so much.
+
+use crate::error::{Reader, Span};
+use crate::model::{Node, Runtime, Topology};
+use crate::read::{Cluster, least_memory};
+use crate::survival::{layout, members};
+use crate::units::show_size;
+use runtime_core::checkpoint::survival::{Kept, Survival};
+use runtime_core::limits::PAGE_SIZE;
+
+const MIB: u64 = 1 << 20;
+/// What a node has that does not say, if that is enough.
+const COMMON: u64 = 96 * MIB;
+/// In steps of so much otherwise.
+const STEP: u64 = 16 * MIB;
+
+/// Most that a node may need, in bytes.
+#[derive(Clone, Copy, Debug)]
+struct Need {
+    /// The least with which its image boots.
+    image: u64,
+    /// A rank: the shared segment, as much again for twins of the pages it writes, heap and stack.
+    rank: u64,
+    /// Epochs of its own rank and of others.
+    copies: u64,
+}
+
+impl Need {
+    fn of(node: &Node, runtime: &Runtime, kept: Kept) -> Self {
+        Self {
+            image: least_memory(node.image),
+            rank: 2 * runtime.shared_bytes + runtime.heap_bytes + runtime.stack_bytes,
+            copies: copies(runtime, kept),
+        }
+    }
+
+    const fn all(self) -> u64 {
+        (self.image + self.rank + self.copies).next_multiple_of(STEP)
+    }
+}
+
+fn copies(runtime: &Runtime, kept: Kept) -> u64 {
+    let pages = |bytes: u64| u32::try_from(bytes / PAGE_SIZE as u64).unwrap_or(u32::MAX);
+    kept.bytes(pages(runtime.shared_bytes), pages(runtime.heap_bytes + runtime.stack_bytes))
+}
+
+/// Gives memory to nodes that do not say how much they have; the others must have enough.
+pub(crate) fn settle(r: &mut Reader<'_>, cluster: &mut Cluster, runtime: &Runtime) {
+    let survival = layout(&members(&cluster.nodes), runtime).survival();
+    // What `defaults` says holds for many nodes: one error, about the first that needs most.
+    let mut short: Vec<(Span, usize, Need)> = Vec::new();
+    for (at, node) in cluster.nodes.iter_mut().enumerate() {
+        let need = Need::of(node, runtime, survival.kept.get(at).copied().unwrap_or_default());
+        match cluster.memory.get(at).copied().flatten() {
+            None => node.memory_bytes = need.all().max(COMMON),
+            // Too small for its image: that is said already.
+            Some(_) if node.memory_bytes < need.image || node.memory_bytes >= need.all() => {}
+            Some(span) => match short.iter_mut().find(|(other, ..)| *other == span) {
+                Some(entry) if entry.2.all() < need.all() => *entry = (span, at, need),
+                Some(_) => {}
+                None => short.push((span, at, need)),
+            },
+        }
+    }
+    for (span, at, need) in short {
+        let node = &cluster.nodes[at];
+        let message = format!(
+            "node \"{}\" has {} of memory and may need {}: {} for its image, {} for a rank, {} for epochs",
+            node.name,
+            show_size(node.memory_bytes),
+            show_size(need.all()),
+            show_size(need.image),
+            in_mib(need.rank),
+            in_mib(need.copies),
+        );
+        let help = format!(
+            "write `memory: {}`, leave it out, or give `shared-memory`, `heap` and `stack` of runtime less",
+            show_size(need.all())
+        );
+        r.error(span, message, help);
+    }
+}
+
+impl Topology {
+    /// Most bytes that epochs take in the memory of each node, in the order of the nodes.
+    #[must_use]
+    pub fn kept_bytes(&self, survival: &Survival) -> Vec<u64> {
+        survival.kept.iter().map(|kept| copies(&self.runtime, *kept)).collect()
+    }
+
+    /// What surviving costs: `keeping epochs costs at most 70MiB on n0 and n1, 92MiB on n2`.
+    pub(crate) fn memory_words(&self, survival: &Survival) -> String {
+        let bytes = self.kept_bytes(survival);
+        let mut sizes = bytes.clone();
+        sizes.sort_unstable();
+        sizes.dedup();
+        let on = |size: &u64| {
+            let nodes = self.nodes.iter().zip(&bytes).filter(|(_, bytes)| *bytes == size);
+            let nodes: Vec<_> = nodes.map(|(node, _)| node.id).collect();
+            let each = nodes.len() == self.nodes.len();
+            let nodes = if each { "each node".into() } else { self.names(&nodes, "and") };
+            format!("{} on {nodes}", in_mib(*size))
+        };
+        let words: Vec<String> = sizes.iter().map(on).collect();
+        let deaths = match survival.kept_after {
+            n if n < survival.in_a_row => format!(", in up to {n} deaths"),
+            _ => String::new(),
+        };
+        format!("keeping epochs costs at most {}{deaths}", words.join(", "))
+    }
+}
+
+/// Rounded up.
+fn in_mib(bytes: u64) -> String {
+    format!("{}MiB", bytes.div_ceil(MIB))
+}
