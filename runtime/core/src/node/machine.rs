@@ -60,6 +60,11 @@ impl Node {
             others.map(|n| (n, Link::new(settings(n), n, now))).collect();
         let due = links.iter().filter_map(|(n, link)| Some((*n, link.deadline()?))).collect();
         let membership = Membership::new(&config, now, config.heartbeat.times(ELECTION_HEARTBEATS));
+        let mut out = VecDeque::new();
+        if !membership.is_member() {
+            let generation = config.generation;
+            out.push_back(Output::Event(Event::Joining { generation }));
+        }
         Self {
             links,
             due,
@@ -69,7 +74,7 @@ impl Node {
                 config,
                 now,
                 store: Store::default(),
-                out: VecDeque::new(),
+                out,
                 frames: VecDeque::new(),
                 own: VecDeque::new(),
                 job: Job(0),

@@ -2,6 +2,7 @@
 
 mod members;
 mod overlap;
+mod partitions;
 
 use super::*;
 use crate::world::Told;

@@ -4,15 +4,15 @@ use super::*;
 use runtime_core::id::{Rank, ViewId};
 
 /// A world in which something is done to it when something is told.
-struct Story {
-    world: World<ScriptMachine>,
-    told: Vec<(NodeId, Event)>,
-    end: Option<End>,
+pub(super) struct Story {
+    pub(super) world: World<ScriptMachine>,
+    pub(super) told: Vec<(NodeId, Event)>,
+    pub(super) end: Option<End>,
 }
 
 impl Story {
     /// Runs a program with so many checkpoints.
-    fn of(scenario: &Scenario, checkpoints: u32) -> Self {
+    pub(super) fn of(scenario: &Scenario, checkpoints: u32) -> Self {
         let script = Rc::new(Script::random(scenario.seed, scenario.compute, checkpoints));
         let mut config = scenario.config(script.shared_pages);
         config.limit = Duration::from_millis(600_000);
@@ -22,7 +22,7 @@ impl Story {
     }
 
     /// Runs until something is told that `wanted` knows, or to the end. Was it told?
-    fn until(&mut self, mut wanted: impl FnMut(NodeId, &Event) -> bool) -> bool {
+    pub(super) fn until(&mut self, mut wanted: impl FnMut(NodeId, &Event) -> bool) -> bool {
         while self.end.is_none() {
             self.end = self.world.step();
             let mut found = false;
@@ -39,7 +39,7 @@ impl Story {
         false
     }
 
-    fn steps(&mut self, steps: u64) {
+    pub(super) fn steps(&mut self, steps: u64) {
         let at = self.world.steps() + steps;
         while self.end.is_none() && self.world.steps() < at {
             self.end = self.world.step();
@@ -51,7 +51,7 @@ impl Story {
         }
     }
 
-    fn finish(&mut self) -> End {
+    pub(super) fn finish(&mut self) -> End {
         self.until(|_, _| false);
         self.end.clone().unwrap()
     }
@@ -69,15 +69,15 @@ impl Story {
         })
     }
 
-    fn until_in(&mut self, node: u16) -> bool {
+    pub(super) fn until_in(&mut self, node: u16) -> bool {
         self.until_view(|members, _| members.contains(&NodeId(node)))
     }
 
-    fn until_out(&mut self, node: u16) -> bool {
+    pub(super) fn until_out(&mut self, node: u16) -> bool {
         self.until_view(|members, _| !members.contains(&NodeId(node)))
     }
 
-    fn host_of(&self, rank: u16) -> NodeId {
+    pub(super) fn host_of(&self, rank: u16) -> NodeId {
         let newest = self.told.iter().rev().find_map(|(_, event)| match event {
             Event::View { view, ranks, .. } => Some((*view, ranks[usize::from(rank)])),
             _ => None,
@@ -97,7 +97,7 @@ fn sweep() -> u64 {
     std::env::var("UNDERSTUDY_SWEEP").ok().and_then(|times| times.parse().ok()).unwrap_or(1)
 }
 
-fn scenarios(seeds: u64, compute: u16, standby: u16) -> impl Iterator<Item = Scenario> {
+pub(super) fn scenarios(seeds: u64, compute: u16, standby: u16) -> impl Iterator<Item = Scenario> {
     (0..seeds * sweep()).map(move |seed| {
         let medium = [Media::Stream, Media::Datagram, Media::Mixed][(seed % 3) as usize];
         let binding = if seed % 2 == 0 { Binding::Mcapi } else { Binding::Sockets };
@@ -108,7 +108,7 @@ fn scenarios(seeds: u64, compute: u16, standby: u16) -> impl Iterator<Item = Sce
 #[test]
 fn a_sleeper_that_was_replaced_comes_back_by_itself_and_takes_over_a_later_death() {
     let (mut back, mut taken_over) = (0, 0);
-    for scenario in scenarios(6, 3, 1) {
+    for scenario in scenarios(4, 3, 1) {
         let mut story = Story::of(&scenario, 16);
         let sleeper = u16::try_from(scenario.seed % 3).unwrap();
         story.steps(600);
@@ -132,13 +132,13 @@ fn a_sleeper_that_was_replaced_comes_back_by_itself_and_takes_over_a_later_death
         assert_eq!(story.finish(), End::Done, "{scenario}");
         taken_over += u32::from(story.host_of((sleeper + 1) % 3) == NodeId(sleeper));
     }
-    assert!(back > 4 && taken_over > 3, "{back} came back, {taken_over} took over");
+    assert!(back > 2 && taken_over > 2, "{back} came back, {taken_over} took over");
 }
 
 #[test]
 fn a_node_that_starts_again_joins_however_soon_it_is() {
     let mut joined = 0;
-    for scenario in scenarios(9, 3, 1) {
+    for scenario in scenarios(4, 3, 1) {
         let mut story = Story::of(&scenario, 12);
         let mut rng = Rng::new(scenario.seed ^ 0x0062_6f6f_7400);
         let node = NodeId(rng.small(4));
@@ -155,13 +155,13 @@ fn a_node_that_starts_again_joins_however_soon_it_is() {
         }
         assert_eq!(story.finish(), End::Done, "{scenario}");
     }
-    assert!(joined > 6, "{joined}");
+    assert!(joined > 2, "{joined}");
 }
 
 #[test]
 fn a_rank_moves_and_nobody_computes_anything_again() {
     let mut moved = 0;
-    for scenario in scenarios(12, 3, 2) {
+    for scenario in scenarios(6, 3, 2) {
         let mut story = Story::of(&scenario, 10);
         let mut rng = Rng::new(scenario.seed ^ 0x6d6f_7665);
         let rank = rng.small(3);
@@ -183,7 +183,7 @@ fn a_rank_moves_and_nobody_computes_anything_again() {
         assert_eq!(story.finish(), End::Done, "{scenario}");
         assert_eq!(story.went_back(before), 0, "{scenario}");
     }
-    assert!(moved > 8, "{moved}");
+    assert!(moved > 3, "{moved}");
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn a_move_that_cannot_be_is_refused_by_the_coordinator_alone() {
 
 /// One node after the other: its rank moves away (or it dies with it), it stops, starts again, joins.
 fn rolling(scenario: &Scenario, kind: u64) {
-    let mut story = Story::of(scenario, 30);
+    let mut story = Story::of(scenario, 20);
     let nodes = scenario.compute + scenario.standby;
     story.steps(300);
     for node in 0..nodes {
@@ -231,9 +231,9 @@ fn rolling(scenario: &Scenario, kind: u64) {
 
 #[test]
 fn every_node_is_replaced_in_turn_under_a_running_program() {
-    for (compute, standby) in [(2, 1), (3, 1)] {
-        for scenario in scenarios(2, compute, standby) {
-            rolling(&scenario, scenario.seed % 2);
+    for kind in 0..2 {
+        for (compute, standby) in [(2, 1), (3, 1)] {
+            scenarios(1, compute, standby).for_each(|scenario| rolling(&scenario, kind));
         }
     }
 }
@@ -254,7 +254,7 @@ fn a_crash_at_any_step_of_a_move_is_survived() {
     for seed in [2, 5] {
         let scenario = Scenario::new(seed, 3, 1);
         for node in 0..4 {
-            for after in (0..1_500).step_by(if sweep() > 1 { 7 } else { 97 }) {
+            for after in (0..1_500).step_by(if sweep() > 1 { 7 } else { 149 }) {
                 let end = crash_in_a_change(&scenario, node, after);
                 // Who hosted a rank and its only copies are elsewhere: always at least one is left.
                 assert_eq!(end, End::Done, "seed {seed}: n{node} {after} steps after the move");
@@ -262,5 +262,5 @@ fn a_crash_at_any_step_of_a_move_is_survived() {
             }
         }
     }
-    assert!(runs > 100);
+    assert!(runs > 70);
 }
