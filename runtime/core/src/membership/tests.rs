@@ -190,7 +190,9 @@ fn a_standby_is_chosen_by_board_then_load_then_number() {
         let mut members = config(0, 3, 3).members;
         members.iter_mut().zip(boards).for_each(|(member, board)| member.board = board);
         let view = View::first(&config(0, 3, 3));
-        view.without(&Set::from([NodeId(dead)]), &members, 1).ranks[usize::from(dead)].0
+        view.without(&Set::from([NodeId(dead)]), &members, Redundancy::Copies(1)).ranks
+            [usize::from(dead)]
+        .0
     };
     assert_eq!(after([0, 1, 2, 3, 4, 5], 1), 3, "all are equal: the lowest");
     assert_eq!(after([0, 1, 2, 1, 4, 5], 1), 4, "n3 is on the board of the dead one");
