@@ -602,6 +602,8 @@ impl<M: Machine> World<M> {
             Event::JobDone { job, .. } if *job == self.job => self.places[id.index()].done = true,
             Event::JobLost { reason, .. } => self.end = Some(End::Lost(reason.clone())),
             Event::NoMajority { .. } => self.no_majority = true,
+            // Somebody goes on, or this one begins anew.
+            Event::Resumed { .. } | Event::Fenced { .. } => self.no_majority = false,
             _ => {}
         }
         self.tell(id, Told::Event(event));

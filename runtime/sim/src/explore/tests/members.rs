@@ -208,7 +208,7 @@ fn a_move_that_cannot_be_is_refused_by_the_coordinator_alone() {
 
 /// One node after the other: its rank moves away (or it dies with it), it stops, starts again, joins.
 fn rolling(scenario: &Scenario, kind: u64) {
-    let mut story = Story::of(scenario, 20);
+    let mut story = Story::of(scenario, 60);
     let nodes = scenario.compute + scenario.standby;
     story.steps(300);
     for node in 0..nodes {
@@ -233,7 +233,7 @@ fn rolling(scenario: &Scenario, kind: u64) {
 fn every_node_is_replaced_in_turn_under_a_running_program() {
     for kind in 0..2 {
         for (compute, standby) in [(2, 1), (3, 1)] {
-            scenarios(1, compute, standby).for_each(|scenario| rolling(&scenario, kind));
+            scenarios(3, compute, standby).for_each(|scenario| rolling(&scenario, kind));
         }
     }
 }
