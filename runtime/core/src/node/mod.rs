@@ -22,6 +22,7 @@ mod message;
 mod policy;
 mod saving;
 mod session;
+mod sparing;
 
 pub use machine::Node;
 pub use policy::{Policy, best_interval};

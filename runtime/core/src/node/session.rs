@@ -3,6 +3,7 @@
 use super::message::{Message, Tag};
 use super::policy::Pacer;
 use super::saving::Saving;
+use super::sparing::Offer;
 use super::{Call, Config, Output};
 use crate::checkpoint::{self, CopyMessage, Holdings, Store, Transfer};
 use crate::event::{Counters, Event};
@@ -93,6 +94,8 @@ pub(super) struct Session {
     pub(super) save_next: Option<bool>,
     /// The rank left while its last checkpoint was on its way.
     pub(super) exits: bool,
+    /// What partners have of this rank's pages.
+    pub(super) offers: Map<NodeId, Offer>,
     /// Of the host of rank 0, where all ranks arrive.
     pub(super) pacer: Pacer,
     lead: Lead,
@@ -118,6 +121,7 @@ impl Session {
             saving: None,
             save_next: None,
             exits: false,
+            offers: Map::new(),
             pacer: Pacer::new(policy, shared.now),
             lead: Lead::default(),
             fatal: None,
@@ -526,7 +530,7 @@ impl Session {
     ) -> Result<(), Malformed> {
         if bytes.first().is_some_and(|kind| *kind >= checkpoint::FIRST_KIND) {
             let message = checkpoint::Message::parse(&mut Reader::new(bytes))?;
-            self.on_checkpoint(from, message, shared);
+            self.on_checkpoint(from, message, shared, mem);
             return Ok(());
         }
         match (&mut self.sdsm, self.view.rank_of(from)) {
