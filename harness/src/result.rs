@@ -69,6 +69,8 @@ pub(crate) struct Checkpoint {
     pub(crate) overlapped_us: u64,
     /// Pages that were copied because their rank wrote them first.
     pub(crate) copied_pages: u64,
+    /// Pages that were not sent, because a partner had them.
+    pub(crate) spared_pages: u64,
 }
 
 /// The death of a node and what followed; times since the death.

@@ -62,12 +62,14 @@ pub(crate) fn result(result: &RunResult) -> String {
     let blocked = result.checkpoints.iter().map(|c| c.blocked_us).max();
     let overlapped = result.checkpoints.iter().map(|c| c.overlapped_us).max();
     let copied: u64 = result.checkpoints.iter().map(|c| c.copied_pages).sum();
+    let spared: u64 = result.checkpoints.iter().map(|c| c.spared_pages).sum();
     let mut rows = table(&[
         "checkpoints",
         "changed",
         "sent",
         "sent / changed",
         "copied on write",
+        "spared",
         "longest stop",
         "longest overlap",
     ]);
@@ -77,6 +79,7 @@ pub(crate) fn result(result: &RunResult) -> String {
         bytes(sent),
         ratio(sent, dirty),
         format!("{copied} pages"),
+        format!("{spared} pages"),
         time(blocked),
         time(overlapped),
     ]);

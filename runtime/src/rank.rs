@@ -90,9 +90,14 @@ impl Rank {
         must("unlock", Call::Unlock(LockId(lock)));
     }
 
-    /// Collective: a point that the run does not fall back behind any more, and a barrier as well. When
-    /// a node dies later, every rank returns from here once more, with everything as it was. Returns
-    /// the number of the epoch, the same each time.
+    /// Collective: a barrier, and soon a point that the run does not fall back behind any more. The rank
+    /// goes on at once; what its memory was is saved meanwhile, and then committed. When a node dies later,
+    /// every rank returns once more from the last checkpoint that was committed, with everything as it was:
+    /// that may still be the one before this. The next checkpoint waits until this one is committed, and so
+    /// does the end of the run. Returns the number of the epoch, the same each time.
+    ///
+    /// Until then the first write to a page of the heap costs a fault. The heap is therefore no place for what an
+    /// operating system writes by itself.
     ///
     /// # Panics
     /// When a rank holds a lock.

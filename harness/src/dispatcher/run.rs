@@ -161,13 +161,19 @@ impl Run {
                 None
             }
             NodeEvent::CheckpointStaged {
-                epoch, dirty_bytes, sent_bytes, copied_pages, ..
+                epoch,
+                dirty_bytes,
+                sent_bytes,
+                copied_pages,
+                spared_pages,
+                ..
             } => {
                 let sums = &mut self.epochs.entry(epoch.0).or_default().sums;
                 sums.epoch = epoch.0;
                 sums.dirty_bytes += dirty_bytes;
                 sums.sent_bytes += sent_bytes;
                 sums.copied_pages += copied_pages;
+                sums.spared_pages += spared_pages;
                 None
             }
             NodeEvent::CheckpointCommitted { epoch, blocked_us, overlapped_us } => {

@@ -99,6 +99,7 @@ impl Story {
                     dirty_bytes,
                     sent_bytes,
                     copied_pages: 1,
+                    spared_pages: 0,
                 },
             );
         }

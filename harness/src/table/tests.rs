@@ -29,6 +29,7 @@ pub(crate) fn run() -> RunResult {
                 blocked_us: 900,
                 overlapped_us: 4_200,
                 copied_pages: 17,
+                spared_pages: 23,
             },
         ],
         deaths: vec![Death { node: "n1".to_owned(), at_us: 1_000_000, ..Death::default() }],
@@ -46,8 +47,10 @@ pub(crate) fn run() -> RunResult {
 #[test]
 fn the_table_says_what_was_measured() {
     let text = result(&run());
-    for part in ["n0", "2.35 s", "1.9 KiB", "2.0 KiB", "1.05", "0.9 ms", "4.2 ms", "61.00 s", "NO"]
-    {
+    for part in [
+        "n0", "2.35 s", "1.9 KiB", "2.0 KiB", "1.05", "0.9 ms", "4.2 ms", "17", "23", "61.00 s",
+        "NO",
+    ] {
         assert!(text.contains(part), "no {part} in\n{text}");
     }
     assert!(text.ends_with("verdict: FAIL\n"), "{text}");

@@ -70,7 +70,8 @@ pub enum Event {
     CheckpointBegun { epoch: Epoch },
     /// This node's part of the epoch is copied here and on its way to the partners.
     /// `dirty_bytes` is the lower bound: bytes of changed pages, without headers. `copied_pages` were copied
-    /// here first, because they were written before their turn came.
+    /// here first, because they were written before their turn came; `spared_pages` were not sent, because a
+    /// partner had them.
     CheckpointStaged {
         epoch: Epoch,
         shared_pages: u64,
@@ -78,6 +79,7 @@ pub enum Event {
         dirty_bytes: u64,
         sent_bytes: u64,
         copied_pages: u64,
+        spared_pages: u64,
     },
     /// All partners hold this node's part of the epoch.
     CheckpointReplicated { epoch: Epoch },

@@ -41,6 +41,26 @@ pub enum CopyMessage {
 pub enum Message {
     /// To the partner: pages towards an epoch.
     Stage(CopyMessage),
+    /// To the host: this partner has copies of these pages, as they were at the checkpoint.
+    Offer {
+        /// Homes of this rank.
+        rank: Rank,
+        /// Towards this epoch.
+        epoch: Epoch,
+        /// No more follow.
+        all: bool,
+        /// Pages that are not as in the epoch before, and their CRC-32.
+        pages: Vec<(PageNo, u32)>,
+    },
+    /// To the partner: of these pages it keeps its own copies, which are right.
+    Keep {
+        /// Of this rank.
+        rank: Rank,
+        /// Towards this epoch.
+        epoch: Epoch,
+        /// The pages, and the CRC-32 that the home sealed them with.
+        pages: Vec<(PageNo, u32)>,
+    },
     /// To the host: so many more pages towards the epoch are here.
     Taken {
         /// Of this rank.
@@ -66,6 +86,8 @@ const PAGES: u8 = 33;
 const DONE: u8 = 34;
 const STAGED: u8 = 35;
 const TAKEN: u8 = 36;
+const OFFER: u8 = 37;
+const KEEP: u8 = 38;
 
 impl CopyMessage {
     /// Of which rank and epoch.
@@ -132,6 +154,20 @@ impl Message {
     pub fn emit(&self, w: &mut Writer) {
         match self {
             Self::Stage(copy) => copy.emit(w),
+            Self::Offer { rank, epoch, all, pages } => {
+                w.u8(OFFER).u16(rank.0).u64(epoch.0).u8(u8::from(*all));
+                w.u16(u16::try_from(pages.len()).unwrap_or(u16::MAX));
+                for (page, crc) in pages {
+                    w.u32(page.0).u32(*crc);
+                }
+            }
+            Self::Keep { rank, epoch, pages } => {
+                w.u8(KEEP).u16(rank.0).u64(epoch.0);
+                w.u16(u16::try_from(pages.len()).unwrap_or(u16::MAX));
+                for (page, crc) in pages {
+                    w.u32(page.0).u32(*crc);
+                }
+            }
             Self::Taken { rank, epoch, pages } => {
                 w.u8(TAKEN).u16(rank.0).u64(epoch.0).u8(*pages);
             }
@@ -148,6 +184,21 @@ impl Message {
     pub fn parse(r: &mut Reader<'_>) -> Result<Self, Malformed> {
         let message = match r.u8("checkpoint kind")? {
             STAGED => Self::Staged { rank: Rank(r.u16("rank")?), epoch: Epoch(r.u64("epoch")?) },
+            OFFER => {
+                let (rank, epoch) = (Rank(r.u16("rank")?), Epoch(r.u64("epoch")?));
+                let all = r.u8("all")? != 0;
+                let count = r.u16("page count")?;
+                let page = |_| Ok((PageNo(r.u32("page number")?), r.u32("page checksum")?));
+                let pages = (0..count).map(page).collect::<Result<_, _>>()?;
+                Self::Offer { rank, epoch, all, pages }
+            }
+            KEEP => {
+                let (rank, epoch) = (Rank(r.u16("rank")?), Epoch(r.u64("epoch")?));
+                let count = r.u16("page count")?;
+                let page = |_| Ok((PageNo(r.u32("page number")?), r.u32("page checksum")?));
+                let pages = (0..count).map(page).collect::<Result<_, _>>()?;
+                Self::Keep { rank, epoch, pages }
+            }
             TAKEN => Self::Taken {
                 rank: Rank(r.u16("rank")?),
                 epoch: Epoch(r.u64("epoch")?),

@@ -24,6 +24,7 @@ mod policy;
 mod rebuild;
 mod saving;
 mod session;
+mod sparing;
 
 pub use machine::Node;
 pub use policy::{Policy, best_interval};

@@ -2,8 +2,9 @@
 //! much time, or as often as costs least.
 //!
 //! Time is looked at where all ranks arrive, so that all agree; a rank that holds a lock at a barrier puts the
-//! checkpoint off to the next one. What a checkpoint costs is measured: from when the rank came to it
-//! until it was committed, as if the rank had stood still all the time, which is the most that it can be.
+//! checkpoint off to the next one. What a checkpoint costs is measured: from when the rank's memory was frozen
+//! until the commit, as if the rank had stood still all the time, which is the most that it can be. (What it waited
+//! for the others before, it would have waited at any barrier.)
 //! From that and the mean time between failures follows how much computing between two checkpoints loses
 //! least (J. T. Daly, "A higher order estimate of the optimum checkpoint interval for restart dumps",
 //! 2006; its first term is Young's): with cost *c* and mean time *m*, √(2cm)·(1 + ⅓·√(c/2m) + ⅑·c/2m) − c, and

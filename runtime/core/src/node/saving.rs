@@ -13,6 +13,7 @@
 
 use super::message::Message;
 use super::session::{Session, Shared};
+use super::sparing::Sparing;
 use crate::checkpoint::{self, CopyMessage, PAGES_PER_MESSAGE, Redundancy, SealedPage};
 use crate::event::Event;
 use crate::id::{Epoch, NodeId, PageNo, Rank};
@@ -21,28 +22,31 @@ use crate::mem::{PageBytes, PageMem};
 use crate::sabotage::Step;
 use crate::sdsm::{BARRIER_MANAGER, Side};
 use crate::sorted::Map;
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 use crate::wire::Writer;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 /// Pages that are looked at in one go: work between two inputs is bounded.
-const LOOKED_AT: usize = 128;
+pub(super) const LOOKED_AT: usize = 128;
 
 /// A checkpoint of this node's rank on its way.
 #[derive(Clone, Debug)]
 pub(super) struct Saving {
-    epoch: Epoch,
+    pub(super) epoch: Epoch,
     /// Those that do not have all of it, with the pages on their way to each.
-    partners: Map<NodeId, usize>,
+    pub(super) partners: Map<NodeId, usize>,
     /// The rank's records, which go last; `None` when all is sent.
     records: Option<VecDeque<(PageNo, SealedPage)>>,
     /// The rank stays where it is, beyond the commit: the view is to change (see `moving`).
     held: bool,
     shared_pages: u64,
     private_pages: u64,
-    sent_pages: u64,
-    sent_bytes: u64,
+    /// All pages of the rank were looked at.
+    pub(super) looked_at_all: bool,
+    pub(super) sparing: Sparing,
+    pub(super) sent_pages: u64,
+    pub(super) sent_bytes: u64,
     blocked_us: u64,
     frozen_at: Instant,
 }
@@ -67,6 +71,8 @@ impl Session {
         image.set_meta(&records.into_vec());
         let changed = |(n, page): &(PageNo, SealedPage)| differs(shared, rank, *n, page.bytes());
         let records = image.pages.into_iter().filter(changed).collect();
+        let sparing = self.begin_sparing(shared);
+        let Some(sdsm) = &mut self.sdsm else { return };
         sdsm.freeze(mem);
         self.pacer.began(shared.now);
         self.saving = Some(Saving {
@@ -76,6 +82,8 @@ impl Session {
             held,
             shared_pages: 0,
             private_pages: 0,
+            looked_at_all: false,
+            sparing,
             sent_pages: 0,
             sent_bytes: 0,
             blocked_us: (shared.now - shared.called_at).as_micros(),
@@ -95,21 +103,22 @@ impl Session {
 
     /// Is there a page to be looked at, and room for it on the way?
     pub(super) fn can_stream(&self, shared: &Shared) -> bool {
-        self.is_running() && self.room(shared) > 0
+        let offers = self.saving.as_ref().is_some_and(|saving| saving.sparing.offers_are_due());
+        let sends = self.room(shared) > 0 && !self.waits_for_offers();
+        self.is_running() && (offers || sends)
     }
 
     /// Looks at the next pages, and sends those that changed.
     pub(super) fn stream(&mut self, shared: &mut Shared, mem: &mut dyn PageMem) {
+        if !self.can_stream(shared) || self.offer(shared, mem) {
+            return;
+        }
         let room = self.room(shared);
         let (Some(rank), Some(sdsm), Some(saving)) = (self.rank, &mut self.sdsm, &mut self.saving)
         else {
             return;
         };
-        if room == 0 || self.stage != super::session::Stage::Running {
-            return;
-        }
         let mut pages: Vec<(PageNo, SealedPage)> = Vec::new();
-        let mut all = false;
         for _ in 0..LOOKED_AT {
             if pages.len() == room {
                 break;
@@ -126,16 +135,16 @@ impl Session {
             } else if let Some(record) = saving.records.as_mut().and_then(VecDeque::pop_front) {
                 pages.push(record);
             } else {
-                all = true;
+                saving.looked_at_all = true;
                 break;
             }
         }
-        let epoch = saving.epoch;
+        let (epoch, all) = (saving.epoch, saving.looked_at_all && pages.is_empty());
         self.stage_own(rank, epoch, &mut pages, shared);
+        let pages = self.hold_back(pages, shared);
         if !pages.is_empty() {
             self.send_stage(CopyMessage::Pages { rank, epoch, pages }, shared);
-        }
-        if all {
+        } else if all && !self.waits_for_offers() && !self.send_held_back(rank, room) {
             self.all_sent(rank, shared);
         }
     }
@@ -178,6 +187,7 @@ impl Session {
             dirty_bytes: (shared_pages + private_pages) * page,
             sent_bytes: saving.sent_bytes,
             copied_pages,
+            spared_pages: saving.sparing.spared_pages,
         });
         self.check_replicated(shared);
     }
@@ -214,6 +224,7 @@ impl Session {
         from: NodeId,
         message: checkpoint::Message,
         shared: &mut Shared,
+        mem: &dyn PageMem,
     ) {
         match message {
             checkpoint::Message::Stage(copy) => {
@@ -230,6 +241,14 @@ impl Session {
                 } else if whole {
                     self.answer(from, &checkpoint::Message::Staged { rank, epoch });
                 }
+            }
+            checkpoint::Message::Offer { rank, epoch, all, pages } => {
+                if self.rank == Some(rank) {
+                    self.on_offer(from, epoch, pages, all);
+                }
+            }
+            checkpoint::Message::Keep { rank, epoch, pages } => {
+                self.keep_lent((rank, epoch), pages, shared, mem);
             }
             checkpoint::Message::Taken { rank, epoch, pages } => {
                 if let Some(under_way) = self.under_way(rank, epoch).and_then(|p| p.get_mut(&from))
@@ -315,7 +334,7 @@ impl Session {
             (saving.blocked_us, since(saving.frozen_at))
         };
         shared.event(Event::CheckpointCommitted { epoch, blocked_us, overlapped_us });
-        let cost = Duration::from_micros(blocked_us + overlapped_us);
+        let cost = shared.now - saving.frozen_at;
         // Where the others arrive the new interval counts.
         if self.rank == Some(BARRIER_MANAGER)
             && let Some(interval) = self.pacer.committed(cost)
@@ -344,7 +363,7 @@ impl Session {
 }
 
 /// Is a page other than in the last epoch?
-fn differs(shared: &Shared, rank: Rank, page: PageNo, bytes: &PageBytes) -> bool {
+pub(super) fn differs(shared: &Shared, rank: Rank, page: PageNo, bytes: &PageBytes) -> bool {
     match shared.store.image(rank).and_then(|image| image.pages.get(&page)) {
         Some(old) => old.bytes() != bytes,
         None => *bytes != [0; PAGE_SIZE],

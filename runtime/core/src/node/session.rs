@@ -4,6 +4,7 @@ use super::message::{Message, Tag};
 use super::policy::Pacer;
 use super::rebuild::Rebuilding;
 use super::saving::Saving;
+use super::sparing::Offer;
 use super::{Call, Config, Output};
 use crate::checkpoint::{self, Holdings, Placement, Store, Transfer};
 use crate::event::{Counters, Event};
@@ -100,6 +101,8 @@ pub(super) struct Session {
     /// The rank left while its last checkpoint was on its way.
     pub(super) exits: bool,
     pub(super) lead: Lead,
+    /// What partners have of this rank's pages.
+    pub(super) offers: Map<NodeId, Offer>,
     /// Of the host of rank 0, where all ranks arrive.
     pub(super) pacer: Pacer,
     pub(super) fatal: Option<String>,
@@ -124,6 +127,7 @@ impl Session {
             saving: None,
             save_next: None,
             exits: false,
+            offers: Map::new(),
             pacer: Pacer::new(policy, shared.now),
             lead: Lead::default(),
             fatal: None,
@@ -494,7 +498,7 @@ impl Session {
     ) -> Result<(), Malformed> {
         if bytes.first().is_some_and(|kind| *kind >= checkpoint::FIRST_KIND) {
             let message = checkpoint::Message::parse(&mut Reader::new(bytes))?;
-            self.on_checkpoint(from, message, shared);
+            self.on_checkpoint(from, message, shared, mem);
             return Ok(());
         }
         match (&mut self.sdsm, self.view.rank_of(from)) {

@@ -67,6 +67,7 @@ impl Sdsm {
 
     fn twin(&mut self, page: PageNo, mem: &mut dyn PageMem) {
         let mut twin: Box<PageBytes> = Box::new([0; PAGE_SIZE]);
+        self.lent.keep(page, mem);
         mem.read(page, &mut twin);
         self.twins.insert(page, twin);
         self.counters.twins += 1;
@@ -78,6 +79,7 @@ impl Sdsm {
     pub(super) fn on_page(&mut self, page: PageNo, bytes: &PageBytes, mem: &mut dyn PageMem) {
         let Waiting::Fetching(wanted, access) = self.waiting else { return };
         if wanted == page {
+            self.lent.keep(page, mem);
             mem.write(page, bytes);
             self.pages.set_access(page, Access::Read, mem);
             self.resolve(page, access, mem);

@@ -47,6 +47,18 @@ impl Frozen {
         Self { pages, next: 0, heap, copies, copied: 0 }
     }
 
+    /// Freezes only these shared pages, in ascending order, of which none may be written without a fault.
+    pub const fn shared(pages: Vec<PageNo>) -> Self {
+        Self { pages, next: 0, heap: u32::MAX, copies: BTreeMap::new(), copied: 0 }
+    }
+
+    /// A page as it was.
+    #[must_use]
+    pub fn peek(&self, page: PageNo, mem: &dyn PageMem) -> Option<Box<PageBytes>> {
+        let copy = self.copies.get(&page).cloned();
+        self.holds(page).then(|| copy.unwrap_or_else(|| read(page, mem)))
+    }
+
     /// How many pages were copied because they were to be written.
     #[must_use]
     pub const fn copied(&self) -> u64 {

@@ -141,6 +141,8 @@ pub struct Sdsm {
     /// There is a snapshot to be made.
     snapshot_due: bool,
     frozen: Frozen,
+    /// Copies of others' pages, as they were at the checkpoint that is on its way.
+    lent: Frozen,
     /// Collective calls passed in this session.
     passed: u32,
     /// Barriers passed since the program began; part of the epoch.
@@ -174,6 +176,7 @@ impl Sdsm {
             early: Vec::new(),
             snapshot_due: false,
             frozen: Frozen::default(),
+            lent: Frozen::default(),
             passed: 0,
             barriers: 0,
             manager: Manager::new(ranks),
@@ -288,6 +291,29 @@ impl Sdsm {
         self.snapshot_due = false;
         self.apply_early(mem);
         self.settle(mem);
+    }
+
+    /// The copies that this rank has of another's pages.
+    #[must_use]
+    pub fn copies_of(&self, home: Rank) -> Vec<PageNo> {
+        self.pages.copies_of(home)
+    }
+
+    /// Does another rank perhaps have a copy of this page?
+    #[must_use]
+    pub fn has_copies(&self, page: PageNo) -> bool {
+        !page.is_private() && self.pages.is_copied(page)
+    }
+
+    /// Keeps copies of others' pages as they are now, in place of those that were kept before.
+    pub fn lend(&mut self, pages: Vec<PageNo>) {
+        self.lent = Frozen::shared(pages);
+    }
+
+    /// One of these copies.
+    #[must_use]
+    pub fn lent(&self, page: PageNo, mem: &dyn PageMem) -> Option<Box<PageBytes>> {
+        self.lent.peek(page, mem)
     }
 
     /// What was frozen, and not yet taken.

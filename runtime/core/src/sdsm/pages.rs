@@ -255,6 +255,16 @@ impl Pages {
         Ok(())
     }
 
+    /// Copies that this rank has of another's pages.
+    pub(super) fn copies_of(&self, home: Rank) -> Vec<PageNo> {
+        let all = (0..self.allocated).map(PageNo);
+        let copied = |page: &PageNo| {
+            let entry = self.get(*page);
+            entry.home == Home::Rank(home) && entry.access != Access::None
+        };
+        all.filter(copied).collect()
+    }
+
     /// After a restore: home pages may be read, all others must be fetched.
     pub(super) fn protect_restored(&mut self, me: Rank, mem: &mut dyn PageMem) {
         let all = (0..self.allocated).map(PageNo);

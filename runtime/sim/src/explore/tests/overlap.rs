@@ -108,7 +108,7 @@ fn with_one_page_on_the_way_at_a_time_a_crash_at_any_step_is_survived() {
     assert_eq!(scenario.copy_window(), 1);
     assert!(survives_a_crash_at_every_step(&scenario, 23) > 300);
     let scenario = Scenario { medium: Media::Datagram, ..scenario };
-    assert!(survives_a_crash_at_every_step(&scenario, 199) > 150);
+    assert!(survives_a_crash_at_every_step(&scenario, 97) > 100);
 }
 
 #[test]
@@ -139,4 +139,28 @@ fn checkpoints_by_time_and_by_cost_are_agreed_on_and_survive_deaths() {
         }
     }
     assert!(by_time > 20 && paced > 100, "{by_time} runs with more than asked for, {paced} paced");
+}
+
+#[test]
+fn pages_that_a_partner_has_are_not_sent_and_are_right_after_a_takeover() {
+    let (mut spared, mut shared) = (0, 0);
+    for seed in 0..150 {
+        let mut spared_here = 0;
+        let mut killed = false;
+        let end = watch(&Scenario::new(seed, 3, 1), |world, node, event| match event {
+            Event::CheckpointStaged { spared_pages, shared_pages, .. } => {
+                spared_here += spared_pages;
+                shared += shared_pages;
+            }
+            // The partner takes over, or what it has goes to who does.
+            Event::CheckpointCommitted { .. } if spared_here > 0 && !killed => {
+                killed = true;
+                world.kill(node);
+            }
+            _ => {}
+        });
+        assert_eq!(end, End::Done, "seed {seed}");
+        spared += spared_here;
+    }
+    assert!(spared > 30, "{spared} of {shared} shared pages were spared: the runs test little");
 }
