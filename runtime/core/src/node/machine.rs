@@ -256,7 +256,7 @@ impl Node {
                 if self.view().members.contains_key(&peer) {
                     self.event(Event::HeardAgain { peer });
                 }
-                self.membership.trust(peer);
+                self.membership.trust(self.shared.now, peer);
             }
             link::Event::Suspect { reason, silent } => {
                 self.suspect(peer, reason, silent.as_micros());

@@ -64,7 +64,7 @@ pub enum Medium {
 
 /// What kind of program a node runs. Nodes of one kind run the very same image, in which an address
 /// means the same everywhere; a rank can only move between them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Image {
     /// A program of Linux.
@@ -74,7 +74,7 @@ pub enum Image {
 }
 
 /// Who decides on a new view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Quorum {
     /// More than half of the members of the view before.
