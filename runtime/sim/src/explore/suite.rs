@@ -2,7 +2,9 @@
 //! (`runtime_core::sabotage`), and find none when all are taken.
 
 use super::{Fault, Media, Plan, Scenario, When, enumerate, lives};
+use crate::model::{self, commit, membership};
 use crate::world::End;
+use membership::Bounds;
 use runtime_core::id::{NodeId, Rank};
 use runtime_core::node::Binding;
 
@@ -18,6 +20,8 @@ pub struct Case {
 /// All cases.
 pub const SUITE: &[Case] = &[
     Case { name: "lives", run: lives },
+    Case { name: "commits, in every order", run: commits },
+    Case { name: "views, in every order", run: views },
     Case { name: "damaged copies", run: damaged_copies },
     Case { name: "sleepers", run: sleepers },
     Case { name: "splits", run: splits },
@@ -31,6 +35,15 @@ pub const SUITE: &[Case] = &[
 #[must_use]
 pub fn find_fault() -> Option<(&'static str, String)> {
     SUITE.iter().find_map(|case| Some((case.name, (case.run)().err()?)))
+}
+
+fn views() -> Result<u64, String> {
+    let bounds = Bounds { deaths: 1, suspicions: 1, trusts: 0, ticks: 0 };
+    Ok(model::explore(membership::Cluster::new(2, 1, bounds), 1)?.states)
+}
+
+fn commits() -> Result<u64, String> {
+    Ok(model::explore(commit::Cluster::new(2, 1, 2, 2, 1), 1)?.states)
 }
 
 fn must_be_done(scenarios: impl IntoIterator<Item = Scenario>) -> Result<u64, String> {

@@ -3,6 +3,7 @@
 //! States are told apart by their hash, and each is gone through once. What is bounded is how often things
 //! happen that nobody needs (deaths, false suspicions, ticks), never in which order.
 
+pub mod commit;
 pub mod membership;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,12 @@ pub struct Extent {
     pub states: u64,
     /// Ways from one to another.
     pub transitions: u64,
+}
+
+impl std::fmt::Display for Extent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} states, {} transitions", self.states, self.transitions)
+    }
 }
 
 /// How a state came about, last first.
