@@ -28,6 +28,7 @@ pub const SUITE: &[Case] = &[
     Case { name: "cuts", run: cuts },
     Case { name: "one death after another", run: one_after_another },
     Case { name: "crashes at every step", run: crashes },
+    Case { name: "takeovers at every step", run: takeovers },
     Case { name: "random runs", run: random_runs },
 ];
 
@@ -141,6 +142,18 @@ fn crashes() -> Result<u64, String> {
     for (seed, compute, binding, stride) in tours {
         let scenario = Scenario { binding, ..Scenario::tour(seed, compute, 1, 1) };
         let tally = enumerate(&scenario, Plan::every(stride, 0), &mut |_| {});
+        runs += tally.map_err(|broken| broken.to_string())?.runs;
+    }
+    Ok(runs)
+}
+
+/// A rank with two copies dies while an epoch is being staged, and another node while that is recovered from.
+fn takeovers() -> Result<u64, String> {
+    let mut runs = 0;
+    for step in (464..488).step_by(4) {
+        let crashes = vec![(NodeId(1), When::Step(step))];
+        let scenario = Scenario { crashes, death_is_seen: false, ..Scenario::tour(4, 3, 2, 2) };
+        let tally = enumerate(&scenario, Plan::every(13, 0), &mut |_| {});
         runs += tally.map_err(|broken| broken.to_string())?.runs;
     }
     Ok(runs)

@@ -318,5 +318,5 @@ fn a_short_soak_finds_nothing() {
         done += u64::from(verdict.end == End::Done);
         takeovers += verdict.takeovers;
     }
-    assert!(done > 90 && takeovers > 40, "{done} done, {takeovers} takeovers");
+    assert!(done > 80 && takeovers > 10, "{done} done, {takeovers} takeovers");
 }
