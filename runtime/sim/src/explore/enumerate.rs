@@ -126,7 +126,7 @@ impl Enumerator<'_> {
                 for node in self.nodes().filter(|node| trunk.is_alive(*node)) {
                     let mut branch = trunk.clone();
                     if planned == 0 {
-                        branch.world().deaths_are_seen(step % 3 != 0);
+                        branch.world().deaths_are_seen(!step.is_multiple_of(3));
                     }
                     branch.crash(node);
                     if plan.second > 0 {

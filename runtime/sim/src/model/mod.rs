@@ -57,6 +57,8 @@ struct Way<A> {
     before: Option<Rc<Self>>,
 }
 
+type History<A> = Option<Rc<Way<A>>>;
+
 /// Goes through all states from this one on; every `settle`-th of them must come to a good end.
 ///
 /// # Errors
@@ -65,7 +67,7 @@ pub fn explore<M: Model>(first: M, settle: u64) -> Result<Extent, String> {
     let mut extent = Extent::default();
     let mut seen = HashSet::new();
     seen.insert(fingerprint(&first));
-    let mut stack: Vec<(M, Option<Rc<Way<M::Action>>>)> = vec![(first, None)];
+    let mut stack: Vec<(M, History<M::Action>)> = vec![(first, None)];
     while let Some((state, way)) = stack.pop() {
         extent.states += 1;
         if extent.states.is_multiple_of(settle.max(1)) {
@@ -91,7 +93,7 @@ fn fingerprint(state: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-fn story<A: Debug>(why: &str, mut way: Option<Rc<Way<A>>>) -> String {
+fn story<A: Debug>(why: &str, mut way: History<A>) -> String {
     let mut lines = Vec::new();
     while let Some(step) = way {
         lines.push(format!("{:?}", step.action));
