@@ -1,6 +1,7 @@
 //! `understudy bench`: what carries the runtime's messages, measured between pairs of guests in one run,
 //! and what many bare-metal guests cost. It prints, and judges no time.
 
+mod footprint;
 mod guests;
 mod summary;
 
@@ -30,6 +31,9 @@ const IDLE: usize = 32;
 const SETTLE: Duration = Duration::from_secs(1);
 const WATCH: Duration = Duration::from_secs(5);
 
+/// Bytes of a packet: a page goes in one frame.
+const MTU: u16 = 9_000;
+
 /// What to measure.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct BenchArgs {
@@ -50,6 +54,8 @@ enum Part {
     Pairs,
     /// Many bare-metal guests: booting and idling.
     Crowds,
+    /// Bare-metal images: what is loaded, and how much memory they take at most.
+    Footprint,
 }
 
 /// A number of bytes, with or without KiB, MiB or GiB.
@@ -86,7 +92,12 @@ struct Hall {
 async fn run(places: &Places, args: &BenchArgs) -> Result<()> {
     let progress = Progress::new();
     progress.step(0, 0, "the guests' images are built, and the accelerator probed");
-    let (images, node_program) = ([Image::Linux, Image::BareMetal], places.node_program()?);
+    let wanted = |part: Part| args.only.is_none_or(|only| only == part);
+    let mut images = vec![Image::BareMetal];
+    if wanted(Part::Pairs) {
+        images.push(Image::Linux);
+    }
+    let node_program = places.node_program()?;
     let machine = {
         let (places, program) = (places.clone(), node_program.clone());
         tokio::task::spawn_blocking(move || Machine::prepare(&places, &program, &images)).await??
@@ -96,12 +107,15 @@ async fn run(places: &Places, args: &BenchArgs) -> Result<()> {
     let site = Site { spawner: Spawner::new()?, run_dir, node_program, machine: Some(machine) };
     let hall = Hall { site: Arc::new(site), factor, progress };
     let mut text = String::new();
-    if args.only != Some(Part::Crowds) {
+    if wanted(Part::Footprint) {
+        text += &summary::sizes(&hall.sizes(places).await?, footprint::MTU);
+    }
+    if wanted(Part::Pairs) {
         let mut rows = hall.pair(Image::Linux, args).await?;
         rows.extend(hall.pair(Image::BareMetal, args).await?);
         text += &summary::ways(&rows);
     }
-    if args.only != Some(Part::Pairs) {
+    if wanted(Part::Crowds) {
         text += &summary::crowds(&hall.crowds().await?);
     }
     let logs = hall.site.run_dir.display().to_string();
@@ -112,8 +126,8 @@ async fn run(places: &Places, args: &BenchArgs) -> Result<()> {
 }
 
 impl Hall {
-    fn plan(&self, name: &str, image: Image, nodes: usize) -> Result<Plan> {
-        let text = topology(name, image, nodes);
+    fn plan(&self, name: &str, image: Image, nodes: usize, mtu: u16) -> Result<Plan> {
+        let text = topology(name, image, nodes, mtu);
         let topology = topology::parse(name, &text)?;
         let setting = Setting { backend: Backend::Qemu, factor: self.factor, loopback: None };
         Ok(Plan::new(&topology, &setting))
@@ -121,15 +135,22 @@ impl Hall {
 
     /// Everything that a pair of guests can measure.
     async fn pair(&self, image: Image, args: &BenchArgs) -> Result<Vec<Row>> {
-        let ways = Bench::ways(image);
-        let bench = Bench { rounds: args.rounds, stream_bytes: args.stream, ways: ways.to_vec() };
-        let plan = self.plan("pair", image, 2)?;
+        let ways = Bench::ways(image).to_vec();
+        let bench = Bench { rounds: args.rounds, stream_bytes: args.stream, ways };
+        let plan = self.plan("pair", image, 2, MTU)?;
         let name = crate::plan::image_name(image);
         self.progress.step(0, 0, &format!("two {name} guests boot"));
-        let mut guests = Guests::boot(&self.site, plan.clone()).await?;
+        let mut guests = Guests::boot(&self.site, plan).await?;
+        let rows = self.measure(&mut guests, image, &bench).await?;
+        guests.end().await?;
+        Ok(rows)
+    }
+
+    /// Has two guests that boot measure this.
+    async fn measure(&self, guests: &mut Guests, image: Image, bench: &Bench) -> Result<Vec<Row>> {
+        let (name, ways) = (crate::plan::image_name(image), bench.ways.len());
         guests.gather(hello).await?;
-        for node in 0..2 {
-            let mut configure = plan.configure(node);
+        for (node, mut configure) in guests.configures() {
             configure.bench = Some(bench.clone());
             guests.send(node, &ToNode::Configure(configure));
         }
@@ -143,30 +164,29 @@ impl Hall {
                     rows.push(Row { way, image, report });
                 }
             }
-            (told[node] == ways.len()).then_some(())
+            (told[node] == ways).then_some(())
         });
         all.await?;
-        ensure!(rows.len() == ways.len(), "{} of {} ways were reported", rows.len(), ways.len());
-        guests.end().await?;
+        ensure!(rows.len() == ways, "{} of {ways} ways were reported", rows.len());
         Ok(rows)
     }
 
     async fn crowds(&self) -> Result<Crowds> {
-        let plan = self.plan("many", Image::BareMetal, CLUSTER)?;
+        let plan = self.plan("many", Image::BareMetal, CLUSTER, MTU)?;
         self.progress.step(0, 0, &format!("{CLUSTER} bare-metal guests boot"));
         let start = Instant::now();
-        let mut guests = Guests::boot(&self.site, plan.clone()).await?;
+        let mut guests = Guests::boot(&self.site, plan).await?;
         guests.gather(hello).await?;
         let all_hello = start.elapsed();
-        for node in 0..CLUSTER {
-            guests.send(node, &ToNode::Configure(plan.configure(node)));
+        for (node, configure) in guests.configures() {
+            guests.send(node, &ToNode::Configure(configure));
         }
         guests.gather(ready).await?;
         let all_ready = start.elapsed();
         guests.end().await?;
 
         self.progress.step(0, 0, &format!("{IDLE} bare-metal guests idle"));
-        let plan = self.plan("idle", Image::BareMetal, IDLE)?;
+        let plan = self.plan("idle", Image::BareMetal, IDLE, MTU)?;
         let mut guests = Guests::boot(&self.site, plan).await?;
         guests.gather(hello).await?;
         tokio::time::sleep(SETTLE).await;
@@ -196,7 +216,7 @@ mod tests {
     #[test]
     fn topologies_of_every_size_are_right() {
         for (image, nodes) in [(Image::Linux, 2), (Image::BareMetal, 2), (Image::BareMetal, 32)] {
-            let text = topology("pair", image, nodes);
+            let text = topology("pair", image, nodes, MTU);
             let parsed = topology::parse("pair", &text).unwrap_or_else(|e| panic!("{e}"));
             assert_eq!(parsed.nodes.len(), nodes);
             assert!(parsed.nodes.iter().all(|node| node.image == image));

@@ -87,6 +87,16 @@ impl Places {
         Ok(path)
     }
 
+    /// A bare-metal image that is made to be looked at: `whole`, or `link` without the shared memory.
+    pub(crate) fn footprint(&self, which: &str) -> Result<PathBuf> {
+        let path = self.target.join("footprint").join(which);
+        let path = path.join("x86_64-unknown-linux-gnu/bare-metal/guest-baremetal");
+        if !path.is_file() {
+            bail!("no image to be measured at {}: run `make footprint`", path.display());
+        }
+        Ok(path)
+    }
+
     /// A new directory for a cluster: `<name>-<n>`.
     pub(crate) fn new_run(&self, name: &str) -> Result<PathBuf> {
         let runs = self.runs();

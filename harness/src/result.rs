@@ -65,6 +65,10 @@ pub(crate) struct Checkpoint {
     pub(crate) sent_bytes: u64,
     /// Longest that a rank stood still.
     pub(crate) blocked_us: u64,
+    /// Longest that a rank computed on until the commit.
+    pub(crate) overlapped_us: u64,
+    /// Pages that were copied because their rank wrote them first.
+    pub(crate) copied_pages: u64,
 }
 
 /// The death of a node and what followed; times since the death.

@@ -60,13 +60,25 @@ pub(crate) fn result(result: &RunResult) -> String {
 
     let (dirty, sent) = result.bytes();
     let blocked = result.checkpoints.iter().map(|c| c.blocked_us).max();
-    let mut rows = table(&["checkpoints", "changed", "sent", "sent / changed", "longest stop"]);
+    let overlapped = result.checkpoints.iter().map(|c| c.overlapped_us).max();
+    let copied: u64 = result.checkpoints.iter().map(|c| c.copied_pages).sum();
+    let mut rows = table(&[
+        "checkpoints",
+        "changed",
+        "sent",
+        "sent / changed",
+        "copied on write",
+        "longest stop",
+        "longest overlap",
+    ]);
     rows.add_row([
         result.checkpoints.len().to_string(),
         bytes(dirty),
         bytes(sent),
         ratio(sent, dirty),
+        format!("{copied} pages"),
         time(blocked),
+        time(overlapped),
     ]);
     let _ = writeln!(text, "{rows}");
 

@@ -123,6 +123,16 @@ pub fn measure(program: &[u8]) -> Result<Footprint, Unmeasured> {
     Ok(found)
 }
 
+/// Most memory that a bare-metal guest ever used, in KiB, of what its console says; the last time that it says
+/// so counts, for it can only have grown.
+#[must_use]
+pub fn peak_kib(console: &str) -> Option<u64> {
+    let said = |line: &str| {
+        line.trim().strip_prefix("memory: ")?.strip_suffix(" KiB at most")?.parse().ok()
+    };
+    console.lines().rev().find_map(said)
+}
+
 /// The row of a function.
 fn module(name: &str) -> &'static str {
     let is_path = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';

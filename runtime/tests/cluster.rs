@@ -4,7 +4,7 @@
 use runtime::{Args, Distribution, Rank, image, sequential};
 use runtime_core::event::Event;
 use runtime_core::id::{Generation, Job, NodeId};
-use runtime_core::node::{Binding, Config, Image, Medium, Member, Quorum, Role};
+use runtime_core::node::{Binding, Config, Image, Medium, Member, Policy, Quorum, Role};
 use runtime_core::time::Duration;
 use runtime_driver::conductor::{Command, Ending, Notice};
 use runtime_driver::ethernet::{Header, Mac};
@@ -73,8 +73,9 @@ fn config(me: u16, binding: Binding, medium: Medium) -> Config {
         heartbeat: Duration::from_millis(100),
         suspect_after: 100,
         join_timeout: Duration::from_millis(60_000),
-        replicas: 1,
-        checkpoint_every: 0,
+        redundancy: runtime_core::checkpoint::Redundancy::Copies(1),
+        copy_window: 32,
+        checkpoint: Policy::Program,
         shared_pages: SIZES.shared_pages,
     }
 }

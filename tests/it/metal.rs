@@ -1,7 +1,9 @@
 //! Bare-metal guests: examples, and how their ends are told. What they survive is in `failures.rs`.
 
 use crate::faults::all_are_named;
-use tests::{Bench, Cluster, Images, workspace};
+use std::fs;
+use std::os::unix::fs::symlink;
+use tests::{Bench, Cluster, Images, bare_metal_program, workspace};
 
 fn example(name: &str) {
     let file = workspace().join("topology/examples").join(name);
@@ -153,4 +155,32 @@ fn a_program_that_no_machine_boots_is_said_by_qemu() {
     let text = bench.file("text", "this is no program\n");
     let bench = bench.with("UNDERSTUDY_BAREMETAL", &text);
     bench.on("up", &small()).must(3, &["node n", "qemu"]);
+}
+
+#[test]
+fn the_peak_of_an_image_is_what_its_guests_said() {
+    let bench = Bench::qemu();
+    bench.verb(&["bench", "--only", "footprint"]).must(3, &["footprint/whole", "make footprint"]);
+    for which in ["whole", "link"] {
+        let folder = format!("footprint/{which}/x86_64-unknown-linux-gnu/bare-metal");
+        let folder = bench.target().join(folder);
+        fs::create_dir_all(&folder).unwrap();
+        symlink(bare_metal_program(), folder.join("guest-baremetal")).unwrap();
+    }
+    let said = bench.verb(&["bench", "--only", "footprint"]);
+    said.must(0, &["text", "data", "bss", "peak RAM"]);
+    let runs = bench.target().join("understudy/runs");
+    let peak = |guest: &str| -> u64 {
+        // The first run had no image and no guest.
+        let console = runs.join(format!("bench-2/console-{guest}.log"));
+        let text = fs::read_to_string(&console).unwrap_or_else(|e| panic!("{guest}: {e}"));
+        let line = text.lines().rfind(|line| line.starts_with("memory: ")).expect(&text);
+        line.split(' ').nth(1).unwrap().parse().unwrap()
+    };
+    for (row, guests) in [("with SDSM: ", "whole-metal"), ("link and MCAPI: ", "link-metal")] {
+        let peak = peak(&format!("{guests}-0")).max(peak(&format!("{guests}-1")));
+        let row = said.text.lines().find(|line| line.contains(row)).expect(&said.text);
+        assert!(row.contains(&format!(" {peak} KiB ")), "not {peak}: {said}");
+    }
+    bench.nothing_runs();
 }

@@ -106,7 +106,8 @@ pub fn workspace() -> PathBuf {
 }
 
 /// Where the program of bare-metal guests is; whether it is there matters only to those who boot it.
-fn bare_metal_program() -> PathBuf {
+#[must_use]
+pub fn bare_metal_program() -> PathBuf {
     let default = || {
         workspace().join("target/bare-metal/x86_64-unknown-linux-gnu/bare-metal/guest-baremetal")
     };

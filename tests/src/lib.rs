@@ -8,6 +8,6 @@ mod bench;
 mod cluster;
 mod outcome;
 
-pub use bench::{Backend, Bench, Child, Said, node_program, workspace};
+pub use bench::{Backend, Bench, Child, Said, bare_metal_program, node_program, workspace};
 pub use cluster::{CONFORMANCE, Cluster, Images, LAPLACE, LITMUS, RECURSION};
 pub use outcome::Outcome;

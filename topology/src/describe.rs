@@ -2,7 +2,8 @@
 
 use crate::model::{Expectation, Fault, Node, Topology, Transport, Trigger};
 use crate::units::{show_duration, show_size};
-use runtime_core::node::{Binding, Image};
+use runtime_core::node::{Binding, Image, Policy};
+use std::time::Duration;
 
 impl Topology {
     /// A few lines for people: what is there, what runs, what it survives, what will happen.
@@ -64,9 +65,14 @@ impl Topology {
             Binding::Mcapi => format!("MCAPI over {}", self.transport_words()),
             Binding::Sockets => "plain TCP sockets".into(),
         };
-        let when = match self.runtime.checkpoint_every {
-            0 => "checkpoints when the program asks".into(),
-            n => format!("a checkpoint every {n} barriers"),
+        let time = |us: u64| show_duration(Duration::from_micros(us));
+        let when = match self.runtime.checkpoint {
+            Policy::Program => "checkpoints when the program asks".into(),
+            Policy::Barriers(n) => format!("a checkpoint every {n} barriers"),
+            Policy::EveryUs(us) => format!("a checkpoint every {}", time(us)),
+            Policy::AutoUs(us) => {
+                format!("checkpoints as often as pays with a failure every {}", time(us))
+            }
         };
         format!("{binding}, {} shared, {when}", show_size(self.runtime.shared_bytes))
     }

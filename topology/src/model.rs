@@ -1,8 +1,9 @@
 //! The checked topology. Every name is resolved to an index, every quantity is in base units, and
 //! what the file leaves out is filled in.
 
+use runtime_core::checkpoint::Redundancy;
 use runtime_core::id::NodeId;
-use runtime_core::node::{Binding, Image, Quorum, Role};
+use runtime_core::node::{Binding, Image, Policy, Quorum, Role};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -170,10 +171,10 @@ pub struct Runtime {
     pub heap_bytes: u64,
     /// Bytes of stack of a rank, whole pages.
     pub stack_bytes: u64,
-    /// Checkpoint by itself at every so many barriers; 0: only when the program asks.
-    pub checkpoint_every: u32,
-    /// Copies of each epoch on other nodes.
-    pub replicas: u8,
+    /// Checkpoints besides those that the program asks for.
+    pub checkpoint: Policy,
+    /// How each epoch outlives its host.
+    pub redundancy: Redundancy,
 }
 
 /// The program to run.

@@ -1,7 +1,8 @@
 //! What a file means: names resolved, gaps filled, units taken off.
 
+use runtime_core::checkpoint::{Parity, Redundancy};
 use runtime_core::id::NodeId;
-use runtime_core::node::{Binding, Image, Quorum, Role};
+use runtime_core::node::{Binding, Image, Policy, Quorum, Role};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 use topology::{Expectation, LinkProfile, Phase, Strike, Switch, Topology, Transport, Trigger};
@@ -26,9 +27,9 @@ fn a_small_file_gets_everything_it_leaves_out() {
     assert_eq!(t.links.len(), 2);
     assert_eq!(t.links[1].up, LinkProfile::default());
     assert_eq!(t.runtime.heartbeat, Duration::from_millis(100));
-    assert_eq!((t.runtime.suspect_after, t.runtime.replicas), (10, 1));
+    assert_eq!((t.runtime.suspect_after, t.runtime.redundancy), (10, Redundancy::Copies(1)));
     assert_eq!((t.runtime.binding, t.runtime.quorum), (Binding::Mcapi, Quorum::Majority));
-    assert_eq!((t.runtime.shared_bytes, t.runtime.checkpoint_every), (64 << 20, 0));
+    assert_eq!((t.runtime.shared_bytes, t.runtime.checkpoint), (64 << 20, Policy::Program));
     assert!(t.run.is_none() && t.faults.is_empty() && t.expectations.is_empty());
 }
 
@@ -278,4 +279,47 @@ fn the_sentence_names_who_may_die_and_who_may_not_and_why() {
     for (nodes, runtime, expected) in cases {
         assert_eq!(sentence(&nodes, runtime), expected);
     }
+}
+
+#[test]
+fn checkpoints_come_by_barriers_by_time_or_as_often_as_pays() {
+    let read = |checkpoint: &str| {
+        let nodes = "nodes: { n0: { role: compute }, n1: { role: standby } }";
+        let text = format!("name: c\n{nodes}\nruntime: {{ checkpoint: {{ {checkpoint} }} }}");
+        let text = format!("{text}\nrun: {{ workload: laplace }}\n");
+        topology::parse("c.yaml", &text).unwrap()
+    };
+    for (text, policy, words) in [
+        ("every: 50 barriers", Policy::Barriers(50), "a checkpoint every 50 barriers"),
+        ("every: 5s", Policy::EveryUs(5_000_000), "a checkpoint every 5s"),
+        (
+            "every: auto, mtbf: 1h",
+            Policy::AutoUs(3_600_000_000),
+            "checkpoints as often as pays with a failure every 1h",
+        ),
+    ] {
+        let topology = read(text);
+        assert_eq!(topology.runtime.checkpoint, policy);
+        assert!(topology.describe().contains(words), "{}", topology.describe());
+    }
+}
+
+#[test]
+fn parity_is_of_groups_of_ranks() {
+    let (c, s) = (": { role: compute }, ", ": { role: standby }, ");
+    let of = |checkpoint: &str| {
+        let nodes = format!("n0{c}n1{c}n2{c}n3{s}n4{s}");
+        read(&format!("name: t\nnodes: {{ {nodes} }}\nruntime: {{ checkpoint: {checkpoint} }}\n"))
+    };
+    let redundancy = |group, losses| Redundancy::Parity(Parity { group, losses });
+    let plain = of("{ redundancy: parity }");
+    assert_eq!(plain.runtime.redundancy, redundancy(4, 1));
+    let sentence = "\nsurvives any 1 node, or any 2 nodes one after another; does not survive n0 and n1 \
+        together (rank 0 of n0 and too much of its group), nor n0 and n2 together (rank 0 of n0 and too \
+        much of its group), nor 4 more pairs\n";
+    assert!(plain.describe().contains(sentence), "{}", plain.describe());
+    let two = of("{ redundancy: parity, parity: { group: 3, losses: 2 } }");
+    assert_eq!(two.runtime.redundancy, redundancy(3, 2));
+    assert_eq!(two.survival().any, 2);
+    assert_eq!(of("{ redundancy: copies, replicas: 2 }").runtime.redundancy, Redundancy::Copies(2));
 }

@@ -75,6 +75,12 @@ impl Machine {
         Ok(Self { linux, bare_metal, options, accel, tsc_khz, factor, words })
     }
 
+    /// The same machine with another program for bare-metal guests, and nothing for others.
+    pub(crate) fn with_bare_metal(&self, program: PathBuf) -> Self {
+        let (options, words) = (self.options.clone(), self.words.clone());
+        Self { linux: None, bare_metal: Some(program), options, words, ..*self }
+    }
+
     /// The program of bare-metal guests, if there are any.
     pub(super) fn bare_metal(&self) -> Option<&Path> {
         self.bare_metal.as_deref()

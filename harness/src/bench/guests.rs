@@ -8,10 +8,11 @@ use crate::plan::{Plan, image_name};
 use crate::switch::Fabric;
 use crate::switch::wire::Wire;
 use anyhow::{Context as _, Result, bail};
-use images_control::{FromNode, ToNode};
+use images_control::{Configure, FromNode, ToNode};
 use runtime_core::event::Event;
 use runtime_core::node::Image;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -34,7 +35,7 @@ pub(super) struct Guests {
 }
 
 /// A topology of equal guests; their names begin with that of the topology, for their logs.
-pub(super) fn topology(name: &str, image: Image, nodes: usize) -> String {
+pub(super) fn topology(name: &str, image: Image, nodes: usize, mtu: u16) -> String {
     let memory = if image == Image::Linux { 128 } else { 64 };
     let mut text = format!(
         "name: bench-{name}\nseed: 1\n\
@@ -56,7 +57,7 @@ pub(super) fn topology(name: &str, image: Image, nodes: usize) -> String {
     }
     text += "links:\n";
     for n in 0..nodes {
-        let _ = writeln!(text, "  - {{ between: [{}, sw0], mtu: 9000 }}", node(n));
+        let _ = writeln!(text, "  - {{ between: [{}, sw0], mtu: {mtu} }}", node(n));
     }
     text
 }
@@ -64,6 +65,11 @@ pub(super) fn topology(name: &str, image: Image, nodes: usize) -> String {
 /// Is it a node's first word?
 pub(super) fn hello(_node: usize, message: FromNode) -> Option<()> {
     matches!(message, FromNode::Hello { .. }).then_some(())
+}
+
+/// Says a node that the job is done?
+pub(super) fn done(_node: usize, message: FromNode) -> Option<()> {
+    matches!(message, FromNode::Event { event: Event::JobDone { .. }, .. }).then_some(())
 }
 
 /// Says a node that it sees all others?
@@ -126,6 +132,16 @@ impl Guests {
             bail!("{name}: {trouble}\n{}", self.site.last_words(name).join("\n"));
         }
         Ok(taken.into_iter().flatten().collect())
+    }
+
+    /// Where their consoles go.
+    pub(super) fn consoles(&self) -> Vec<PathBuf> {
+        self.plan.nodes.iter().map(|node| self.site.console(&node.name)).collect()
+    }
+
+    /// Node numbers and what each is told first.
+    pub(super) fn configures(&self) -> impl Iterator<Item = (usize, Configure)> {
+        (0..self.plan.nodes.len()).map(|node| (node, self.plan.configure(node)))
     }
 
     /// Time on processors of all guests' machines so far, in [`super::summary::TICKS`] of a second.

@@ -1,6 +1,7 @@
 //! What was measured, for people.
 
 use crate::table::table;
+use images::footprint::Footprint;
 use images_control::bench::Way;
 use runtime_bench::Report;
 use runtime_core::node::Image;
@@ -39,6 +40,16 @@ pub(super) struct Crowds {
     /// The same while they were watched.
     pub(super) ticks: u64,
     pub(super) watched: Duration,
+}
+
+/// A bare-metal image, and what it took when it ran.
+#[derive(Clone, Debug)]
+pub(super) struct Size {
+    /// Which, and what it ran.
+    pub(super) what: &'static str,
+    pub(super) file: Footprint,
+    /// Most memory that a guest ever used, all of its image with it.
+    pub(super) peak_kib: u64,
 }
 
 /// A way in words.
@@ -117,6 +128,22 @@ pub(super) fn ways(rows: &[Row]) -> String {
     );
     let _ = writeln!(text, "{PAPER}");
     text
+}
+
+/// One table of all images.
+pub(super) fn sizes(sizes: &[Size], mtu: u16) -> String {
+    let header = ["bytes", "text", "rodata", "data", "bss", "loaded", "link + MCAPI", "peak RAM"];
+    let mut lines = table(&header);
+    for Size { what, file, peak_kib } in sizes {
+        let bytes =
+            [file.text, file.rodata, file.data, file.bss, file.loaded(), file.communication()];
+        let cells = bytes.iter().map(u64::to_string).chain([format!("{peak_kib} KiB")]);
+        lines.add_row([(*what).to_owned()].into_iter().chain(cells));
+    }
+    format!(
+        "bare-metal images (aims: text of link and MCAPI under 40 KiB, 200 KiB loaded); peak RAM as the guests say, \
+         at an MTU of {mtu}:\n{lines}\n"
+    )
 }
 
 /// What many guests cost.

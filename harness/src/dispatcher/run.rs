@@ -160,17 +160,21 @@ impl Run {
                 self.epochs.retain(|_, t| t.committed);
                 None
             }
-            NodeEvent::CheckpointStaged { epoch, dirty_bytes, sent_bytes, .. } => {
+            NodeEvent::CheckpointStaged {
+                epoch, dirty_bytes, sent_bytes, copied_pages, ..
+            } => {
                 let sums = &mut self.epochs.entry(epoch.0).or_default().sums;
                 sums.epoch = epoch.0;
                 sums.dirty_bytes += dirty_bytes;
                 sums.sent_bytes += sent_bytes;
+                sums.copied_pages += copied_pages;
                 None
             }
-            NodeEvent::CheckpointCommitted { epoch, blocked_us } => {
+            NodeEvent::CheckpointCommitted { epoch, blocked_us, overlapped_us } => {
                 let taken = self.epochs.entry(epoch.0).or_default();
                 taken.sums.epoch = epoch.0;
                 taken.sums.blocked_us = taken.sums.blocked_us.max(*blocked_us);
+                taken.sums.overlapped_us = taken.sums.overlapped_us.max(*overlapped_us);
                 taken.committed = true;
                 taken.told += 1;
                 let [dirty, sent] =
@@ -178,6 +182,10 @@ impl Run {
                 // Each host told what it staged before this; when all have, the sums are whole.
                 (taken.told == hosts.len())
                     .then(|| format!("{epoch} is committed: {dirty} KiB changed, {sent} KiB sent"))
+            }
+            NodeEvent::CheckpointPaced { cost_us, interval_us, .. } => {
+                let [cost, interval] = [cost_us, interval_us].map(|us| us / 1000);
+                Some(format!("a checkpoint costs {cost} ms: the next one is after {interval} ms"))
             }
             NodeEvent::JobDone { job, .. } if job.0 == self.job => {
                 self.done.insert(node);
@@ -263,14 +271,19 @@ impl Dispatcher {
             run.started = Some(now);
         }
         for node in 0..self.nodes.len() {
-            if self.nodes[node].life != Life::Dead {
-                let message = ToNode::Run(command.clone());
-                self.actions.push(Action::Send { node, message });
+            if self.nodes[node].life != Life::Dead && !self.nodes[node].deaf {
+                self.tell_to_run(node);
             }
         }
         self.heard_something(now);
         self.progress(0, 0, &format!("job {} runs", command.job));
         self.fire_timed_faults(now);
+    }
+
+    pub(super) fn tell_to_run(&mut self, node: usize) {
+        if let Some(command) = self.command() {
+            self.actions.push(Action::Send { node, message: ToNode::Run(command) });
+        }
     }
 
     fn start_sim(&mut self, run: RunCommand) {
@@ -456,10 +469,15 @@ impl Dispatcher {
         self.heard_something(now);
         match event {
             NodeEvent::Ready { .. } => self.node_ready(now, node),
-            NodeEvent::Fenced { .. } => self.nodes[node].fenced = true,
+            NodeEvent::Joining { generation } => self.node_joins(node, generation.0),
+            NodeEvent::MoveRefused { rank, to, reason } => self.move_refused(*rank, *to, reason),
             NodeEvent::View { view, ranks, .. } if view.0 >= self.view => {
+                let newer = view.0 > self.view;
                 self.view = view.0;
                 self.hosts = ranks.iter().map(|n| n.index()).collect();
+                if newer {
+                    self.view_changed();
+                }
             }
             _ => {}
         }
@@ -494,7 +512,7 @@ impl Dispatcher {
 
     /// The nodes cannot agree on anything any more if too few of them are left; who is dead stays so.
     fn check_majority(&mut self, now: Duration, members: usize) {
-        let alive = self.nodes.iter().filter(|n| n.life != Life::Dead && !n.fenced).count();
+        let alive = self.nodes.iter().filter(|n| n.life != Life::Dead && !n.outside).count();
         if alive * 2 <= members {
             let reason = format!("no majority: {alive} of {members} members are left");
             self.finish(now, End::Lost(reason));

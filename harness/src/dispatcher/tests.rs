@@ -98,10 +98,11 @@ impl Story {
                     private_pages,
                     dirty_bytes,
                     sent_bytes,
+                    copied_pages: 1,
                 },
             );
         }
-        let commit = NodeEvent::CheckpointCommitted { epoch, blocked_us: 5 };
+        let commit = NodeEvent::CheckpointCommitted { epoch, blocked_us: 5, overlapped_us: 9 };
         let mut actions = Vec::new();
         for node in hosts {
             actions.extend(self.say(node, commit.clone()));

@@ -15,8 +15,21 @@ pub(crate) fn run() -> RunResult {
             end: "rank 0".to_owned(),
         }],
         checkpoints: vec![
-            Checkpoint { epoch: 1, dirty_bytes: 1000, sent_bytes: 1010, blocked_us: 7 },
-            Checkpoint { epoch: 2, dirty_bytes: 1000, sent_bytes: 1090, blocked_us: 900 },
+            Checkpoint {
+                epoch: 1,
+                dirty_bytes: 1000,
+                sent_bytes: 1010,
+                blocked_us: 7,
+                ..Checkpoint::default()
+            },
+            Checkpoint {
+                epoch: 2,
+                dirty_bytes: 1000,
+                sent_bytes: 1090,
+                blocked_us: 900,
+                overlapped_us: 4_200,
+                copied_pages: 17,
+            },
         ],
         deaths: vec![Death { node: "n1".to_owned(), at_us: 1_000_000, ..Death::default() }],
         results: vec![RankResult { rank: 0, sha256: "ab".to_owned() }],
@@ -33,7 +46,8 @@ pub(crate) fn run() -> RunResult {
 #[test]
 fn the_table_says_what_was_measured() {
     let text = result(&run());
-    for part in ["n0", "2.35 s", "1.9 KiB", "2.0 KiB", "1.05", "0.9 ms", "61.00 s", "NO"] {
+    for part in ["n0", "2.35 s", "1.9 KiB", "2.0 KiB", "1.05", "0.9 ms", "4.2 ms", "61.00 s", "NO"]
+    {
         assert!(text.contains(part), "no {part} in\n{text}");
     }
     assert!(text.ends_with("verdict: FAIL\n"), "{text}");

@@ -26,8 +26,9 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use bench::{Bench, Way};
+use runtime_core::checkpoint::Redundancy;
 use runtime_core::event::Event;
-use runtime_core::node::{Binding, Image, Quorum, Role};
+use runtime_core::node::{Binding, Image, Policy, Quorum, Role};
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol; a node and a harness of different versions refuse each other.
@@ -45,6 +46,13 @@ pub enum ToNode {
     Configure(Configure),
     /// Run a program; to every node.
     Run(Run),
+    /// Move a rank to a standby; to every node.
+    Migrate {
+        /// Which rank.
+        rank: u16,
+        /// Number of the standby.
+        to: u16,
+    },
     /// Go on after a hold (see [`Hold`]).
     Release,
     /// End in an orderly way: power off, or exit.
@@ -202,10 +210,10 @@ pub struct RuntimeSpec {
     pub suspect_after: u32,
     /// Microseconds for the first contact.
     pub join_timeout_us: u64,
-    /// Copies of each epoch.
-    pub replicas: u8,
-    /// Checkpoint at every so many barriers by itself; 0: never.
-    pub checkpoint_every: u32,
+    /// How each epoch outlives its host.
+    pub redundancy: Redundancy,
+    /// Checkpoints besides those that the program asks for.
+    pub checkpoint: Policy,
     /// Bytes of shared memory.
     pub shared_bytes: u64,
     /// Bytes of heap of a rank.

@@ -54,3 +54,13 @@ fn the_communication_is_three_rows() {
 fn what_is_no_program_is_refused() {
     assert!(matches!(measure(b"#!/bin/sh\n"), Err(Unmeasured::Format(_))));
 }
+
+#[test]
+fn a_guest_says_in_the_end_how_much_memory_it_used() {
+    let console = "understudy: node n0 listens at 52:54:00:00:00:01, image 00\r\n\
+        memory: 812 KiB at most\r\nmemory: 13652 KiB at most\r\n";
+    assert_eq!(peak_kib(console), Some(13_652));
+    for silent in ["", "memory: KiB at most", "memory: 7 KiB", "out of memory: 7 KiB at most"] {
+        assert_eq!(peak_kib(silent), None, "{silent}");
+    }
+}

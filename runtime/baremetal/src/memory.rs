@@ -19,7 +19,8 @@ use runtime_driver::slot;
 
 /// In bits of an entry that the processor leaves to us: the page has a frame.
 const FRAME: u64 = 1 << 11;
-/// What the rank may do: 0 nothing, 1 read, 2 write. Said of pages without a frame as well.
+/// What the rank may do: 0 nothing, 1 read, 2 write. Said of pages without a frame as well. Private pages
+/// may be written where this says nothing.
 const ACCESS_SHIFT: u32 = 9;
 const ACCESS: u64 = 3 << ACCESS_SHIFT;
 /// Above this number of pages all translations are forgotten rather than each.
@@ -75,6 +76,13 @@ const fn access_of(entry: u64) -> Access {
     }
 }
 
+const fn private_access(entry: u64) -> Access {
+    match access_of(entry) {
+        Access::Read => Access::Read,
+        Access::None | Access::Write => Access::Write,
+    }
+}
+
 const fn frame_of(entry: u64) -> Option<usize> {
     if entry & FRAME == 0 { None } else { Some((entry & ADDRESS) as usize) }
 }
@@ -84,8 +92,8 @@ const fn frame_of(entry: u64) -> Option<usize> {
 pub enum Touch {
     /// A page that was only not there yet. Now it is.
     Mapped,
-    /// A shared page that the rank may not touch so.
-    Shared(PageNo),
+    /// A page that the rank may not touch so: a shared one, or one of its heap that it may not write now.
+    Asks(PageNo),
     /// The guard below a rank's stack.
     Guard,
     /// Nobody's.
@@ -101,7 +109,7 @@ pub fn touched(address: usize, access: Access) -> Touch {
         if map_if(page, access) {
             return Touch::Mapped;
         }
-        return Touch::Shared(PageNo(u32::try_from(offset / PAGE_SIZE).unwrap_or(u32::MAX)));
+        return Touch::Asks(PageNo(u32::try_from(offset / PAGE_SIZE).unwrap_or(u32::MAX)));
     }
     let stack_base = slot.base() + GUARD_BYTES;
     let private = slot::of_heap(page).or(slot::of_stack(page));
@@ -112,8 +120,15 @@ pub fn touched(address: usize, access: Access) -> Touch {
         return Touch::Guard;
     }
     let mut space = space();
-    if frame_of(space.get(page)).is_none() {
-        space.set(page, entry(Some(heap::take_zeroed()), Access::Write));
+    let old = space.get(page);
+    let allowed = private_access(old);
+    if allowed < access
+        && let Some(page) = slot.heap_page(page)
+    {
+        return Touch::Asks(page);
+    }
+    if frame_of(old).is_none() {
+        space.set(page, entry(Some(heap::take_zeroed()), allowed));
     }
     cpu::flush(page);
     Touch::Mapped
@@ -183,7 +198,7 @@ impl BareMem {
         let (virt, mut space) = (self.at(page), space());
         let old = space.get(virt);
         let frame = frame_of(old).unwrap_or_else(|| {
-            let access = if page.is_private() { Access::Write } else { access_of(old) };
+            let access = if page.is_private() { private_access(old) } else { access_of(old) };
             let frame = heap::take_zeroed();
             space.set(virt, entry(Some(frame), access));
             frame
@@ -232,7 +247,7 @@ impl PageMem for BareMem {
     }
 
     fn protect(&mut self, pages: Range<u32>, access: Access) {
-        let (first, end) = (pages.start, pages.end.min(self.layout.shared_pages));
+        let (first, end) = (pages.start, pages.end);
         if first >= end {
             return;
         }
@@ -265,10 +280,14 @@ impl PageMem for BareMem {
 
     fn private_in_use(&self) -> Vec<Range<u32>> {
         let mut first = [0; PAGE_SIZE];
-        self.read(PageNo(PRIVATE_BASE + self.layout.first_heap_page()), &mut first);
+        self.read(PageNo(self.heap_start()), &mut first);
         let mut header = [0; arena::HEADER_BYTES];
         header.copy_from_slice(&first[..arena::HEADER_BYTES]);
         arena::private_in_use(&self.layout, self.saved.load(SeqCst), &header)
+    }
+
+    fn heap_start(&self) -> u32 {
+        PRIVATE_BASE + self.layout.first_heap_page()
     }
 
     fn context(&self) -> u64 {

@@ -84,7 +84,7 @@ static ASLEEP: AtomicBool = AtomicBool::new(false);
 pub enum Cause {
     /// A device or the timer.
     Interrupt,
-    /// It touched a shared page that it may not.
+    /// It touched a page that it may not, and that it can ask for.
     Fault {
         /// Which page.
         page: PageNo,
@@ -318,7 +318,7 @@ fn excepted(frame: &Frame) -> Option<Cause> {
     }
     match memory::touched(address, access) {
         memory::Touch::Mapped => None,
-        memory::Touch::Shared(page) => Some(Cause::Fault { page, access }),
+        memory::Touch::Asks(page) => Some(Cause::Fault { page, access }),
         memory::Touch::Guard => Some(Cause::Overflow),
         memory::Touch::Foreign => Some(Cause::Crash { vector, address, instruction }),
     }

@@ -1,7 +1,7 @@
 use super::*;
 use alloc::collections::BTreeMap;
 use runtime_core::id::Generation;
-use runtime_core::node::{Binding, Image, Medium, Member, Quorum, Role};
+use runtime_core::node::{Binding, Image, Medium, Member, Policy, Quorum, Role};
 use runtime_core::time::Duration;
 
 const DELAY: u64 = 20_000;
@@ -22,8 +22,9 @@ fn config(me: u16, medium: Medium, mtu: usize) -> Config {
         heartbeat: Duration::from_millis(50),
         suspect_after: 10,
         join_timeout: Duration::from_millis(5_000),
-        replicas: 1,
-        checkpoint_every: 0,
+        redundancy: runtime_core::checkpoint::Redundancy::Copies(1),
+        copy_window: 32,
+        checkpoint: Policy::Program,
         shared_pages: 0,
     }
 }

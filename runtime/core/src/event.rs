@@ -57,6 +57,8 @@ pub enum Event {
     CopySent { rank: Rank, epoch: Epoch, to: NodeId, pages: u64, bytes: u64 },
     /// This node has a whole copy of a rank's epoch that it had not before.
     CopyReceived { rank: Rank, epoch: Epoch, from: NodeId, pages: u64, bytes: u64 },
+    /// This node made a rank's epoch, or a piece of parity, from the others of its group.
+    Rebuilt { rank: Rank, epoch: Epoch, pages: u64 },
     /// This node's copy of a rank's epoch was found damaged, from this page on, and given up: it is
     /// not used, another one is.
     CopyDamaged { rank: Rank, epoch: Epoch, page: PageNo },
@@ -67,26 +69,37 @@ pub enum Event {
     /// The rank arrived at a checkpoint.
     CheckpointBegun { epoch: Epoch },
     /// This node's part of the epoch is copied here and on its way to the partners.
-    /// `dirty_bytes` is the lower bound: bytes of changed pages, without headers.
+    /// `dirty_bytes` is the lower bound: bytes of changed pages, without headers. `copied_pages` were copied
+    /// here first, because they were written before their turn came.
     CheckpointStaged {
         epoch: Epoch,
         shared_pages: u64,
         private_pages: u64,
         dirty_bytes: u64,
         sent_bytes: u64,
+        copied_pages: u64,
     },
     /// All partners hold this node's part of the epoch.
     CheckpointReplicated { epoch: Epoch },
-    /// The epoch is committed; the rank goes on. `blocked_us`: how long it stood still.
-    CheckpointCommitted { epoch: Epoch, blocked_us: u64 },
+    /// The epoch is committed. `blocked_us`: how long the rank stood still for it, with the wait for the
+    /// others; `overlapped_us`: how long it computed on until this.
+    CheckpointCommitted { epoch: Epoch, blocked_us: u64, overlapped_us: u64 },
+    /// Each checkpoint costs at most so much: the next one is at the first barrier after so long.
+    CheckpointPaced { epoch: Epoch, cost_us: u64, interval_us: u64 },
     /// The rank left the program.
     RankExited { rank: Rank },
     /// Every rank left the program: the job is done.
     JobDone { job: Job, counters: Counters },
     /// The job cannot go on, and why.
     JobLost { job: Job, reason: String },
-    /// This node was replaced while it could not be reached; it must not act any more.
+    /// This node was replaced while it could not be reached: what it did since is void.
     Fenced { view: ViewId },
+    /// This node is in no view, and asks to be let in as a standby in this life.
+    Joining { generation: Generation },
+    /// A rank does not move where it was told to, and why.
+    MoveRefused { rank: Rank, to: NodeId, reason: String },
+    /// All ranks stand at this epoch, which is committed, and go on in the next view.
+    Held { epoch: Epoch },
 }
 
 impl Event {
@@ -97,12 +110,15 @@ impl Event {
             Self::Recovering { epoch, .. }
             | Self::CopySent { epoch, .. }
             | Self::CopyReceived { epoch, .. }
+            | Self::Rebuilt { epoch, .. }
             | Self::CopyDamaged { epoch, .. }
             | Self::RolledBack { epoch, .. }
             | Self::Resumed { epoch, .. }
             | Self::CheckpointBegun { epoch }
             | Self::CheckpointStaged { epoch, .. }
             | Self::CheckpointReplicated { epoch }
+            | Self::Held { epoch }
+            | Self::CheckpointPaced { epoch, .. }
             | Self::CheckpointCommitted { epoch, .. } => Some(*epoch),
             Self::LinkUp { .. }
             | Self::Ready { .. }
@@ -114,7 +130,9 @@ impl Event {
             | Self::RankExited { .. }
             | Self::JobDone { .. }
             | Self::JobLost { .. }
-            | Self::Fenced { .. } => None,
+            | Self::Fenced { .. }
+            | Self::Joining { .. }
+            | Self::MoveRefused { .. } => None,
         }
     }
 }

@@ -12,8 +12,16 @@ pub const MAX_SHARED_PAGES: u32 = 1 << 18;
 pub const MAX_PRIVATE_PAGES: u32 = 1 << 18;
 /// Locks of one program.
 pub const MAX_LOCKS: u32 = 1 << 16;
+/// Pages of a checkpoint on their way to a partner at a time: what a page that a rank waits for may have before it.
+pub const COPY_WINDOW: usize = 32;
+/// Pages of a rank's heap that are copied together when the rank writes one of them during a checkpoint.
+pub const COPY_RUN: u32 = 16;
 /// Copies of an epoch kept on other nodes.
 pub const MAX_REPLICAS: usize = 3;
+/// Ranks whose parity is kept together.
+pub const MAX_GROUP: u16 = 16;
+/// Pieces of parity of a group.
+pub const MAX_LOSSES: usize = 3;
 /// Largest message that a protocol hands to `link`, in bytes. Holds a page with its headers.
 pub const MAX_MESSAGE: usize = 1 << 16;
 /// Largest frame that a transport carries, in bytes: a message and the link's header.

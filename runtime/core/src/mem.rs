@@ -46,15 +46,18 @@ pub trait PageMem {
     /// Overwrites `bytes.len()` bytes at `offset` in a page; the caller stays inside the page.
     /// Other bytes of the page are not touched, for the rank may be writing them just now.
     fn patch(&mut self, page: PageNo, offset: usize, bytes: &[u8]);
-    /// Sets what the rank may do with a run of shared pages.
+    /// Sets what the rank may do with a run of shared pages, or of pages of its heap: those it may always
+    /// read, and writes to them can be made to fault.
     fn protect(&mut self, pages: Range<u32>, access: Access);
     /// Zeroes all shared pages and takes away all access to them.
     fn reset_shared(&mut self);
-    /// Zeroes all private state. Only called while no rank runs.
+    /// Zeroes all private state; the rank may write all of it. Only called while no rank runs.
     fn reset_private(&mut self);
     /// Runs of private pages in use by the stopped rank: from its stack pointer up, and its heap
     /// up to the highest byte ever allocated.
     fn private_in_use(&self) -> Vec<Range<u32>>;
+    /// The first private page that [`PageMem::protect`] works on: those before it are the stack.
+    fn heap_start(&self) -> u32;
     /// Where the stopped rank continues: an opaque word that is meaningful in the private state.
     fn context(&self) -> u64;
     /// Sets where the rank continues, after its private state has been written.

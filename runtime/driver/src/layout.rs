@@ -168,6 +168,14 @@ impl Layout {
         first
     }
 
+    /// Pages of stack and heap, as the core counts pages.
+    #[must_use]
+    pub const fn private_count(&self) -> u32 {
+        #[expect(clippy::cast_possible_truncation, reason = "at most MAX_PRIVATE_PAGES")]
+        let count = self.private_pages() as u32;
+        count
+    }
+
     /// Pages of stack and heap.
     #[must_use]
     pub const fn private_pages(&self) -> usize {

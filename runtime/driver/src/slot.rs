@@ -1,10 +1,12 @@
 //! Who uses the slots of [`crate::layout`] in this process: the table that the fault handler and the
 //! allocator look addresses up in. Static, because neither has anything but an address to go by.
 
-use crate::layout::{FIRST_SLOT, HEAP_OFFSET, Layout, SHARED_OFFSET, SLOT_BYTES};
+use crate::layout::{FIRST_SLOT, GUARD_BYTES, HEAP_OFFSET, Layout, SHARED_OFFSET, SLOT_BYTES};
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
-use runtime_core::limits::MAX_RANKS;
+use runtime_core::id::PageNo;
+use runtime_core::limits::{MAX_RANKS, PAGE_SIZE};
+use runtime_core::mem::PRIVATE_BASE;
 
 /// Two saved stack pointers, at offsets that the assembly knows.
 #[derive(Debug)]
@@ -106,6 +108,17 @@ impl Slot {
     pub fn shared_offset(&'static self, address: usize) -> Option<usize> {
         let base = self.base() + SHARED_OFFSET;
         (address >= base && address < self.shared_end.load(Relaxed)).then(|| address - base)
+    }
+
+    /// The private page in which an address of the heap lies.
+    #[must_use]
+    pub fn heap_page(&'static self, address: usize) -> Option<PageNo> {
+        let heap = self.base() + HEAP_OFFSET;
+        let inside = address >= heap && address < self.heap_end.load(Relaxed);
+        let stack = self.stack_top.load(Relaxed).checked_sub(self.base() + GUARD_BYTES)?;
+        let index = stack / PAGE_SIZE + address.checked_sub(heap)? / PAGE_SIZE;
+        let index = u32::try_from(index).ok().filter(|_| inside)?;
+        Some(PageNo(PRIVATE_BASE + index))
     }
 
     /// Makes the slot known as mapped.

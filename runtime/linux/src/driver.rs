@@ -160,7 +160,6 @@ impl<M: Machine> Driver<M> {
         let conductor = &mut self.conductor;
         let mut host = Process { parts: &mut self.parts, sink };
         loop {
-            let _ = host.parts.wake.read();
             conductor.commands(&mut host)?;
             if let Some(ending) = conductor.ending() {
                 return Ok(ending.clone());
@@ -168,6 +167,9 @@ impl<M: Machine> Driver<M> {
             let timeout = conductor.deadline().map(|at| Duration::from_nanos(at.since(now()).0));
             let Parts { transport, wake, compute, .. } = &mut *host.parts;
             let ready = transport.wait(&[wake.as_fd(), compute.fd()], timeout)?;
+            if ready.first().is_some_and(|ready| *ready) {
+                let _ = wake.read();
+            }
             while let Some(happening) = host.parts.transport.next(&mut frame) {
                 let input = match happening {
                     Happening::Up(node) => Input::TransportUp(node),

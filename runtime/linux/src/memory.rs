@@ -12,7 +12,7 @@ use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, mprotect, munmap};
 use runtime_core::id::PageNo;
-use runtime_core::limits::PAGE_SIZE;
+use runtime_core::limits::{COPY_RUN, PAGE_SIZE};
 use runtime_core::mem::{Access, PRIVATE_BASE, PageBytes, PageMem};
 use runtime_driver::arena;
 use runtime_driver::context::Context;
@@ -62,10 +62,10 @@ pub enum MemError {
     },
     /// Protection by page could need more mappings than the kernel allows.
     #[error(
-        "{needed} pages of shared memory may need as many mappings, and vm.max_map_count leaves {left}: raise it (sysctl vm.max_map_count) or lower runtime.shared-memory"
+        "shared memory and heap may need {needed} mappings, and vm.max_map_count leaves {left}: raise it (sysctl vm.max_map_count) or lower runtime.shared-memory"
     )]
     Mappings {
-        /// Pages.
+        /// One for each shared page, and one for each run of pages of the heap that are protected together.
         needed: usize,
         /// Mappings left.
         left: usize,
@@ -84,8 +84,8 @@ pub struct LinuxMem {
     /// The runtime's window: shared segment, stack, heap.
     window: NonNull<u8>,
     bytes: usize,
-    /// What the rank may do with each shared page.
-    allowed: Vec<Access>,
+    /// What the rank may do with each shared page, and with each page of its heap.
+    allowed: [Vec<Access>; 2],
     id: u32,
     /// The stopped rank's stack pointer, shared with its [`Context`]; 0 for none.
     saved: Arc<AtomicUsize>,
@@ -103,6 +103,7 @@ impl LinuxMem {
     /// When the kernel refuses, or allows too few mappings.
     pub fn new(layout: Layout) -> Result<Self, MemError> {
         let pages = layout.shared_pages as usize;
+        let heap_pages = layout.heap_bytes / PAGE_SIZE;
         let bytes = layout.shared_bytes() + layout.stack_bytes + layout.heap_bytes;
         let (fd, window) = map_window(bytes)?;
         Ok(Self {
@@ -110,7 +111,7 @@ impl LinuxMem {
             fd,
             window,
             bytes,
-            allowed: vec![Access::None; pages],
+            allowed: [vec![Access::None; pages], vec![Access::Write; heap_pages]],
             id: NEXT_ID.fetch_add(1, SeqCst),
             saved: Arc::new(AtomicUsize::new(0)),
             trouble: None,
@@ -127,8 +128,9 @@ impl LinuxMem {
             .ok()
             .and_then(|text| text.trim().parse().ok())
             .unwrap_or(DEFAULT_MAX_MAP_COUNT);
-        let (needed, left) =
-            (self.layout.shared_pages as usize, limit.saturating_sub(OTHER_MAPPINGS));
+        let runs = (self.layout.heap_bytes / PAGE_SIZE).div_ceil(COPY_RUN as usize);
+        let needed = self.layout.shared_pages as usize + runs;
+        let left = limit.saturating_sub(OTHER_MAPPINGS);
         if needed > left { Err(MemError::Mappings { needed, left }) } else { Ok(()) }
     }
 
@@ -238,25 +240,29 @@ impl LinuxMem {
 
     /// Gives each run of equally protected pages its protection in fresh windows.
     fn protect_all(&mut self) {
-        let mut start = 0;
         let allowed = core::mem::take(&mut self.allowed);
-        for run in allowed.chunk_by(|a, b| a == b) {
-            if run[0] != Access::None {
-                self.mprotect(start, run.len(), run[0]);
+        let l = &self.layout;
+        // As they were mapped.
+        let windows = [(l.shared_base, Access::None), (l.heap_base, Access::Write)];
+        for (pages, (base, fresh)) in allowed.iter().zip(windows) {
+            let mut address = base;
+            for run in pages.chunk_by(|a, b| a == b) {
+                if run[0] != fresh {
+                    self.mprotect(address, run.len(), run[0]);
+                }
+                address += run.len() * PAGE_SIZE;
             }
-            start += run.len();
         }
         self.allowed = allowed;
     }
 
-    fn mprotect(&mut self, first: usize, pages: usize, access: Access) {
+    fn mprotect(&mut self, address: usize, pages: usize, access: Access) {
         let prot = match access {
             Access::None => ProtFlags::PROT_NONE,
             Access::Read => ProtFlags::PROT_READ,
             Access::Write => ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
         };
-        let address = self.layout.shared_base + first * PAGE_SIZE;
-        // SAFETY: whole pages of the rank's shared window, which is attached; the rank that touches
+        // SAFETY: whole pages of the rank's shared window or its heap, which is attached; the rank that touches
         // them faults or does not, and the fault is handled.
         let done = unsafe { mprotect(pointer(address), pages * PAGE_SIZE, prot) };
         if let Err(errno) = done {
@@ -325,16 +331,19 @@ impl PageMem for LinuxMem {
     }
 
     fn protect(&mut self, pages: Range<u32>, access: Access) {
-        let (first, end) = (pages.start as usize, pages.end as usize);
-        let Some(run) = self.allowed.get_mut(first..end).filter(|run| !run.is_empty()) else {
-            return;
-        };
+        let l = &self.layout;
+        let heap = self.heap_start();
+        let private = pages.start >= heap;
+        let (origin, base) = if private { (heap, l.heap_base) } else { (0, l.shared_base) };
+        let (first, end) = ((pages.start - origin) as usize, (pages.end - origin) as usize);
+        let allowed = &mut self.allowed[usize::from(private)];
+        let Some(run) = allowed.get_mut(first..end).filter(|run| !run.is_empty()) else { return };
         if run.iter().all(|a| *a == access) {
             return;
         }
         run.fill(access);
         if self.is_attached() {
-            self.mprotect(first, end - first, access);
+            self.mprotect(base + first * PAGE_SIZE, end - first, access);
         }
     }
 
@@ -345,15 +354,21 @@ impl PageMem for LinuxMem {
 
     fn reset_private(&mut self) {
         self.saved.store(0, SeqCst);
+        let heap = self.heap_start();
+        self.protect(heap..PRIVATE_BASE + self.layout.private_count(), Access::Write);
         self.punch(self.layout.shared_bytes(), self.layout.stack_bytes + self.layout.heap_bytes);
     }
 
     fn private_in_use(&self) -> Vec<Range<u32>> {
         let mut header = [0; arena::HEADER_BYTES];
-        let heap = self.at(PageNo(PRIVATE_BASE + self.layout.first_heap_page()));
+        let heap = self.at(PageNo(self.heap_start()));
         // SAFETY: the header is smaller than the first page of the heap.
         unsafe { heap.copy_to_nonoverlapping(header.as_mut_ptr(), header.len()) };
         arena::private_in_use(&self.layout, self.saved.load(SeqCst), &header)
+    }
+
+    fn heap_start(&self) -> u32 {
+        PRIVATE_BASE + self.layout.first_heap_page()
     }
 
     fn context(&self) -> u64 {

@@ -7,6 +7,7 @@ use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use runtime_core::id::PageNo;
 use runtime_core::limits::PAGE_SIZE;
 use runtime_driver::context::ContextError;
 use runtime_driver::layout::GUARD_BYTES;
@@ -21,6 +22,8 @@ pub(crate) const STOP: Signal = Signal::SIGUSR2;
 const RED_ZONE: usize = 128;
 /// Stack that the way through a fault needs besides the vector registers.
 const FAULT_ROOM: usize = 4096;
+/// In the processor's word on a fault: it was by a write.
+const WRITE: u64 = 1 << 1;
 const SIGNAL_STACK_BYTES: usize = 64 * 1024;
 
 /// Installs the handlers, once per process. Before that, [`STOP`] would end the process.
@@ -135,18 +138,27 @@ extern "C" fn on_fault(_: c_int, info: *mut libc::siginfo_t, context: *mut c_voi
         return;
     };
     const ACCESS_ERROR: c_int = 2;
-    let offset = slot.shared_offset(address).filter(|_| code == ACCESS_ERROR);
+    let page = page_of(slot, address, at.get(libc::REG_ERR)).filter(|_| code == ACCESS_ERROR);
     let frame = frame_address(at.rsp(), slot);
-    match (offset, frame) {
-        (Some(offset), Some(frame)) => redirect(&mut at, frame, offset),
-        (offset, _) => {
-            // With a shared page but no room for the frame, it is the stack that is at its end.
-            let address = if offset.is_some() { slot.base() } else { address };
+    match (page, frame) {
+        (Some(page), Some(frame)) => redirect(&mut at, frame, page),
+        (page, _) => {
+            // With a page that can be had but no room for the frame, it is the stack that is at its end.
+            let address = if page.is_some() { slot.base() } else { address };
             slot.crash_address.store(address, SeqCst);
             slot.crash_instruction.store(rip.max(1), SeqCst);
             at.give_up(slot);
         }
     }
+}
+
+/// The page that the rank asks for by touching an address: a shared one, or one of its heap that was
+/// protected from writes.
+fn page_of(slot: &'static Slot, address: usize, error: u64) -> Option<PageNo> {
+    if let Some(offset) = slot.shared_offset(address) {
+        return u32::try_from(offset / PAGE_SIZE).ok().map(PageNo);
+    }
+    slot.heap_page(address).filter(|_| error & WRITE != 0)
 }
 
 /// Where on the rank's stack the frame for the trampoline goes, if there is room for all it saves.
@@ -156,15 +168,14 @@ fn frame_address(rsp: usize, slot: &'static Slot) -> Option<usize> {
     (frame.checked_sub(vectors + FAULT_ROOM)? >= slot.base() + GUARD_BYTES).then_some(frame)
 }
 
-fn redirect(at: &mut Interrupted<'_>, frame: usize, offset: usize) {
+fn redirect(at: &mut Interrupted<'_>, frame: usize, page: PageNo) {
     let (cs, ss): (u16, u16);
     // SAFETY: reads two segment registers.
     unsafe {
         core::arch::asm!("mov {0:x}, cs", "mov {1:x}, ss", out(reg) cs, out(reg) ss, options(nomem, nostack, preserves_flags));
     }
-    const WRITE: u64 = 1 << 1;
     let content = FaultFrame {
-        page: (offset / PAGE_SIZE) as u64,
+        page: u64::from(page.0),
         write: u64::from(at.get(libc::REG_ERR) & WRITE != 0),
         rip: at.get(libc::REG_RIP),
         cs: u64::from(cs),

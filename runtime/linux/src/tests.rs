@@ -1,5 +1,7 @@
 //! Ranks with real faults, on one thread.
 
+mod frozen;
+
 use crate::sim_host::Host;
 use core::arch::asm;
 use core::sync::atomic::{AtomicU16, Ordering::SeqCst};

@@ -11,7 +11,7 @@ pub(crate) static XSAVE_BYTES: AtomicU64 = AtomicU64::new(0);
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct FaultFrame {
-    /// Argument of the switch: shared page and access.
+    /// Argument of the switch: number of the page, and access.
     pub(crate) page: u64,
     pub(crate) write: u64,
     /// As `iretq` takes it: it loads instruction and stack pointer at once, so nothing has to be put

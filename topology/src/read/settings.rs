@@ -6,8 +6,11 @@ use crate::error::{Reader, Span};
 use crate::model::{Run, Runtime, Transport};
 use crate::raw::{Shape, Yaml};
 use crate::units::{self, Parsed, bad, show_duration, show_size};
-use runtime_core::limits::{MAX_PRIVATE_PAGES, MAX_REPLICAS, MAX_SHARED_PAGES, PAGE_SIZE};
-use runtime_core::node::{Binding, Quorum};
+use runtime_core::checkpoint::{Parity, Redundancy};
+use runtime_core::limits::{
+    MAX_GROUP, MAX_LOSSES, MAX_PRIVATE_PAGES, MAX_REPLICAS, MAX_SHARED_PAGES, PAGE_SIZE,
+};
+use runtime_core::node::{Binding, Policy, Quorum};
 use std::time::Duration;
 
 const RUNTIME: &[&str] = &[
@@ -25,6 +28,9 @@ const RUNTIME: &[&str] = &[
 const HEARTBEAT: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(60));
 const JOIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3600));
 const SUSPECT: (u64, u64) = (2, 10_000);
+const LEAST_EVERY: Duration = Duration::from_millis(1);
+/// A second to some years.
+const MTBF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(100_000_000));
 const PAGE: u64 = PAGE_SIZE as u64;
 const MOST_SHARED: u64 = MAX_SHARED_PAGES as u64 * PAGE;
 const MOST_PRIVATE: u64 = MAX_PRIVATE_PAGES as u64 * PAGE;
@@ -44,8 +50,8 @@ fn base(nodes: usize) -> Runtime {
         shared_bytes: 64 * MIB,
         heap_bytes: 16 * MIB,
         stack_bytes: MIB,
-        checkpoint_every: 0,
-        replicas: u8::from(nodes > 1),
+        checkpoint: Policy::Program,
+        redundancy: Redundancy::Copies(u8::from(nodes > 1)),
     }
 }
 
@@ -129,52 +135,121 @@ fn whole_pages(text: &str) -> Parsed<u64> {
     )
 }
 
+const CHECKPOINT: &[&str] = &["every", "mtbf", "replicas", "redundancy", "parity"];
+
 fn checkpoint(r: &mut Reader<'_>, yaml: &Yaml, runtime: &mut Runtime, nodes: usize) {
-    let Some(fields) = Fields::read(r, yaml, yaml.span, "checkpoint", &["every", "replicas"], &[])
-    else {
+    let Some(fields) = Fields::read(r, yaml, yaml.span, "checkpoint", CHECKPOINT, &[]) else {
         return;
     };
-    set(
-        &mut runtime.checkpoint_every,
-        fields.get("every").and_then(|y| r.parse(y, "every", barriers)),
-    );
-    let Some(yaml) = fields.get("replicas") else { return };
-    let Some(wanted) = r.parse(yaml, "replicas", units::integer) else { return };
+    policy(r, &fields, runtime);
+    let kinds = [("copies", Some(false)), ("parity", Some(true))];
+    let kind = fields.get("redundancy").and_then(|y| r.choice(y, "redundancy", &kinds));
+    let is_parity = kind == Some(true);
+    let other = if is_parity { "replicas" } else { "parity" };
+    if let Some((key, _)) = fields.entry(other)
+        && kind.is_some() == fields.get("redundancy").is_some()
+    {
+        let (is, goes) = if is_parity { ("parity", "copies") } else { ("copies", "parity") };
+        let message = format!("{other} is given, but redundancy is {is}");
+        r.error(key, message, format!("remove it, or write `redundancy: {goes}`"));
+    }
+    if is_parity {
+        runtime.redundancy = Redundancy::Parity(parity(r, fields.get("parity"), nodes));
+    } else if let Some(yaml) = fields.get("replicas") {
+        set(&mut runtime.redundancy, replicas(r, yaml, nodes).map(Redundancy::Copies));
+    }
+}
+
+/// Groups of how many ranks, with how many pieces.
+fn parity(r: &mut Reader<'_>, yaml: Option<&Yaml>, nodes: usize) -> Parity {
+    let mut parity = Parity { group: 4, losses: 1 };
+    let fields = yaml.and_then(|y| Fields::read(r, y, y.span, "parity", &["group", "losses"], &[]));
+    let Some(fields) = fields else { return parity };
+    let most = MAX_LOSSES.min(nodes.saturating_sub(1)).max(1);
+    for (key, range, slot) in [
+        ("group", (2, u64::from(MAX_GROUP)), &mut parity.group),
+        ("losses", (1, u64::try_from(most).unwrap_or(1)), &mut parity.losses),
+    ] {
+        let yaml = fields.get(key);
+        let read = yaml.and_then(|y| r.within(y, key, range, units::integer, |v| v.to_string()));
+        set(slot, read.and_then(|v| u16::try_from(v).ok()));
+    }
+    parity
+}
+
+fn replicas(r: &mut Reader<'_>, yaml: &Yaml, nodes: usize) -> Option<u8> {
+    let wanted = r.parse(yaml, "replicas", units::integer)?;
     let others = nodes.saturating_sub(1);
     let most = MAX_REPLICAS.min(others);
-    match usize::try_from(wanted).ok().filter(|w| *w <= most).and_then(|w| u8::try_from(w).ok()) {
-        Some(replicas) => runtime.replicas = replicas,
-        None if most == others => {
-            let others =
-                if others == 1 { "1 other node".into() } else { format!("{others} other nodes") };
-            let message = format!("replicas: {wanted} copies of each epoch do not fit on {others}");
-            r.error(yaml.span, message, format!("write at most `replicas: {most}`, or add nodes"));
+    let fits = usize::try_from(wanted).ok().filter(|w| *w <= most);
+    if fits.is_none() && most == others {
+        let others =
+            if others == 1 { "1 other node".into() } else { format!("{others} other nodes") };
+        let message = format!("replicas: {wanted} copies of each epoch do not fit on {others}");
+        r.error(yaml.span, message, format!("write at most `replicas: {most}`, or add nodes"));
+    } else if fits.is_none() {
+        let message = format!("replicas: {wanted} copies of each epoch are too many");
+        r.error(yaml.span, message, format!("write at most `replicas: {most}`"));
+    }
+    fits.and_then(|w| u8::try_from(w).ok())
+}
+
+/// When checkpoints are taken besides those that the program asks for.
+fn policy(r: &mut Reader<'_>, fields: &Fields<'_>, runtime: &mut Runtime) {
+    let every = fields.get("every").and_then(|y| r.parse(y, "every", every));
+    let mtbf = fields.get("mtbf");
+    let mtbf = mtbf
+        .and_then(|y| Some((y.span, r.within(y, "mtbf", MTBF, units::duration, show_duration)?)));
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    match (every, mtbf) {
+        (Some(Every::Auto), Some((_, mtbf))) => runtime.checkpoint = Policy::AutoUs(micros(mtbf)),
+        (Some(Every::Auto), None) => {
+            if let (Some(yaml), None) = (fields.get("every"), fields.get("mtbf")) {
+                let help = "say how often a node fails: `checkpoint: { every: auto, mtbf: 60min }`";
+                r.error(yaml.span, "every: auto needs the mean time between failures", help);
+            }
         }
-        None => {
-            let message = format!("replicas: {wanted} copies of each epoch are too many");
-            r.error(yaml.span, message, format!("write at most `replicas: {most}`"));
+        (every, mtbf) => {
+            match every {
+                Some(Every::Time(time)) => runtime.checkpoint = Policy::EveryUs(micros(time)),
+                Some(Every::Barriers(count)) => runtime.checkpoint = Policy::Barriers(count),
+                Some(Every::Auto) | None => {}
+            }
+            if let Some((span, _)) = mtbf {
+                let help = "write `every: auto` with it, or remove it";
+                r.error(span, "mtbf is only used with `every: auto`", help);
+            }
         }
     }
 }
 
-/// `50 barriers`.
-fn barriers(text: &str) -> Parsed<u32> {
-    let example =
-        "write for example `every: 50 barriers`, or leave it out when the program asks itself";
+enum Every {
+    Barriers(u32),
+    Time(Duration),
+    Auto,
+}
+
+/// `50 barriers`, `5s` or `auto`.
+fn every(text: &str) -> Parsed<Every> {
     let mut words = text.split_whitespace();
     let number = words.next().unwrap_or_default();
     let unit = words.next();
     let count = units::integer(number).ok().and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
     match (count, unit, words.next()) {
-        (Some(count), Some("barriers" | "barrier"), None) => Ok(count),
-        (Some(count), None, None) => {
-            bad(format!("\"{text}\" has no unit"), format!("write `every: {count} barriers`"))
-        }
-        _ if units::duration(text).is_ok() => bad(
-            format!("\"{text}\": checkpoints by time are not available yet in this version"),
-            example,
+        _ if text == "auto" => Ok(Every::Auto),
+        (Some(count), Some("barriers" | "barrier"), None) => Ok(Every::Barriers(count)),
+        (Some(count), None, None) => bad(
+            format!("\"{text}\" has no unit"),
+            format!("write `every: {count} barriers` or `every: {count}s`"),
         ),
-        _ => bad(format!("\"{text}\" is not a number of barriers"), example),
+        _ => match units::duration(text) {
+            Ok(time) if time >= LEAST_EVERY => Ok(Every::Time(time)),
+            Ok(_) => bad(format!("{text} is too small"), "write at least 1ms"),
+            Err(_) => bad(
+                format!("\"{text}\" is neither a number of barriers nor a duration"),
+                "write for example `every: 50 barriers`, `every: 5s` or `every: auto`, or leave it out when the program asks itself",
+            ),
+        },
     }
 }
 

@@ -62,3 +62,19 @@ fn crowds_are_told_in_seconds_and_in_percent_of_one_processor() {
     assert!(text.contains("32 idle bare-metal guests: 12.2 % of one processor"), "{text}");
     assert!(text.contains("booting took 3.05 s"), "{text}");
 }
+
+#[test]
+fn an_image_has_the_sizes_of_its_file_and_the_peak_of_its_guests() {
+    let modules = [("wire", 1), ("link", 20), ("mcapi", 300), ("sdsm", 4_000)].into();
+    let file = Footprint { text: 50_001, rodata: 6_002, data: 703, bss: 80_004, modules };
+    let small = Size { what: "small", file: file.clone(), peak_kib: 2_044 };
+    let large = Size { what: "large", file: Footprint { text: 90_001, ..file }, peak_kib: 3_055 };
+    let text = sizes(&[large, small], 1_500);
+    let cells = |words: &str| {
+        let line = text.lines().find(|l| l.contains(words)).unwrap();
+        line.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ")
+    };
+    assert!(cells("small").contains("50001 6002 703 80004 56706 321 2044 KiB"), "{text}");
+    assert!(cells("large").contains("90001 6002 703 80004 96706 321 3055 KiB"), "{text}");
+    assert!(text.contains("an MTU of 1500"), "{text}");
+}

@@ -1,7 +1,7 @@
 //! A network card: frames of Ethernet in and out.
 
 use super::queues::{Filled, In, Out, queue};
-use super::{VirtioError, agree, find, route};
+use super::{VirtioError, acknowledge, agree, find, route};
 use crate::apic;
 use crate::start::Device;
 use alloc::vec::Vec;
@@ -26,6 +26,8 @@ const MAX_WAITING: usize = 4096;
 pub struct Nic {
     transport: MmioTransport<'static>,
     line: u32,
+    /// Address of the device's registers.
+    registers: usize,
     mac: Mac,
     receive: In<RECEIVE_DEPTH>,
     transmit: Out<TRANSMIT_DEPTH>,
@@ -78,6 +80,7 @@ impl Nic {
         transport.finish_init();
         let mut nic = Self {
             line: device.line,
+            registers: device.address,
             mac,
             receive,
             transmit: Out::new(transmit, TRANSMIT),
@@ -126,7 +129,7 @@ impl Nic {
     /// From now on it is looked after: no interrupts are wanted.
     pub fn attend(&mut self) {
         if apic::pulled(self.line) {
-            let _ = self.transport.ack_interrupt();
+            acknowledge(self.registers);
         }
         self.receive.listen(false);
         self.transmit.go_on(&mut self.transport);

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 pub const PAGES_PER_MESSAGE: usize = 8;
 
 const _: () =
-    assert!(PAGES_PER_MESSAGE * (PAGE_SIZE + 8) + 64 <= crate::limits::MCAPI_MAX_PKT_SIZE);
+    assert!(PAGES_PER_MESSAGE * (PAGE_SIZE + 12) + 64 <= crate::limits::MCAPI_MAX_PKT_SIZE);
 
 /// Pages, or the word that they were all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,15 @@ pub enum CopyMessage {
 pub enum Message {
     /// To the partner: pages towards an epoch.
     Stage(CopyMessage),
+    /// To the host: so many more pages towards the epoch are here.
+    Taken {
+        /// Of this rank.
+        rank: Rank,
+        /// Towards this epoch.
+        epoch: Epoch,
+        /// Pages of one message.
+        pages: u8,
+    },
     /// To the host: this partner has all pages of its rank towards the epoch.
     Staged {
         /// Of this rank.
@@ -56,8 +65,17 @@ pub const FIRST_KIND: u8 = 32;
 const PAGES: u8 = 33;
 const DONE: u8 = 34;
 const STAGED: u8 = 35;
+const TAKEN: u8 = 36;
 
 impl CopyMessage {
+    /// Of which rank and epoch.
+    #[must_use]
+    pub const fn of(&self) -> (Rank, Epoch) {
+        match self {
+            Self::Pages { rank, epoch, .. } | Self::Done { rank, epoch, .. } => (*rank, *epoch),
+        }
+    }
+
     /// Appends it as bytes.
     pub fn emit(&self, w: &mut Writer) {
         match self {
@@ -65,7 +83,7 @@ impl CopyMessage {
                 w.u8(PAGES).u16(rank.0).u64(epoch.0);
                 w.u8(u8::try_from(pages.len()).unwrap_or(u8::MAX));
                 for (number, page) in pages {
-                    w.u32(number.0).u32(page.crc()).bytes(page.bytes());
+                    w.u32(number.0).u32(page.crc()).u32(page.slot()).bytes(page.bytes());
                 }
             }
             Self::Done { rank, epoch, count } => {
@@ -97,9 +115,9 @@ impl CopyMessage {
                 let mut pages = Vec::with_capacity(count);
                 for _ in 0..count {
                     let number = PageNo(r.u32("page number")?);
-                    let crc = r.u32("page checksum")?;
+                    let (crc, slot) = (r.u32("page checksum")?, r.u32("page slot")?);
                     let bytes = Box::new(r.array::<PAGE_SIZE>("page")?);
-                    pages.push((number, SealedPage::with_crc(bytes, crc)));
+                    pages.push((number, SealedPage::with_crc(bytes, crc).in_slot(slot)));
                 }
                 Ok(Self::Pages { rank, epoch, pages })
             }
@@ -114,6 +132,9 @@ impl Message {
     pub fn emit(&self, w: &mut Writer) {
         match self {
             Self::Stage(copy) => copy.emit(w),
+            Self::Taken { rank, epoch, pages } => {
+                w.u8(TAKEN).u16(rank.0).u64(epoch.0).u8(*pages);
+            }
             Self::Staged { rank, epoch } => {
                 w.u8(STAGED).u16(rank.0).u64(epoch.0);
             }
@@ -127,6 +148,11 @@ impl Message {
     pub fn parse(r: &mut Reader<'_>) -> Result<Self, Malformed> {
         let message = match r.u8("checkpoint kind")? {
             STAGED => Self::Staged { rank: Rank(r.u16("rank")?), epoch: Epoch(r.u64("epoch")?) },
+            TAKEN => Self::Taken {
+                rank: Rank(r.u16("rank")?),
+                epoch: Epoch(r.u64("epoch")?),
+                pages: r.u8("page count")?,
+            },
             kind => Self::Stage(CopyMessage::parse_kind(kind, r)?),
         };
         r.end("end of checkpoint message")?;

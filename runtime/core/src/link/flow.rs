@@ -68,9 +68,11 @@ impl Link {
     }
 
     pub(super) fn on_ack(&mut self, now: Instant, frame: &Frame<'_>) {
-        if let Flow::Datagram { sender, .. } = &mut self.flow
-            && sender.on_ack(now, frame.ack, frame.selective).is_err()
-        {
+        let Flow::Datagram { sender, .. } = &mut self.flow else { return };
+        if let Body::Ack(Some(seq)) = frame.body {
+            sender.on_repeated(seq);
+        }
+        if sender.on_ack(now, frame.ack, frame.selective).is_err() {
             self.counters.malformed += 1;
         }
     }
@@ -122,11 +124,11 @@ impl Link {
     }
 
     pub(super) fn say_ack(&mut self, now: Instant) {
-        let (ack, selective) = match &mut self.flow {
-            Flow::Stream(_) => (0, 0),
-            Flow::Datagram { receiver, .. } => receiver.acknowledge(),
+        let ((ack, selective), repeated) = match &mut self.flow {
+            Flow::Stream(_) => ((0, 0), None),
+            Flow::Datagram { receiver, .. } => (receiver.acknowledge(), receiver.repeated.take()),
         };
-        self.transmit(now, ack, selective, Body::Ack);
+        self.transmit(now, ack, selective, Body::Ack(repeated));
     }
 
     pub(super) fn transmit(&mut self, now: Instant, ack: u64, selective: u128, body: Body<'_>) {

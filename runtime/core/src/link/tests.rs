@@ -6,6 +6,7 @@ mod frame;
 mod handshake;
 mod liveness;
 mod noise;
+mod probes;
 mod road;
 mod throughput;
 

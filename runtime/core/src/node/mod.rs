@@ -19,11 +19,16 @@
 
 mod machine;
 mod message;
+mod moving;
+mod policy;
+mod rebuild;
 mod saving;
 mod session;
 
 pub use machine::Node;
+pub use policy::{Policy, best_interval};
 
+use crate::checkpoint::Redundancy;
 use crate::event::Event;
 use crate::id::{Generation, Job, LockId, NodeId, PageNo, Rank};
 use crate::mem::Access;
@@ -33,7 +38,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// What a node does in the first view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// Hosts a rank.
@@ -95,7 +100,7 @@ impl Quorum {
 }
 
 /// One member of the first view.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Member {
     /// What it does.
     pub role: Role,
@@ -131,10 +136,12 @@ pub struct Config {
     pub suspect_after: u32,
     /// How long the first contact with a peer may take before it is taken for dead.
     pub join_timeout: Duration,
-    /// Copies of each rank's epoch on other nodes.
-    pub replicas: usize,
-    /// Checkpoint by itself at every so many barriers; 0: only when the program asks.
-    pub checkpoint_every: u32,
+    /// How each rank's epoch outlives its host.
+    pub redundancy: Redundancy,
+    /// Most pages of a checkpoint that are on their way to a partner at a time.
+    pub copy_window: usize,
+    /// Checkpoints besides those that the program asks for.
+    pub checkpoint: Policy,
     /// Pages in the shared segment.
     pub shared_pages: u32,
 }
@@ -182,7 +189,7 @@ pub enum Call {
     Lock(LockId),
     /// Releases a lock.
     Unlock(LockId),
-    /// Collective: commits an epoch. Completes with its number, on every return.
+    /// Collective: begins an epoch. Completes with its number, on every return, and before it is committed.
     Checkpoint,
     /// The rank has left the program. Never completes.
     Exit,
@@ -218,7 +225,7 @@ pub enum Input<'a> {
         /// The frame.
         bytes: &'a [u8],
     },
-    /// The rank touched a shared page that it may not; it stands still until [`Output::Wake`].
+    /// The rank touched a shared page that it may not, or wrote a page of its heap that was protected; it stands still until [`Output::Wake`].
     Fault {
         /// Which page.
         page: PageNo,
@@ -233,6 +240,14 @@ pub enum Input<'a> {
     Start(Job),
     /// Time has passed: a deadline is due.
     Tick,
+    /// Move a rank to a standby, with nothing lost; given to every node. It happens at the next checkpoint, or
+    /// barrier, or at once when nothing runs; or there is an [`Event::MoveRefused`].
+    Migrate {
+        /// Which rank.
+        rank: Rank,
+        /// Where to.
+        to: NodeId,
+    },
     /// The memory that holds the copy of a rank goes bad: for tests of what comes of it.
     Damage(Rank),
 }
@@ -247,7 +262,7 @@ pub enum Output {
         /// The frame.
         bytes: Vec<u8>,
     },
-    /// Break the connection to a node; it is not a peer any more.
+    /// Break the connection to a node, with all that is on it; a new one may come.
     Disconnect(NodeId),
     /// The page is as the rank needs it: let it try again.
     Wake,
@@ -286,4 +301,6 @@ pub enum Timer {
     Retransmit,
     /// A proposal for a view got no answer.
     Election,
+    /// More of a checkpoint can go out.
+    Copy,
 }

@@ -1,93 +1,212 @@
 //! Checkpoints of the rank that this node hosts, and its part as a partner of others.
+//!
+//! When all ranks have come to a checkpoint the node *freezes* what it may have to save ([`Frozen`]), and
+//! the rank goes on. Then pages are *streamed*, some at each [`Input::Tick`] while the partners keep up: a
+//! page that differs from the last epoch is sealed, staged here and sent to the partners, which confirm what
+//! they have, so that a page that a rank waits for never queues behind more than
+//! [`Config::copy_window`] of them. When all are staged everywhere the epoch is committed as ever, in two
+//! phases. A rank that comes to the next checkpoint before that waits for the commit.
+//!
+//! [`Frozen`]: crate::sdsm::Frozen
+//! [`Input::Tick`]: super::Input::Tick
+//! [`Config::copy_window`]: super::Config::copy_window
 
 use super::message::Message;
-use super::session::{Saving, Session, Shared};
-use crate::checkpoint::{self, CopyMessage, SealedPage};
+use super::session::{Session, Shared};
+use crate::checkpoint::{self, CopyMessage, PAGES_PER_MESSAGE, Redundancy, SealedPage};
 use crate::event::Event;
 use crate::id::{Epoch, NodeId, PageNo, Rank};
 use crate::limits::PAGE_SIZE;
 use crate::mem::{PageBytes, PageMem};
 use crate::sabotage::Step;
-use crate::sdsm::Side;
+use crate::sdsm::{BARRIER_MANAGER, Side};
+use crate::sorted::Map;
+use crate::time::{Duration, Instant};
 use crate::wire::Writer;
-use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+/// Pages that are looked at in one go: work between two inputs is bounded.
+const LOOKED_AT: usize = 128;
+
+/// A checkpoint of this node's rank on its way.
+#[derive(Clone, Debug)]
+pub(super) struct Saving {
+    epoch: Epoch,
+    /// Those that do not have all of it, with the pages on their way to each.
+    partners: Map<NodeId, usize>,
+    /// The rank's records, which go last; `None` when all is sent.
+    records: Option<VecDeque<(PageNo, SealedPage)>>,
+    /// The rank stays where it is, beyond the commit: the view is to change (see `moving`).
+    held: bool,
+    shared_pages: u64,
+    private_pages: u64,
+    sent_pages: u64,
+    sent_bytes: u64,
+    blocked_us: u64,
+    frozen_at: Instant,
+}
+
 impl Session {
-    /// All ranks stand at a checkpoint: copies what changed, here and to the partners.
-    pub(super) fn save(&mut self, shared: &mut Shared, mem: &mut dyn PageMem) {
-        let (Some(rank), Some(sdsm)) = (self.rank, &mut self.sdsm) else { return };
+    /// All ranks came to a checkpoint: what is to be saved is kept, and the rank goes on; with `held`
+    /// it stays, for the view is to change.
+    pub(super) fn save(&mut self, held: bool, shared: &mut Shared, mem: &mut dyn PageMem) {
+        if self.saving.is_some() {
+            self.save_next = Some(held);
+            return;
+        }
+        let Some(rank) = self.rank else { return };
+        let partners = self.placement(shared).guardians(rank);
+        let Some(sdsm) = &mut self.sdsm else { return };
         let epoch = shared.store.committed().next();
+        shared.standing = held.then_some((self.job, rank, epoch));
         shared.event(Event::CheckpointBegun { epoch });
-        let mut changed: Vec<(PageNo, SealedPage)> = Vec::new();
-        let shared_pages = sdsm.take_dirty(mem);
-        let page_bytes = |page: PageNo, mem: &dyn PageMem| {
-            let mut bytes: Box<PageBytes> = Box::new([0; PAGE_SIZE]);
-            mem.read(page, &mut bytes);
-            (page, bytes)
-        };
-        changed.extend(shared_pages.iter().map(|page| sealed(page_bytes(*page, mem))));
-        let count_shared = changed.len();
-        let before = shared.store.image(rank);
-        let differs =
-            |page: PageNo, bytes: &PageBytes| match before.and_then(|i| i.pages.get(&page)) {
-                Some(old) => old.bytes() != bytes,
-                None => *bytes != [0; PAGE_SIZE],
-            };
-        let private = mem.private_in_use().into_iter().flatten().map(PageNo);
-        let private = private.map(|page| page_bytes(page, mem));
-        changed.extend(private.filter(|(page, bytes)| differs(*page, bytes)).map(sealed));
-        let count_private = changed.len() - count_shared;
-        let mut meta = Writer::new();
-        meta.u64(mem.context()).bytes(&sdsm.records());
-        let mut records = checkpoint::Image::default();
-        records.set_meta(&meta.into_vec());
-        changed.extend(records.pages.into_iter().filter(|(n, page)| differs(*n, page.bytes())));
-        self.stage_pages(rank, epoch, changed, (count_shared, count_private), shared);
+        let mut records = Writer::new();
+        records.u64(mem.context()).bytes(&sdsm.records());
+        let mut image = checkpoint::Image::default();
+        image.set_meta(&records.into_vec());
+        let changed = |(n, page): &(PageNo, SealedPage)| differs(shared, rank, *n, page.bytes());
+        let records = image.pages.into_iter().filter(changed).collect();
+        sdsm.freeze(mem);
+        self.pacer.began(shared.now);
+        self.saving = Some(Saving {
+            epoch,
+            partners: partners.into_iter().map(|partner| (partner, 0)).collect(),
+            records: Some(records),
+            held,
+            shared_pages: 0,
+            private_pages: 0,
+            sent_pages: 0,
+            sent_bytes: 0,
+            blocked_us: (shared.now - shared.called_at).as_micros(),
+            frozen_at: shared.now,
+        });
+        if !held {
+            sdsm.go_on(epoch.0);
+        }
     }
 
-    fn stage_pages(
-        &mut self,
+    /// How many more pages may go out now.
+    fn room(&self, shared: &Shared) -> usize {
+        let Some(saving) = self.saving.as_ref().filter(|s| s.records.is_some()) else { return 0 };
+        let under_way = saving.partners.values().copied().max().unwrap_or(0);
+        shared.config.copy_window.max(1).saturating_sub(under_way).min(PAGES_PER_MESSAGE)
+    }
+
+    /// Is there a page to be looked at, and room for it on the way?
+    pub(super) fn can_stream(&self, shared: &Shared) -> bool {
+        self.is_running() && self.room(shared) > 0
+    }
+
+    /// Looks at the next pages, and sends those that changed.
+    pub(super) fn stream(&mut self, shared: &mut Shared, mem: &mut dyn PageMem) {
+        let room = self.room(shared);
+        let (Some(rank), Some(sdsm), Some(saving)) = (self.rank, &mut self.sdsm, &mut self.saving)
+        else {
+            return;
+        };
+        if room == 0 || self.stage != super::session::Stage::Running {
+            return;
+        }
+        let mut pages: Vec<(PageNo, SealedPage)> = Vec::new();
+        let mut all = false;
+        for _ in 0..LOOKED_AT {
+            if pages.len() == room {
+                break;
+            }
+            if let Some((page, bytes)) = sdsm.frozen().take(mem) {
+                if !page.is_private() {
+                    saving.shared_pages += 1;
+                } else if differs(shared, rank, page, &bytes) {
+                    saving.private_pages += 1;
+                } else {
+                    continue;
+                }
+                pages.push((page, SealedPage::new(bytes)));
+            } else if let Some(record) = saving.records.as_mut().and_then(VecDeque::pop_front) {
+                pages.push(record);
+            } else {
+                all = true;
+                break;
+            }
+        }
+        let epoch = saving.epoch;
+        self.stage_own(rank, epoch, &mut pages, shared);
+        if !pages.is_empty() {
+            self.send_stage(CopyMessage::Pages { rank, epoch, pages }, shared);
+        }
+        if all {
+            self.all_sent(rank, shared);
+        }
+    }
+
+    /// Keeps pages of this node's rank, and makes of them what the partners get.
+    fn stage_own(
+        &self,
         rank: Rank,
         epoch: Epoch,
-        changed: Vec<(PageNo, SealedPage)>,
-        (count_shared, count_private): (usize, usize),
+        pages: &mut [(PageNo, SealedPage)],
         shared: &mut Shared,
     ) {
-        let count = u64::try_from(changed.len()).unwrap_or(u64::MAX);
-        for (number, page) in &changed {
+        let parity = matches!(shared.config.redundancy, Redundancy::Parity(_));
+        if parity {
+            shared.store.number(rank, epoch, pages);
+        }
+        for (number, page) in pages {
             shared.store.stage(rank, epoch, *number, page.clone());
+            if parity {
+                // It follows the change; the seal stays that of the page.
+                *page = shared.store.change(rank, *number, page);
+            }
         }
+    }
+
+    fn all_sent(&mut self, rank: Rank, shared: &mut Shared) {
+        let (Some(saving), Some(sdsm)) = (&mut self.saving, &mut self.sdsm) else { return };
+        saving.records = None;
+        let (epoch, count) = (saving.epoch, saving.sent_pages);
+        let copied_pages = sdsm.frozen().copied();
         shared.store.stage_done(rank, epoch, count);
-        let partners =
-            checkpoint::partners(&self.view, rank, &shared.config.members, shared.config.replicas);
-        let mut sent = 0;
-        let mut pages = changed.into_iter().peekable();
-        while pages.peek().is_some() {
-            let pages = pages.by_ref().take(checkpoint::PAGES_PER_MESSAGE).collect();
-            sent += self.send_stage(&partners, CopyMessage::Pages { rank, epoch, pages });
-        }
-        sent += self.send_stage(&partners, CopyMessage::Done { rank, epoch, count });
-        let as_u64 = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        self.send_stage(CopyMessage::Done { rank, epoch, count }, shared);
+        let Some(saving) = &self.saving else { return };
+        let (shared_pages, private_pages) = (saving.shared_pages, saving.private_pages);
+        let page = u64::try_from(PAGE_SIZE).unwrap_or(u64::MAX);
         shared.event(Event::CheckpointStaged {
             epoch,
-            shared_pages: as_u64(count_shared),
-            private_pages: as_u64(count_private),
-            dirty_bytes: as_u64((count_shared + count_private) * PAGE_SIZE),
-            sent_bytes: sent,
+            shared_pages,
+            private_pages,
+            dirty_bytes: (shared_pages + private_pages) * page,
+            sent_bytes: saving.sent_bytes,
+            copied_pages,
         });
-        self.saving = Some(Saving { epoch, partners: partners.into_iter().collect() });
         self.check_replicated(shared);
     }
 
-    fn send_stage(&mut self, partners: &[NodeId], copy: CopyMessage) -> u64 {
+    /// Sends it to all partners. A host may have to keep parity of its own rank, where there is nobody
+    /// else.
+    fn send_stage(&mut self, copy: CopyMessage, shared: &mut Shared) {
+        let Some(saving) = &mut self.saving else { return };
+        let pages = if let CopyMessage::Pages { pages, .. } = &copy { pages.len() } else { 0 };
+        saving.sent_pages += u64::try_from(pages).unwrap_or(u64::MAX);
         let mut w = Writer::new();
-        checkpoint::Message::Stage(copy).emit(&mut w);
+        // As `checkpoint::Message::Stage` has it.
+        copy.emit(&mut w);
         let bytes = w.into_vec();
-        for partner in partners {
+        let me = self.me;
+        for (partner, under_way) in &mut saving.partners {
+            if *partner == me {
+                continue;
+            }
+            *under_way += pages;
+            saving.sent_bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             self.binding.send(*partner, Side::Receive, &bytes);
         }
-        u64::try_from(bytes.len() * partners.len()).unwrap_or(u64::MAX)
+        if saving.partners.contains_key(&me)
+            && self.keep_stage(copy, shared).is_some()
+            && let Some(saving) = &mut self.saving
+        {
+            saving.partners.remove(&me);
+        }
     }
 
     pub(super) fn on_checkpoint(
@@ -97,56 +216,137 @@ impl Session {
         shared: &mut Shared,
     ) {
         match message {
-            checkpoint::Message::Stage(CopyMessage::Pages { rank, epoch, pages }) => {
-                for (number, page) in pages {
-                    shared.store.stage(rank, epoch, number, page);
+            checkpoint::Message::Stage(copy) => {
+                let (rank, epoch) = copy.of();
+                let pages = if let CopyMessage::Pages { pages, .. } = &copy {
+                    Some(u8::try_from(pages.len()).unwrap_or(u8::MAX))
+                } else {
+                    None
+                };
+                // If pages are missing there is no answer, and no commit: the older epoch stays.
+                let whole = self.keep_stage(copy, shared).is_some();
+                if let Some(pages) = pages {
+                    self.answer(from, &checkpoint::Message::Taken { rank, epoch, pages });
+                } else if whole {
+                    self.answer(from, &checkpoint::Message::Staged { rank, epoch });
                 }
             }
-            checkpoint::Message::Stage(CopyMessage::Done { rank, epoch, count }) => {
-                // If pages are missing there is no answer, and no commit: the older epoch stays.
-                if shared.store.stage_done(rank, epoch, count) {
-                    let mut w = Writer::new();
-                    checkpoint::Message::Staged { rank, epoch }.emit(&mut w);
-                    self.binding.send(from, Side::Compute, &w.into_vec());
+            checkpoint::Message::Taken { rank, epoch, pages } => {
+                if let Some(under_way) = self.under_way(rank, epoch).and_then(|p| p.get_mut(&from))
+                {
+                    *under_way = under_way.saturating_sub(usize::from(pages));
                 }
             }
             checkpoint::Message::Staged { rank, epoch } => {
-                if let Some(saving) = &mut self.saving
-                    && saving.epoch == epoch
-                    && self.rank == Some(rank)
-                {
-                    saving.partners.remove(&from);
+                if let Some(partners) = self.under_way(rank, epoch) {
+                    partners.remove(&from);
                     self.check_replicated(shared);
                 }
             }
         }
     }
 
-    fn check_replicated(&mut self, shared: &mut Shared) {
-        if let Some(Saving { epoch, partners }) = &self.saving
-            && (partners.is_empty() || Step::Staged.is_left_out())
-        {
-            let epoch = *epoch;
-            shared.event(Event::CheckpointReplicated { epoch });
-            self.tell_coordinator(&Message::Prepared { epoch }, shared);
-            if Step::CommitRound.is_left_out() {
-                self.commit(epoch, shared);
+    /// Keeps what comes towards an epoch of another rank; the rank and the epoch when all of it is here.
+    fn keep_stage(&self, copy: CopyMessage, shared: &mut Shared) -> Option<(Rank, Epoch)> {
+        let rank = copy.of().0;
+        let piece = match shared.config.redundancy {
+            Redundancy::Copies(_) => None,
+            // Who keeps no parity of the rank has no use for it.
+            Redundancy::Parity(parity) => {
+                Some((self.placement(shared).piece_on(self.me, parity, rank)?, parity))
+            }
+        };
+        let store = &mut shared.store;
+        match (copy, piece) {
+            (CopyMessage::Pages { epoch, pages, .. }, None) => {
+                for (number, page) in pages {
+                    store.stage(rank, epoch, number, page);
+                }
+                None
+            }
+            (CopyMessage::Pages { epoch, pages, .. }, Some(piece)) => {
+                for (number, change) in pages {
+                    store.absorb(piece, (rank, epoch), number, &change);
+                }
+                None
+            }
+            (CopyMessage::Done { epoch, count, .. }, None) => {
+                store.stage_done(rank, epoch, count).then_some((rank, epoch))
+            }
+            (CopyMessage::Done { epoch, count, .. }, Some((piece, parity))) => {
+                let ranks = parity.ranks(parity.place(rank).0, self.view.rank_count()).count();
+                store.absorbed(piece, (rank, epoch), count, ranks).then_some((rank, epoch))
             }
         }
     }
 
-    pub(super) fn commit(&mut self, epoch: Epoch, shared: &mut Shared) {
-        shared.store.commit(epoch);
-        if let Some(saving) = self.saving.take_if(|saving| saving.epoch == epoch)
-            && let Some(sdsm) = &mut self.sdsm
+    fn answer(&mut self, to: NodeId, message: &checkpoint::Message) {
+        let mut w = Writer::new();
+        message.emit(&mut w);
+        self.binding.send(to, Side::Compute, &w.into_vec());
+    }
+
+    /// The partners of a checkpoint that is on its way.
+    fn under_way(&mut self, rank: Rank, epoch: Epoch) -> Option<&mut Map<NodeId, usize>> {
+        let saving = self.saving.as_mut().filter(|saving| saving.epoch == epoch)?;
+        (self.rank == Some(rank)).then_some(&mut saving.partners)
+    }
+
+    fn check_replicated(&mut self, shared: &mut Shared) {
+        if let Some(Saving { epoch, partners, records: None, held, .. }) = &self.saving
+            && (partners.is_empty() || Step::Staged.is_left_out())
         {
-            let blocked_us = (shared.now - shared.called_at).as_micros();
-            shared.event(Event::CheckpointCommitted { epoch: saving.epoch, blocked_us });
-            sdsm.checkpointed(epoch.0);
+            let (epoch, held) = (*epoch, *held);
+            shared.event(Event::CheckpointReplicated { epoch });
+            self.tell_coordinator(&Message::Prepared { epoch, held }, shared);
+            if Step::CommitRound.is_left_out() {
+                self.send(shared.config.me, &Message::Commit { epoch }, shared);
+            }
+        }
+    }
+
+    pub(super) fn commit(&mut self, epoch: Epoch, shared: &mut Shared, mem: &mut dyn PageMem) {
+        shared.store.commit(epoch);
+        let Some(saving) = self.saving.take_if(|saving| saving.epoch == epoch) else { return };
+        let since = |at| (shared.now - at).as_micros();
+        let (blocked_us, overlapped_us) = if saving.held {
+            (since(shared.called_at), 0)
+        } else {
+            (saving.blocked_us, since(saving.frozen_at))
+        };
+        shared.event(Event::CheckpointCommitted { epoch, blocked_us, overlapped_us });
+        let cost = Duration::from_micros(blocked_us + overlapped_us);
+        // Where the others arrive the new interval counts.
+        if self.rank == Some(BARRIER_MANAGER)
+            && let Some(interval) = self.pacer.committed(cost)
+        {
+            let (cost_us, interval_us) = (cost.as_micros(), interval.as_micros());
+            shared.event(Event::CheckpointPaced { epoch, cost_us, interval_us });
+        }
+        if saving.held {
+            shared.event(Event::Held { epoch });
+        }
+        if let Some(held) = self.save_next.take() {
+            self.save(held, shared, mem);
+        }
+        if core::mem::take(&mut self.exits) {
+            self.exit(shared);
+        }
+    }
+
+    /// The rank left the program. The job is done when all have, and their last checkpoint is committed.
+    pub(super) fn exit(&mut self, shared: &mut Shared) {
+        self.exits = self.saving.is_some();
+        if !self.exits {
+            self.tell_coordinator(&Message::Exited, shared);
         }
     }
 }
 
-fn sealed((number, bytes): (PageNo, Box<PageBytes>)) -> (PageNo, SealedPage) {
-    (number, SealedPage::new(bytes))
+/// Is a page other than in the last epoch?
+fn differs(shared: &Shared, rank: Rank, page: PageNo, bytes: &PageBytes) -> bool {
+    match shared.store.image(rank).and_then(|image| image.pages.get(&page)) {
+        Some(old) => old.bytes() != bytes,
+        None => *bytes != [0; PAGE_SIZE],
+    }
 }

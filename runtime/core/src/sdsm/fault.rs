@@ -1,7 +1,7 @@
 //! Faults of the rank, pages and diffs: the data path.
 
 use super::pages::Home;
-use super::{Action, Message, Sdsm, Side, Waiting, diff};
+use super::{Action, Diffs, Message, Sdsm, Side, Waiting, diff};
 use crate::id::{PageNo, Rank};
 use crate::limits::PAGE_SIZE;
 use crate::mem::{Access, PageBytes, PageMem};
@@ -56,6 +56,7 @@ impl Sdsm {
 
     fn write_at_home(&mut self, page: PageNo, access: Access, mem: &mut dyn PageMem) {
         if access == Access::Write {
+            self.frozen.keep(page, mem);
             self.pages.mark_unsaved(page);
             if self.pages.is_copied(page) {
                 self.dirty.insert(page);
@@ -130,18 +131,46 @@ impl Sdsm {
     pub(super) fn on_diffs(
         &mut self,
         from: Rank,
-        diffs: &[(PageNo, Vec<u8>)],
+        passed: u32,
+        diffs: Diffs,
         mem: &mut dyn PageMem,
     ) -> Result<(), Malformed> {
-        for (page, bytes) in diffs {
+        for (page, bytes) in &diffs {
             self.check(*page)?;
-            for (offset, run) in diff::parse(bytes)? {
+            diff::parse(bytes)?;
+        }
+        if self.snapshot_due || passed > self.passed {
+            self.early.push((from, passed, diffs));
+        } else {
+            self.apply(from, &diffs, mem);
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, from: Rank, diffs: &[(PageNo, Vec<u8>)], mem: &mut dyn PageMem) {
+        for (page, bytes) in diffs {
+            self.frozen.keep(*page, mem);
+            // Parsed once before.
+            for (offset, run) in diff::parse(bytes).unwrap_or_default() {
                 mem.patch(*page, offset, run);
             }
             self.pages.mark_unsaved(*page);
         }
         self.send(from, Side::Compute, Message::Applied);
-        Ok(())
+    }
+
+    /// Applies the diffs that need not wait any more.
+    pub(super) fn apply_early(&mut self, mem: &mut dyn PageMem) {
+        if self.snapshot_due {
+            return;
+        }
+        for (from, passed, diffs) in core::mem::take(&mut self.early) {
+            if passed > self.passed {
+                self.early.push((from, passed, diffs));
+            } else {
+                self.apply(from, &diffs, mem);
+            }
+        }
     }
 
     /// Compute side: sends the diffs of these pages home; keeps at most `access` to them.
@@ -177,8 +206,8 @@ impl Sdsm {
         }
     }
 
-    fn send_diffs(&mut self, home: Rank, diffs: Vec<(PageNo, Vec<u8>)>) {
+    fn send_diffs(&mut self, home: Rank, diffs: Diffs) {
         self.unapplied += 1;
-        self.send(home, Side::Receive, Message::Diffs(diffs));
+        self.send(home, Side::Receive, Message::Diffs(self.passed, diffs));
     }
 }

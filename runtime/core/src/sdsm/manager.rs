@@ -1,6 +1,6 @@
 //! What a rank manages for all: its share of the locks, and on rank 0 the collective calls.
 
-use super::{Interval, Message, Runs};
+use super::{Interval, Message, Runs, Saves};
 use crate::id::{LockId, Rank};
 use crate::node::{Call, CallError};
 use crate::sorted::Map;
@@ -15,11 +15,17 @@ struct Lock {
     time: Vec<u32>,
 }
 
+/// The rank where all ranks arrive.
+pub const BARRIER_MANAGER: Rank = Rank(0);
+
+/// A rank at a collective call.
 #[derive(Clone, Debug)]
-struct Arrival {
-    call: Call,
-    interval: u32,
-    pages: Runs,
+pub(super) struct Arrival {
+    pub(super) call: Call,
+    pub(super) interval: u32,
+    /// It holds one.
+    pub(super) locks: bool,
+    pub(super) pages: Runs,
 }
 
 #[derive(Clone, Debug)]
@@ -29,11 +35,27 @@ pub(super) struct Manager {
     /// Intervals that releases brought here.
     intervals: Map<(Rank, u32), Runs>,
     arrivals: Map<(u32, Rank), Arrival>,
+    /// The next collective call that can is to be a checkpoint.
+    wanted: Saves,
 }
 
 impl Manager {
     pub(super) const fn new(ranks: u16) -> Self {
-        Self { ranks, locks: Map::new(), intervals: Map::new(), arrivals: Map::new() }
+        Self {
+            ranks,
+            locks: Map::new(),
+            intervals: Map::new(),
+            arrivals: Map::new(),
+            wanted: Saves::No,
+        }
+    }
+
+    pub(super) const fn want_snapshot(&mut self, held: bool) {
+        self.wanted = match self.wanted {
+            Saves::Held => Saves::Held,
+            _ if held => Saves::Held,
+            _ => Saves::Overlapped,
+        };
     }
 
     /// A rank wants a lock: the grant, if it is free.
@@ -91,15 +113,9 @@ impl Manager {
     }
 
     /// A rank arrived at a collective call: the release for all, if it was the last.
-    pub(super) fn arrive(
-        &mut self,
-        from: Rank,
-        seq: u32,
-        call: Call,
-        interval: u32,
-        pages: Runs,
-    ) -> Option<Message> {
-        self.arrivals.insert((seq, from), Arrival { call, interval, pages });
+    pub(super) fn arrive(&mut self, from: Rank, seq: u32, arrival: Arrival) -> Option<Message> {
+        let call = arrival.call;
+        self.arrivals.insert((seq, from), arrival);
         let here = self.arrivals.range((seq, Rank(0))..(seq + 1, Rank(0))).len();
         if here < usize::from(self.ranks) {
             return None;
@@ -107,9 +123,14 @@ impl Manager {
         let later = self.arrivals.split_off(&(seq + 1, Rank(0)));
         let all = core::mem::replace(&mut self.arrivals, later);
         let same = all.values().all(|arrival| arrival.call == call);
+        let can = same
+            && matches!(call, Call::Barrier | Call::Checkpoint)
+            && all.values().all(|arrival| !arrival.locks);
+        let saves = if can { core::mem::replace(&mut self.wanted, Saves::No) } else { Saves::No };
         Some(Message::Release {
             seq,
             outcome: if same { Ok(()) } else { Err(CallError::BadArgument) },
+            saves,
             time: all.values().map(|arrival| arrival.interval).collect(),
             pages: all.into_values().map(|arrival| arrival.pages).collect(),
         })

@@ -9,14 +9,28 @@ use crate::wire::{Malformed, Reader, Writer};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+/// Is a collective call a checkpoint that the runtime wants?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Saves {
+    /// No; the program may.
+    No,
+    /// Yes, and ranks go on at once.
+    Overlapped,
+    /// Yes, and ranks wait for the commit.
+    Held,
+}
+
+/// What changed in pages.
+pub type Diffs = Vec<(PageNo, Vec<u8>)>;
+
 /// A message between two ranks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     // To the receive side.
     /// Send me this page; I have passed so many collective calls.
     Fetch(PageNo, u32),
-    /// Apply these diffs to pages that you are home of.
-    Diffs(Vec<(PageNo, Vec<u8>)>),
+    /// Apply these diffs to pages that you are home of; I have passed so many collective calls.
+    Diffs(u32, Diffs),
     /// Who is home of this page? You, its directory, say who touched it first.
     Touch(PageNo),
     /// I want this lock; my vector time.
@@ -32,6 +46,8 @@ pub enum Message {
         call: Call,
         /// Last interval of this rank.
         interval: u32,
+        /// Does it hold a lock?
+        locks: bool,
         /// Pages written.
         pages: Runs,
     },
@@ -50,6 +66,8 @@ pub enum Message {
         seq: u32,
         /// The call, or why it is refused.
         outcome: Result<(), CallError>,
+        /// Is it a checkpoint, though the program did not ask for one?
+        saves: Saves,
         /// Vector time of all.
         time: Vec<u32>,
         /// Pages that each rank wrote.
@@ -66,8 +84,8 @@ impl Message {
             Self::Fetch(page, passed) => {
                 w.u8(1).u32(page.0).u32(*passed);
             }
-            Self::Diffs(diffs) => {
-                w.u8(2).u16(u16::try_from(diffs.len()).unwrap_or(u16::MAX));
+            Self::Diffs(passed, diffs) => {
+                w.u8(2).u32(*passed).u16(u16::try_from(diffs.len()).unwrap_or(u16::MAX));
                 for (page, diff) in diffs {
                     // A diff is never longer than its page and a run header for every other byte.
                     w.u32(page.0).u16(u16::try_from(diff.len()).unwrap_or(u16::MAX)).bytes(diff);
@@ -85,8 +103,8 @@ impl Message {
                 emit_time(&mut w, time);
                 emit_intervals(&mut w, intervals);
             }
-            Self::Arrive { seq, call, interval, pages } => {
-                w.u8(6).u32(*seq).u32(*interval);
+            Self::Arrive { seq, call, interval, locks, pages } => {
+                w.u8(6).u32(*seq).u32(*interval).u8(u8::from(*locks));
                 emit_call(&mut w, *call);
                 pages.emit(&mut w);
             }
@@ -104,8 +122,8 @@ impl Message {
                 emit_time(&mut w, time);
                 emit_intervals(&mut w, intervals);
             }
-            Self::Release { seq, outcome, time, pages } => {
-                w.u8(11).u32(*seq).u8(outcome_code(*outcome));
+            Self::Release { seq, outcome, saves, time, pages } => {
+                w.u8(11).u32(*seq).u8(outcome_code(*outcome)).u8(*saves as u8);
                 emit_time(&mut w, time);
                 pages.iter().for_each(|runs| runs.emit(&mut w));
             }
@@ -121,7 +139,7 @@ impl Message {
         let r = &mut Reader::new(bytes);
         let message = match r.u8("message kind")? {
             1 => Self::Fetch(page(r)?, r.u32("passed")?),
-            2 => Self::Diffs(parse_diffs(r)?),
+            2 => Self::Diffs(r.u32("passed")?, parse_diffs(r)?),
             3 => Self::Touch(page(r)?),
             4 => Self::Lock(LockId(r.u32("lock")?), parse_time(r, ranks)?),
             5 => {
@@ -130,7 +148,8 @@ impl Message {
             }
             6 => {
                 let (seq, interval) = (r.u32("seq")?, r.u32("interval")?);
-                Self::Arrive { seq, interval, call: parse_call(r)?, pages: Runs::parse(r)? }
+                let locks = r.u8("locks")? != 0;
+                Self::Arrive { seq, interval, locks, call: parse_call(r)?, pages: Runs::parse(r)? }
             }
             7 => Self::Page(page(r)?, Box::new(r.array::<PAGE_SIZE>("page")?)),
             8 => Self::Applied,
@@ -142,6 +161,7 @@ impl Message {
             11 => Self::Release {
                 seq: r.u32("seq")?,
                 outcome: parse_outcome(r)?,
+                saves: parse_saves(r)?,
                 time: parse_time(r, ranks)?,
                 pages: (0..ranks).map(|_| Runs::parse(r)).collect::<Result<_, _>>()?,
             },
@@ -162,7 +182,7 @@ fn rank(r: &mut Reader<'_>, ranks: u16) -> Result<Rank, Malformed> {
     if rank < ranks { Ok(Rank(rank)) } else { Err(r.malformed("rank")) }
 }
 
-fn parse_diffs(r: &mut Reader<'_>) -> Result<Vec<(PageNo, Vec<u8>)>, Malformed> {
+fn parse_diffs(r: &mut Reader<'_>) -> Result<Diffs, Malformed> {
     (0..r.u16("diff count")?)
         .map(|_| {
             let page = page(r)?;
@@ -247,6 +267,15 @@ pub(super) fn parse_distribution(r: &mut Reader<'_>) -> Result<Distribution, Mal
         },
         4 => Distribution::FirstTouch,
         _ => return Err(r.malformed("distribution")),
+    })
+}
+
+fn parse_saves(r: &mut Reader<'_>) -> Result<Saves, Malformed> {
+    Ok(match r.u8("saves")? {
+        0 => Saves::No,
+        1 => Saves::Overlapped,
+        2 => Saves::Held,
+        _ => return Err(r.malformed("saves")),
     })
 }
 

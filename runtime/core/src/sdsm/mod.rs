@@ -20,10 +20,20 @@
 //!   barrier, alloc ─▶ Flushing ─▶ Arrived ─▶ notices ▶ Complete ─────┤
 //!   checkpoint ─────▶ Flushing ─▶ Arrived ─▶ notices ▶ Snapshot ─────┘ (the node completes it)
 //! ```
+//!
+//! **Why a checkpoint is consistent** although each rank goes on as soon as its own node has frozen its
+//! memory ([`Sdsm::freeze`]), and others may not have yet: what a rank does after the checkpoint reaches the
+//! saved state of another only as a diff to a page at its home. Each message of diffs says how many
+//! collective calls its sender has passed; one from a rank that is ahead, or that comes while a snapshot
+//! is due, waits until this node has frozen, and its sender, which waits for the answer, with it. This ends,
+//! for the release that all wait for and the commit of the epoch before are sent by others whatever this node
+//! does. Nothing else that is saved changes: homes and first touches are facts that stay true, and
+//! locks, copies, twins and notices are not saved, for at a checkpoint there are none.
 
 pub mod binding;
 mod diff;
 mod fault;
+mod frozen;
 mod manager;
 mod message;
 mod pages;
@@ -33,7 +43,9 @@ mod sync;
 mod tests;
 
 pub use binding::{Action as BindingAction, Binding, Side};
-pub use message::Message;
+pub use frozen::Frozen;
+pub use manager::BARRIER_MANAGER;
+pub use message::{Diffs, Message, Saves};
 pub use runs::Runs;
 
 use crate::event::Counters;
@@ -66,9 +78,11 @@ pub enum Action {
     BadAccess(PageNo),
     /// The call is done.
     Complete(Result<u64, CallError>),
-    /// All ranks stand at a checkpoint and all diffs are home: copy what
-    /// [`Sdsm::take_dirty`] names.
-    Snapshot,
+    /// All ranks came to a checkpoint, and all diffs of before are home: [`Sdsm::freeze`].
+    Snapshot {
+        /// The rank stays in it, beyond its commit.
+        held: bool,
+    },
 }
 
 /// What a rank did between two releases.
@@ -96,7 +110,7 @@ enum Waiting {
     Arrived(Call),
     /// A lock.
     Locking(LockId),
-    /// The node, which makes the checkpoint. The call is done by [`Sdsm::checkpointed`].
+    /// The node, which makes the checkpoint. The call is done by [`Sdsm::go_on`].
     Snapshot(Call),
 }
 
@@ -120,8 +134,13 @@ pub struct Sdsm {
     told: Map<Rank, usize>,
     /// Diff messages not yet known to be applied.
     unapplied: u32,
-    held: Set<LockId>,
+    locks_held: Set<LockId>,
     waiting: Waiting,
+    /// Diffs of ranks that are ahead, which must not be in the snapshot that is due here.
+    early: Vec<(Rank, u32, Diffs)>,
+    /// There is a snapshot to be made.
+    snapshot_due: bool,
+    frozen: Frozen,
     /// Collective calls passed in this session.
     passed: u32,
     /// Barriers passed since the program began; part of the epoch.
@@ -150,8 +169,11 @@ impl Sdsm {
             time: alloc::vec![0; usize::from(ranks)],
             told: Map::new(),
             unapplied: 0,
-            held: Set::new(),
+            locks_held: Set::new(),
             waiting: Waiting::Nothing,
+            early: Vec::new(),
+            snapshot_due: false,
+            frozen: Frozen::default(),
             passed: 0,
             barriers: 0,
             manager: Manager::new(ranks),
@@ -184,8 +206,13 @@ impl Sdsm {
         self.settle(mem);
     }
 
-    /// The rank touched a page that it may not.
+    /// The rank touched a page that it may not, a shared one or, if it is to write it, one of its heap.
     pub fn fault(&mut self, page: PageNo, access: Access, mem: &mut dyn PageMem) {
+        if page.is_private() {
+            self.frozen.write_private(page, mem);
+            self.actions.push_back(Action::Wake);
+            return;
+        }
         self.counters.faults += 1;
         self.resolve(page, access, mem);
         self.settle(mem);
@@ -253,9 +280,26 @@ impl Sdsm {
 
     // --- checkpoints -------------------------------------------------------------------------
 
-    /// Home pages written since this was last called, now protected so that the next write shows.
-    pub fn take_dirty(&mut self, mem: &mut dyn PageMem) -> Vec<PageNo> {
-        self.pages.take_unsaved(self.me, mem)
+    /// Keeps what a checkpoint may have to save as it is now: the home pages written since the last one,
+    /// and the private state. Then diffs that waited for this are applied. The rank still stands.
+    pub fn freeze(&mut self, mem: &mut dyn PageMem) {
+        let dirty = self.pages.take_unsaved(self.me, mem);
+        self.frozen = Frozen::new(dirty, mem);
+        self.snapshot_due = false;
+        self.apply_early(mem);
+        self.settle(mem);
+    }
+
+    /// What was frozen, and not yet taken.
+    pub const fn frozen(&mut self) -> &mut Frozen {
+        &mut self.frozen
+    }
+
+    /// Makes the next collective call that can be one a checkpoint, of all ranks: the next barrier at which
+    /// nobody holds a lock, or one that the program asks for. With `held` the ranks stay in it,
+    /// beyond its commit. Only the rank where all arrive ([`BARRIER_MANAGER`]) can want this.
+    pub const fn want_snapshot(&mut self, held: bool) {
+        self.manager.want_snapshot(held);
     }
 
     /// What the memory must know to stand at this epoch again.
@@ -274,8 +318,8 @@ impl Sdsm {
         16 + pages::ALLOCATION_BYTES * allocations + pages::TOUCH_BYTES * u64::from(shared_pages)
     }
 
-    /// The epoch is committed: the rank goes on. `epoch` is what a checkpoint call returns.
-    pub fn checkpointed(&mut self, epoch: u64) {
+    /// The rank goes on from the checkpoint. `epoch` is what a checkpoint call returns.
+    pub fn go_on(&mut self, epoch: u64) {
         if let Waiting::Snapshot(call) = self.waiting {
             self.complete(Ok(if call == Call::Checkpoint { epoch } else { 0 }));
         }

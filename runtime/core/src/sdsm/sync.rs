@@ -1,5 +1,7 @@
 //! Barriers, locks and what they carry: the order of things.
 
+use super::manager::{Arrival, BARRIER_MANAGER};
+use super::message::Saves;
 use super::pages::Home;
 use super::{Action, Interval, Message, Runs, Sdsm, Side, Waiting};
 use crate::id::{LockId, PageNo, Rank};
@@ -10,9 +12,6 @@ use crate::sorted::Set;
 use crate::wire::Malformed;
 use alloc::vec::Vec;
 
-/// The rank where all ranks arrive.
-pub(super) const BARRIER_MANAGER: Rank = Rank(0);
-
 impl Sdsm {
     fn lock_manager(&self, lock: LockId) -> Rank {
         Rank(u16::try_from(lock.0 % u32::from(self.ranks)).unwrap_or_default())
@@ -21,7 +20,7 @@ impl Sdsm {
     pub(super) fn lock(&mut self, lock: LockId) {
         if lock.0 >= MAX_LOCKS {
             self.complete(Err(CallError::BadArgument));
-        } else if self.held.contains(&lock) {
+        } else if self.locks_held.contains(&lock) {
             self.complete(Err(CallError::LockState));
         } else {
             self.waiting = Waiting::Locking(lock);
@@ -31,7 +30,7 @@ impl Sdsm {
     }
 
     pub(super) fn unlock(&mut self, lock: LockId, mem: &mut dyn PageMem) {
-        if self.held.remove(&lock) {
+        if self.locks_held.remove(&lock) {
             self.close_interval(mem);
             self.waiting = Waiting::Flushing(Call::Unlock(lock));
         } else {
@@ -42,7 +41,7 @@ impl Sdsm {
     pub(super) fn arrive(&mut self, call: Call, mem: &mut dyn PageMem) {
         let saves =
             call == Call::Checkpoint || (call == Call::Barrier && self.saves_next_barrier());
-        if saves && !self.held.is_empty() {
+        if saves && !self.locks_held.is_empty() {
             self.complete(Err(CallError::LockState));
             return;
         }
@@ -84,6 +83,7 @@ impl Sdsm {
             seq: self.passed + 1,
             call,
             interval: self.time[self.me.index()],
+            locks: !self.locks_held.is_empty(),
             pages: self.period.iter().copied().collect(),
         };
         self.send(BARRIER_MANAGER, Side::Receive, message);
@@ -97,7 +97,7 @@ impl Sdsm {
     ) -> Result<(), Malformed> {
         match message {
             Message::Fetch(page, passed) => self.on_fetch(from, page, passed, mem)?,
-            Message::Diffs(diffs) => self.on_diffs(from, &diffs, mem)?,
+            Message::Diffs(passed, diffs) => self.on_diffs(from, passed, diffs, mem)?,
             Message::Touch(page) => {
                 if let Some(home) = self.pages.touch(page, from) {
                     self.send(from, Side::Compute, Message::Home(page, home));
@@ -111,8 +111,9 @@ impl Sdsm {
                 let grant = self.manager.unlock(lock, from, &time, intervals);
                 self.grant(lock, grant);
             }
-            Message::Arrive { seq, call, interval, pages } => {
-                if let Some(release) = self.manager.arrive(from, seq, call, interval, pages) {
+            Message::Arrive { seq, call, interval, locks, pages } => {
+                let arrival = Arrival { call, interval, locks, pages };
+                if let Some(release) = self.manager.arrive(from, seq, arrival) {
                     for rank in (0..self.ranks).map(Rank) {
                         self.send(rank, Side::Compute, release.clone());
                     }
@@ -144,8 +145,8 @@ impl Sdsm {
             Message::Applied => self.unapplied = self.unapplied.saturating_sub(1),
             Message::Home(page, home) => self.on_home(page, home, mem),
             Message::Grant(lock, time, intervals) => self.on_grant(lock, &time, intervals, mem),
-            Message::Release { seq, outcome, time, pages } => {
-                self.on_release(seq, outcome, time, &pages, mem);
+            Message::Release { seq, outcome, saves, time, pages } => {
+                self.on_release(seq, (outcome, saves), time, &pages, mem);
             }
             Message::Fetch(..)
             | Message::Diffs(..)
@@ -178,7 +179,7 @@ impl Sdsm {
             *mine = (*mine).max(*theirs);
         }
         self.invalidate(stale, mem);
-        self.held.insert(lock);
+        self.locks_held.insert(lock);
         self.counters.locks += 1;
         self.complete(Ok(0));
     }
@@ -200,7 +201,7 @@ impl Sdsm {
     fn on_release(
         &mut self,
         seq: u32,
-        outcome: Result<(), CallError>,
+        outcome: (Result<(), CallError>, Saves),
         time: Vec<u32>,
         pages: &[Runs],
         mem: &mut dyn PageMem,
@@ -223,9 +224,16 @@ impl Sdsm {
         self.told.clear();
         self.period.clear();
         self.released(call, outcome, mem);
+        self.apply_early(mem);
     }
 
-    fn released(&mut self, call: Call, outcome: Result<(), CallError>, mem: &mut dyn PageMem) {
+    fn released(
+        &mut self,
+        call: Call,
+        (outcome, wanted): (Result<(), CallError>, Saves),
+        mem: &mut dyn PageMem,
+    ) {
+        let held = wanted == Saves::Held;
         if let Err(error) = outcome {
             self.complete(Err(error));
             return;
@@ -236,13 +244,13 @@ impl Sdsm {
                 let offset = self.pages.allocate(place, bytes, distribution, mem);
                 self.complete(offset);
             }
-            Call::Checkpoint => self.snapshot(call),
+            Call::Checkpoint => self.snapshot(call, held),
             Call::Barrier => {
-                let saves = self.saves_next_barrier();
+                let saves = wanted != Saves::No || self.saves_next_barrier();
                 self.barriers += 1;
                 self.counters.barriers += 1;
                 if saves {
-                    self.snapshot(call);
+                    self.snapshot(call, held);
                 } else {
                     self.complete(Ok(0));
                 }
@@ -252,9 +260,10 @@ impl Sdsm {
         }
     }
 
-    fn snapshot(&mut self, call: Call) {
+    fn snapshot(&mut self, call: Call, held: bool) {
         self.waiting = Waiting::Snapshot(call);
-        self.actions.push_back(Action::Snapshot);
+        self.snapshot_due = true;
+        self.actions.push_back(Action::Snapshot { held });
     }
 }
 

@@ -33,7 +33,7 @@ fn a_diff_with_every_other_byte_changed_fits_its_message() {
     page.iter_mut().step_by(2).for_each(|b| *b = 1);
     let bytes = diff::make(&twin, &page);
     assert!(bytes.len() <= 3 * PAGE);
-    let message = Message::Diffs(alloc::vec![(PageNo(3), bytes)]);
+    let message = Message::Diffs(7, alloc::vec![(PageNo(3), bytes)]);
     assert_eq!(Message::parse(&message.emit(), 2), Ok(message));
 }
 
@@ -73,11 +73,11 @@ fn messages_survive_the_wire_and_cut_ones_are_refused() {
     let alloc = Call::Alloc { bytes: 9, distribution: Distribution::Cyclic(3) };
     let messages = [
         Message::Fetch(PageNo(1), 2),
-        Message::Diffs(alloc::vec![(PageNo(1), alloc::vec![1, 2])]),
+        Message::Diffs(3, alloc::vec![(PageNo(1), alloc::vec![1, 2])]),
         Message::Touch(PageNo(5)),
         Message::Lock(LockId(2), alloc::vec![1, 2]),
         Message::Unlock(LockId(2), alloc::vec![1, 2], alloc::vec![interval.clone()]),
-        Message::Arrive { seq: 1, call: alloc, interval: 3, pages: runs.clone() },
+        Message::Arrive { seq: 1, call: alloc, interval: 3, locks: true, pages: runs.clone() },
         Message::Page(PageNo(7), Box::new([9; PAGE])),
         Message::Applied,
         Message::Home(PageNo(1), Rank(1)),
@@ -85,6 +85,7 @@ fn messages_survive_the_wire_and_cut_ones_are_refused() {
         Message::Release {
             seq: 2,
             outcome: Err(CallError::NoMemory),
+            saves: Saves::Held,
             time: alloc::vec![3, 4],
             pages: alloc::vec![runs.clone(), Runs::default()],
         },
@@ -96,4 +97,29 @@ fn messages_survive_the_wire_and_cut_ones_are_refused() {
             assert!(Message::parse(&bytes[..cut], 2).is_err());
         }
     }
+}
+
+#[test]
+fn a_snapshot_that_is_wanted_waits_for_a_barrier_without_locks() {
+    let mut manager = Manager::new(2);
+    let mut seq = 0;
+    let mut saves = |manager: &mut Manager, call, locks| {
+        seq += 1;
+        let arrival = |locks| manager::Arrival { call, interval: 0, locks, pages: Runs::default() };
+        assert_eq!(manager.arrive(Rank(1), seq, arrival(locks)), None);
+        match manager.arrive(Rank(0), seq, arrival(false)) {
+            Some(Message::Release { saves, .. }) => saves,
+            other => panic!("{other:?}"),
+        }
+    };
+    let alloc = Call::Alloc { bytes: 1, distribution: Distribution::Block };
+    assert_eq!(saves(&mut manager, Call::Barrier, false), Saves::No);
+    manager.want_snapshot(false);
+    assert_eq!(saves(&mut manager, Call::Barrier, true), Saves::No, "a lock is held");
+    assert_eq!(saves(&mut manager, alloc, false), Saves::No, "no barrier");
+    assert_eq!(saves(&mut manager, Call::Barrier, false), Saves::Overlapped);
+    assert_eq!(saves(&mut manager, Call::Barrier, false), Saves::No, "it was taken");
+    manager.want_snapshot(true);
+    manager.want_snapshot(false);
+    assert_eq!(saves(&mut manager, Call::Checkpoint, false), Saves::Held);
 }

@@ -3,7 +3,7 @@ use crate::tests::{SIZES, free_rank, program};
 use runtime_core::id::{Generation, Job, ViewId};
 use runtime_core::mem::Access;
 use runtime_core::node::{
-    Binding, Call, Distribution, Image, Medium, Member, Output, Quorum, Role, Timer,
+    Binding, Call, Distribution, Image, Medium, Member, Output, Policy, Quorum, Role, Timer,
 };
 use runtime_driver::context::Start;
 use runtime_driver::rank::{self, Array};
@@ -62,7 +62,11 @@ impl Machine for Alone {
                 assert_eq!(bytes, b"hello");
                 outputs.push_back(Output::Halt { reason: "greeted".into() });
             }
-            Input::TransportDown(_) | Input::PortDown(_) | Input::Tick | Input::Damage(_) => {}
+            Input::TransportDown(_)
+            | Input::PortDown(_)
+            | Input::Tick
+            | Input::Damage(_)
+            | Input::Migrate { .. } => {}
         }
     }
 
@@ -89,8 +93,9 @@ fn setup(me: u16, listener: TcpListener, peers: Vec<(NodeId, SocketAddr)>) -> Se
         heartbeat: second,
         suspect_after: 5,
         join_timeout: second,
-        replicas: 1,
-        checkpoint_every: 0,
+        redundancy: runtime_core::checkpoint::Redundancy::Copies(1),
+        copy_window: 32,
+        checkpoint: Policy::Program,
         shared_pages: SIZES.shared_pages,
     };
     let layout = Layout::for_rank(free_rank().0, SIZES).unwrap();

@@ -18,7 +18,7 @@ impl Scenario {
         scenario.binding = if rng.chance(50) { Binding::Mcapi } else { Binding::Sockets };
         scenario.medium = [Media::Stream, Media::Datagram, Media::Mixed][rng.index(3)];
         scenario.death_is_seen = rng.chance(50);
-        scenario.replicas = rng.chance(50).then(|| 1 + rng.index(3));
+        scenario.replicas = rng.chance(50).then(|| 1 + rng.byte() % 3);
         for i in 0..rng.below(3) {
             let after = i > 0 && rng.chance(70);
             let when = if after {

@@ -7,7 +7,7 @@
 
 use super::Model;
 use runtime_core::checkpoint::{
-    Holdings, SealedPage, Store, Transfer, choose_epoch, partners, transfers,
+    Holdings, Placement, Redundancy, SealedPage, Store, Transfer, choose_epoch, partners, transfers,
 };
 use runtime_core::id::{Epoch, Generation, NodeId, PageNo, Rank, ViewId};
 use runtime_core::limits::PAGE_SIZE;
@@ -263,8 +263,10 @@ impl Cluster {
         };
         let before = holders(self);
         self.place(dead).alive = false;
-        let images = vec![Image::Linux; self.members.len()];
-        self.view = self.view.without(&[dead].into_iter().collect(), &images);
+        let redundancy = Redundancy::Copies(u8::try_from(self.replicas).unwrap_or(u8::MAX));
+        self.view = self.view.without(&[dead].into_iter().collect(), &self.members, redundancy);
+        let (view, members) = (self.view.clone(), self.members.clone());
+        let placement = Placement { view: &view, members: &members, redundancy };
         self.wires.clear();
         for node in self.nodes() {
             let place = self.place(node);
@@ -281,13 +283,13 @@ impl Cluster {
             .into_iter()
             .map(|n| (n, self.places[n.index()].store.holdings()))
             .collect();
-        match choose_epoch(self.view.rank_count(), &holdings, &before) {
+        match choose_epoch(&placement, &holdings, &before) {
             Ok(epoch) if epoch < self.went_on => {
                 Err(format!("goes back to {epoch}, and a rank went on from {}", self.went_on))
             }
             Ok(epoch) => {
                 let coordinator = self.view.coordinator();
-                let list = transfers(&self.view, epoch, &holdings, &self.members, self.replicas);
+                let list = transfers(&placement, epoch, &holdings);
                 self.broadcast(coordinator, &Message::Recover(epoch, list))
             }
             Err(reason) if self.died <= self.replicas => {

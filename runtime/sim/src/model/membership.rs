@@ -5,9 +5,10 @@
 //! of the view before; and when all that can still be heard is heard, the living of the last view agree on it.
 
 use super::Model;
+use runtime_core::checkpoint::Redundancy;
 use runtime_core::id::{Generation, NodeId, ViewId};
 use runtime_core::membership::{Action, Membership, Message, View};
-use runtime_core::node::{Binding, Config, Image, Medium, Member, Quorum, Role};
+use runtime_core::node::{Binding, Config, Image, Medium, Member, Policy, Quorum, Role};
 use runtime_core::time::{Duration, Instant};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -77,7 +78,7 @@ impl Cluster {
         let place = |me| {
             let config = config(NodeId(me), &members);
             Place {
-                machine: Membership::new(&config, Duration(LONG / 2)),
+                machine: Membership::new(&config, Instant(0), Duration(LONG / 2)),
                 alive: true,
                 fenced: false,
                 rang: 0,
@@ -133,8 +134,8 @@ impl Cluster {
                 Action::Send(to, message) if self.acts(to) => {
                     self.wires.entry((node, to)).or_default().push_back(message);
                 }
-                Action::Send(..) | Action::NoMajority { .. } => {}
-                Action::Install(view) => self.installed(node, &view)?,
+                Action::Send(..) | Action::NoMajority { .. } | Action::Refused { .. } => {}
+                Action::Install(view, _) => self.installed(node, &view)?,
                 Action::Fenced(_) => self.places[node.index()].fenced = true,
             }
         }
@@ -304,8 +305,9 @@ fn config(me: NodeId, members: &[Member]) -> Config {
         heartbeat: Duration::from_millis(10),
         suspect_after: 10,
         join_timeout: Duration::from_millis(500),
-        replicas: 1,
-        checkpoint_every: 0,
+        redundancy: Redundancy::Copies(1),
+        copy_window: 0,
+        checkpoint: Policy::Program,
         shared_pages: 0,
     }
 }

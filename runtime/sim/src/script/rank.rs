@@ -15,6 +15,8 @@ const PAGE: u64 = PAGE_SIZE as u64;
 struct Memory {
     shared: Vec<(PageBytes, Access)>,
     private: Vec<PageBytes>,
+    /// Which private pages a write faults on.
+    protected: Vec<bool>,
 }
 
 impl Memory {
@@ -57,6 +59,7 @@ impl ScriptMachine {
         let memory = Memory {
             shared: vec![([0; PAGE_SIZE], Access::None); shared],
             private: vec![[0; PAGE_SIZE]; private],
+            protected: vec![false; private],
         };
         Self { script, memory, rank: None }
     }
@@ -153,7 +156,13 @@ impl ScriptMachine {
                     return Some(Request::Fail(wrong));
                 }
             }
-            Op::Keep { page, value } => *self.kept(page) = [value; PAGE_SIZE],
+            Op::Keep { page, value } => {
+                let number = PRIVATE_BASE + 1 + page;
+                if self.memory.is_protected(number) {
+                    return Some(Request::Fault(PageNo(number), Access::Write));
+                }
+                *self.kept(page) = [value; PAGE_SIZE];
+            }
             Op::CheckKept { page, value } => {
                 if *self.kept(page) != [value; PAGE_SIZE] {
                     return Some(Request::Fail(format!("private page {page} is not {value}")));
@@ -287,6 +296,12 @@ impl PageMem for Memory {
 
     fn protect(&mut self, pages: Range<u32>, access: Access) {
         for page in pages {
+            if PageNo(page).is_private() {
+                assert!(page > PRIVATE_BASE, "the place in the script is written without faults");
+                let index = usize::try_from(page - PRIVATE_BASE).unwrap_or(usize::MAX);
+                self.protected[index] = access < Access::Write;
+                continue;
+            }
             if let Some(slot) = usize::try_from(page).ok().and_then(|p| self.shared.get_mut(p)) {
                 slot.1 = access;
             }
@@ -299,11 +314,16 @@ impl PageMem for Memory {
 
     fn reset_private(&mut self) {
         self.private.fill([0; PAGE_SIZE]);
+        self.protected.fill(false);
     }
 
     fn private_in_use(&self) -> Vec<Range<u32>> {
         let pages = u32::try_from(self.private.len()).unwrap_or_default();
         core::iter::once(PRIVATE_BASE..PRIVATE_BASE + pages).collect()
+    }
+
+    fn heap_start(&self) -> u32 {
+        PRIVATE_BASE + 1
     }
 
     fn context(&self) -> u64 {
@@ -316,6 +336,10 @@ impl PageMem for Memory {
 }
 
 impl Memory {
+    fn is_protected(&self, page: u32) -> bool {
+        usize::try_from(page - PRIVATE_BASE).is_ok_and(|index| self.protected[index])
+    }
+
     fn clone_slot(&self, page: PageNo) -> &PageBytes {
         let number = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
         if page.is_private() {

@@ -33,13 +33,14 @@ pub(in crate::link) struct Receiver {
     partial: Option<(Proto, Vec<u8>)>,
     unacknowledged: u32,
     ack_due: Option<Instant>,
+    /// The latest fragment that came though it was here already; told once.
+    pub(in crate::link) repeated: Option<u64>,
 }
 
 impl Receiver {
     pub(in crate::link) fn take(&mut self, now: Instant, data: &Data<'_>) -> Taken {
         let Some(index) = data.seq.checked_sub(self.next) else {
-            self.ack_due = Some(now); // the peer missed one of ours
-            return Taken::Duplicate;
+            return self.again(now, data.seq);
         };
         if index >= WINDOW {
             return Taken::Beyond;
@@ -51,8 +52,7 @@ impl Receiver {
             self.held.resize_with(index + 1, || None);
         }
         if self.held[index].is_some() {
-            self.ack_due = Some(now);
-            return Taken::Duplicate;
+            return self.again(now, data.seq);
         }
         let Data { proto, first, last, .. } = *data;
         self.held[index] = Some(Fragment { proto, first, last, payload: data.payload.to_vec() });
@@ -60,6 +60,12 @@ impl Receiver {
         let due = if gap || self.unacknowledged > 1 { now } else { now + ACK_DELAY };
         self.ack_due = Some(self.ack_due.map_or(due, |d| d.min(due)));
         Taken::New
+    }
+
+    /// A fragment is here already: the peer missed an acknowledgement of ours, or waited too short for it.
+    fn again(&mut self, now: Instant, seq: u64) -> Taken {
+        (self.ack_due, self.repeated) = (Some(now), Some(seq));
+        Taken::Duplicate
     }
 
     /// The next whole message that is in order, or an error for fragments that do not fit together.

@@ -8,6 +8,8 @@ const INITIAL: u64 = 100_000_000;
 /// More than a peer is commonly not scheduled for.
 const MIN: u64 = 1_000_000;
 const MAX: u64 = 1_000_000_000;
+/// Longest silence that is put down to a peer that was not scheduled.
+const SLOW: u64 = 20_000_000;
 /// A shortest round trip that was not seen again for one to two of these is forgotten.
 const MEMORY: Duration = Duration::from_millis(5_000);
 
@@ -18,6 +20,8 @@ pub(in crate::link) struct Rtt {
     /// Shortest in the time since `turned`, and in the one before.
     shortest: [u64; 2],
     turned: Instant,
+    /// Longest that was waited for when a probe had gone out for nothing, in the same two times.
+    slow: [u64; 2],
     /// Shortest in this round and in the one before.
     recent: [u64; 2],
     backoff: u32,
@@ -29,6 +33,7 @@ impl Default for Rtt {
             measured: None,
             shortest: [u64::MAX; 2],
             turned: Instant(0),
+            slow: [0; 2],
             recent: [u64::MAX; 2],
             backoff: 0,
         }
@@ -50,6 +55,7 @@ impl Rtt {
         self.backoff = 0;
         if now.since(self.turned) > MEMORY {
             (self.shortest, self.turned) = ([u64::MAX, self.shortest[0]], now);
+            self.slow = [0, self.slow[0]];
         }
         self.shortest[0] = self.shortest[0].min(trip);
         self.recent[0] = self.recent[0].min(trip);
@@ -78,6 +84,12 @@ impl Rtt {
         (shortest.max(1), recent.max(shortest).max(1))
     }
 
+    /// A probe was for nothing: what it asked for took so long. Such times are no samples, for one that is rare
+    /// is forgotten before the next comes; but who stood still will do so again.
+    pub(in crate::link) fn was_slow(&mut self, took: Duration) {
+        self.slow[0] = self.slow[0].max(took.0.min(SLOW));
+    }
+
     /// A probe went out.
     pub(in crate::link) fn back_off(&mut self) {
         self.backoff = (self.backoff + 1).min(16);
@@ -93,6 +105,7 @@ impl Rtt {
                 smoothed.saturating_add(variation.saturating_mul(4)).saturating_add(held)
             }
         };
+        let base = base.max(self.slow[0]).max(self.slow[1]);
         Duration(base.clamp(MIN, MAX)).times(1 << self.backoff).min(Duration(MAX))
     }
 }

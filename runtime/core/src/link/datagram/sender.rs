@@ -39,7 +39,18 @@ struct Flight {
     sent: Instant,
     order: u64,
     again: bool,
+    /// It was taken for lost at some time.
+    was_lost: bool,
     state: State,
+}
+
+/// A fragment that was sent again though nothing said that it is lost.
+#[derive(Clone, Debug)]
+struct Probe {
+    seq: u64,
+    /// When it went out before that, and the time until it had arrived.
+    sent: Instant,
+    took: Option<Duration>,
 }
 
 /// An acknowledgement for something never sent.
@@ -69,6 +80,7 @@ pub(in crate::link) struct Sender {
     timer: Option<Instant>,
     /// A frame may go out though the window is full.
     probe: bool,
+    probed: Option<Probe>,
     pub(in crate::link) retransmitted: u64,
 }
 
@@ -91,6 +103,7 @@ impl Default for Sender {
             rtt: Rtt::default(),
             timer: None,
             probe: false,
+            probed: None,
             retransmitted: 0,
         }
     }
@@ -116,7 +129,7 @@ impl Sender {
             // Its arrival is to say of all others that they are lost.
             self.order += self.overtaken;
             let last = self.flight.iter().rposition(|f| f.state != State::Arrived);
-            self.cut(chunk).or_else(|| last.inspect(|last| self.again(*last)))?
+            self.cut(chunk).or_else(|| last.inspect(|last| self.probe(*last)))?
         } else if self.out >= self.congestion.window() {
             return None;
         } else if self.lost > 0 {
@@ -149,9 +162,20 @@ impl Sender {
         let (message, last) = (self.cutting, range.end == whole);
         (self.cutting, self.cut) = if last { (message + 1, 0) } else { (message, range.end) };
         let (sent, state) = (Instant::default(), State::Out);
-        self.flight.push_back(Flight { message, range, last, sent, order: 0, again: false, state });
+        let (order, again, was_lost) = (0, false, false);
+        let flight = Flight { message, range, last, sent, order, again, was_lost, state };
+        self.flight.push_back(flight);
         self.out += 1;
         Some(self.flight.len() - 1)
+    }
+
+    /// A frame goes out once more because nothing comes back.
+    fn probe(&mut self, index: usize) {
+        let (seq, sent) = (self.base + index as u64, self.flight[index].sent);
+        if self.probed.as_ref().is_none_or(|probe| probe.seq != seq) {
+            self.probed = Some(Probe { seq, sent, took: None });
+        }
+        self.again(index);
     }
 
     /// A frame goes out once more.
@@ -159,6 +183,7 @@ impl Sender {
         let flight = &mut self.flight[index];
         flight.again = true;
         if core::mem::replace(&mut flight.state, State::Out) == State::Lost {
+            flight.was_lost = true;
             self.lost -= 1;
             self.out += 1;
         }
@@ -216,6 +241,10 @@ impl Sender {
 
     /// A frame has arrived. Returns its round trip, where it is one.
     fn arrive(&mut self, now: Instant, index: usize) -> Option<Duration> {
+        let seq = self.base + index as u64;
+        if let Some(probe) = self.probed.as_mut().filter(|probe| probe.seq == seq) {
+            probe.took = Some(now.since(probe.sent));
+        }
         let flight = &mut self.flight[index];
         match core::mem::replace(&mut flight.state, State::Arrived) {
             State::Out => self.out -= 1,
@@ -224,8 +253,11 @@ impl Sender {
         }
         let trip = now.since(flight.sent);
         if flight.again && trip < self.rtt.shortest() {
-            // So soon it is the first transmission that came, late: this path reorders.
-            self.overtaken = (2 * self.overtaken).min(OVERTAKEN_MAX);
+            // So soon it is the first transmission that came, late: this path reorders, if others were
+            // faster. A probe only says that the peer is slow.
+            if flight.was_lost {
+                self.overtaken = (2 * self.overtaken).min(OVERTAKEN_MAX);
+            }
         } else {
             self.newest = self.newest.max(flight.order);
         }
@@ -241,6 +273,15 @@ impl Sender {
                 self.lost += 1;
                 self.congestion.on_loss(flight.order, self.order, &self.rtt);
             }
+        }
+    }
+
+    /// The peer got a fragment twice. If it was a probe, and the answer to the first one was here before this word,
+    /// the answer was only late. (If not, it may have been lost.) Comes before what else the frame acknowledges.
+    pub(in crate::link) fn on_repeated(&mut self, seq: u64) {
+        let probe = self.probed.take_if(|probe| probe.seq == seq);
+        if let Some(took) = probe.and_then(|probe| probe.took) {
+            self.rtt.was_slow(took);
         }
     }
 

@@ -74,7 +74,8 @@ fn every_kind_comes_back_as_it_went() {
         Body::Hello(hello()),
         Body::Data(data(b"")),
         Body::Data(Data { last: true, ..data(&longest) }),
-        Body::Ack,
+        Body::Ack(None),
+        Body::Ack(Some(0x0102_0304_0506_0708)),
     ];
     for medium in [Medium::Stream, Medium::Datagram] {
         for body in bodies {
@@ -87,10 +88,10 @@ fn every_kind_comes_back_as_it_went() {
 
 #[test]
 fn padding_of_a_datagram_is_ignored_but_a_stream_has_none() {
-    let mut bytes = frame(Body::Ack).emit(Medium::Datagram);
+    let mut bytes = frame(Body::Ack(None)).emit(Medium::Datagram);
     bytes.resize(60, 0);
-    assert_eq!(Frame::parse(&bytes, Medium::Datagram), Ok(frame(Body::Ack)));
-    let mut bytes = frame(Body::Ack).emit(Medium::Stream);
+    assert_eq!(Frame::parse(&bytes, Medium::Datagram), Ok(frame(Body::Ack(None))));
+    let mut bytes = frame(Body::Ack(None)).emit(Medium::Stream);
     bytes.push(0);
     assert_eq!(Frame::parse(&bytes, Medium::Stream), Err(FrameError::Malformed));
 }

@@ -35,7 +35,8 @@ fn wild_frame(rng: &mut Rng, medium: crate::node::Medium) -> Vec<u8> {
     let proto = if rng.chance(500) { Proto::Sdsm } else { Proto::Mcapi };
     let (first, last) = (flags & 1 == 1, flags & 2 == 2);
     let data = Body::Data(Data { seq, proto, first, last, payload: b"wild" });
-    let body = if rng.chance(300) { Body::Ack } else { data };
+    let ack_alone = Body::Ack(rng.chance(500).then_some(seq));
+    let body = if rng.chance(300) { ack_alone } else { data };
     let (from, to) = (Generation(1), Generation(1));
     Frame { from, to, ack, selective, body }.emit(medium)
 }
