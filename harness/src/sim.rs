@@ -229,7 +229,7 @@ fn described(args: &SimArgs) -> Result<Scenario, Failure> {
     if args.tour {
         one.program = Program::Tour;
     }
-    one.replicas = args.replicas.map(usize::from);
+    one.replicas = args.replicas;
     one.death_is_seen = !args.silent;
     one.crashes = crashes.into_iter().map(|Crash(node, when)| (node, when)).collect();
     Ok(one)

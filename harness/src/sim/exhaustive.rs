@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Instant;
 
 /// The tours of these sizes: compute nodes, standbys, copies of each rank.
-const SIZES: [(u16, u16, usize); 4] = [(2, 1, 1), (3, 1, 1), (3, 2, 1), (3, 2, 2)];
+const SIZES: [(u16, u16, u8); 4] = [(2, 1, 1), (3, 1, 1), (3, 2, 1), (3, 2, 2)];
 
 /// The tour of each size, or only this scenario.
 pub(super) fn main(

@@ -3,9 +3,10 @@
 
 use super::{Fault, Media, Plan, Scenario, When, enumerate, lives};
 use crate::model::{self, commit, membership};
-use crate::world::End;
+use crate::world::{End, Told};
 use membership::Bounds;
-use runtime_core::id::{NodeId, Rank};
+use runtime_core::event::Event;
+use runtime_core::id::{Epoch, NodeId, Rank};
 use runtime_core::node::Binding;
 
 /// A case: how much it tried, or what broke.
@@ -150,13 +151,22 @@ fn crashes() -> Result<u64, String> {
 /// A rank with two copies dies while an epoch is being staged, and another node while that is recovered from.
 fn takeovers() -> Result<u64, String> {
     let mut runs = 0;
-    for step in (464..488).step_by(4) {
+    let begun = second_epoch_begins(&Scenario::tour(4, 3, 2, 2));
+    for step in (begun..begun + 24).step_by(4) {
         let crashes = vec![(NodeId(1), When::Step(step))];
         let scenario = Scenario { crashes, death_is_seen: false, ..Scenario::tour(4, 3, 2, 2) };
         let tally = enumerate(&scenario, Plan::every(13, 0), &mut |_| {});
         runs += tally.map_err(|broken| broken.to_string())?.runs;
     }
     Ok(runs)
+}
+
+/// The step in which a rank begins to stage its second epoch.
+fn second_epoch_begins(scenario: &Scenario) -> u64 {
+    let mut world = scenario.world();
+    let second = Told::Event(Event::CheckpointBegun { epoch: Epoch(2) });
+    while world.step().is_none() && world.take_told().iter().all(|(.., told)| *told != second) {}
+    world.steps()
 }
 
 fn random_runs() -> Result<u64, String> {
