@@ -9,7 +9,7 @@ BAREMETAL  := x86_64-unknown-linux-gnu/bare-metal/guest-baremetal
 FOOTPRINT  := $(CARGO) build --config runtime/baremetal/image.toml --profile bare-metal -p guest-baremetal --no-default-features
 export UNDERSTUDY_BAREMETAL := $(CURDIR)/target/bare-metal/$(BAREMETAL)
 
-.PHONY: cluster-up cluster-down test check lint unit system build images node footprint harness setup sim soak validate bench clean
+.PHONY: cluster-up cluster-down test check lint unit system build images node footprint harness setup sim sim-exhaustive soak validate bench clean
 
 # Boot the topology, run its workload with its faults, judge; the cluster stays up.
 cluster-up: build
@@ -66,12 +66,16 @@ footprint:
 setup:
 	./images/setup.sh
 
-# A thousand random runs of the core, with crashes; `make soak` runs until a promise breaks.
+# A thousand random runs of the core, with crashes; `make sim-exhaustive` crashes every node at every step, and every
+# other node at every step after that (an hour and more); `make soak` lets anything happen until a promise breaks.
 sim: harness
 	$(UNDERSTUDY) sim
 
+sim-exhaustive: harness
+	$(UNDERSTUDY) sim --exhaustive --pairs
+
 soak: harness
-	$(UNDERSTUDY) sim --nodes 5+2 --runs 1000000 --seed $$(date +%s)
+	$(UNDERSTUDY) sim --soak --seed $$(date +%s)
 
 validate: harness
 	$(UNDERSTUDY) validate topology/examples/*.yaml

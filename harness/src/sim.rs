@@ -3,14 +3,16 @@
 //! Without more than a seed, each run draws its own binding, medium and crashes from it. With
 //! `--crash`, `--binding` and the like it is exactly the run that a failure printed.
 
+mod exhaustive;
+
 use crate::client::Failure;
 use crate::progress::Progress;
 use crate::proto::{EXIT_OK, EXIT_VERDICT};
 use clap::{Args, ValueEnum};
-use runtime_core::id::NodeId;
 use runtime_core::node::Binding;
+use runtime_core::sabotage::{Sabotage, Step};
 use runtime_sim::Scenario;
-use runtime_sim::explore::{Broken, Crash, Media, When};
+use runtime_sim::explore::{Broken, Crash, Media, Program, suite};
 use runtime_sim::world::End;
 use std::str::FromStr;
 use std::time::Instant;
@@ -21,18 +23,37 @@ pub(crate) struct SimArgs {
     /// Seed of the first run; run `i` has seed `seed + i`.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many runs; one, if the run is described by the options below.
-    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
-    runs: u64,
-    /// Compute nodes and standbys, for example 5+2.
-    #[arg(long, default_value = "3+1")]
-    nodes: Nodes,
+    /// How many runs: 1000, and for a soak no end; one, if the run is described by the options below.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    runs: Option<u64>,
+    /// Compute nodes and standbys, for example 5+2. 3+1 if not given.
+    #[arg(long)]
+    nodes: Option<Nodes>,
     /// Crash this node: n1@500 before step 500, n1@+500 so many steps after a recovery. Repeatable.
     #[arg(long, value_name = "NODE@STEP")]
     crash: Vec<String>,
-    /// Crash each node before each step of the run with this seed, one run for each.
-    #[arg(long, conflicts_with_all = ["crash", "runs"])]
-    every_step: bool,
+    /// Crash each node before each step of a short program that does everything, for 2+1, 3+1 and 3+2 nodes; or of
+    /// the run that the other options describe.
+    #[arg(long, conflicts_with_all = ["crash", "runs", "soak"])]
+    exhaustive: bool,
+    /// And after each crash, every other node at every step that concerns it. Takes an hour and more.
+    #[arg(long, requires = "exhaustive")]
+    pairs: bool,
+    /// Only every so many steps.
+    #[arg(long, requires = "exhaustive", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    every: u32,
+    /// Runs of any size and medium in which anything may happen, until a promise breaks or so many runs are over.
+    #[arg(long, conflicts_with_all = ["crash", "nodes", "binding", "medium", "silent"])]
+    soak: bool,
+    /// Leave out this safety step (`commit-round`, `fence`…), and see whether the suite finds it.
+    #[arg(long, value_name = "STEP", conflicts_with_all = ["crash", "runs", "soak", "exhaustive"])]
+    sabotage: Option<Step>,
+    /// The short program in place of a random one.
+    #[arg(long)]
+    tour: bool,
+    /// Copies of each rank, with every node on a board of its own.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=3))]
+    replicas: Option<u8>,
     /// What the shared memory speaks.
     #[arg(long, value_enum)]
     binding: Option<BindingArg>,
@@ -92,14 +113,26 @@ struct Sums {
 
 /// Explores; says what was found.
 pub(crate) fn main(args: &SimArgs) -> Result<u8, Failure> {
-    let scenarios = scenarios(args)?;
-    let total = scenarios.len();
+    if let Some(step) = args.sabotage {
+        return Ok(sabotage(step));
+    }
+    if args.exhaustive {
+        let one = if args.is_described() { Some(described(args)?) } else { None };
+        let every = usize::try_from(args.every).unwrap_or(usize::MAX);
+        return exhaustive::main(args.seed, one, args.pairs, every);
+    }
+    let (scenarios, total) = scenarios(args)?;
     let began = Instant::now();
     let progress = Progress::new();
     let mut sums = Sums::default();
-    for (i, scenario) in scenarios.into_iter().enumerate() {
-        if i % 100 == 0 && i > 0 {
-            progress.line(&format!("{i} of {total} runs, {} takeovers", sums.takeovers));
+    for (i, scenario) in (0_u64..).zip(scenarios) {
+        if i % if total == u64::MAX { 1_000 } else { 100 } == 0 && i > 0 {
+            let of = if total == u64::MAX { String::new() } else { format!(" of {total}") };
+            let rate = exhaustive::rate(sums.runs, began);
+            let Sums { runs, crashes, takeovers, refused, .. } = sums;
+            progress.line(&format!(
+                "{runs}{of} runs, {crashes} crashes, {takeovers} takeovers, {refused} refusals within the promise, {rate} runs/s"
+            ));
         }
         match scenario.check() {
             Ok(verdict) => {
@@ -134,18 +167,55 @@ pub(crate) fn main(args: &SimArgs) -> Result<u8, Failure> {
     Ok(EXIT_OK)
 }
 
-fn scenarios(args: &SimArgs) -> Result<Vec<Scenario>, Failure> {
-    let Nodes(compute, standby) = args.nodes;
+/// Runs the suite without a safety step: it must find fault.
+fn sabotage(step: Step) -> u8 {
+    let _sabotage = Sabotage::commit(step);
+    match suite::find_fault() {
+        Some((case, fault)) => {
+            println!("{step} left out: found by \"{case}\"\n{fault}\nPASS");
+            EXIT_OK
+        }
+        None => {
+            println!("{step} left out, and the suite finds no fault\nFAIL");
+            EXIT_VERDICT
+        }
+    }
+}
+
+impl SimArgs {
+    /// Is it one certain run?
+    const fn is_described(&self) -> bool {
+        !self.crash.is_empty()
+            || self.binding.is_some()
+            || self.medium.is_some()
+            || self.tour
+            || self.replicas.is_some()
+            || (self.exhaustive && self.nodes.is_some())
+    }
+}
+
+/// What is to be run, and how many that are.
+fn scenarios(args: &SimArgs) -> Result<(Box<dyn Iterator<Item = Scenario>>, u64), Failure> {
+    if args.is_described() {
+        return Ok((Box::new(std::iter::once(described(args)?)), 1));
+    }
+    let runs = args.runs.unwrap_or(if args.soak { u64::MAX } else { 1_000 });
+    let seeds = args.seed..args.seed.saturating_add(runs);
+    if args.soak {
+        return Ok((Box::new(seeds.map(Scenario::soak)), runs));
+    }
+    let Nodes(compute, standby) = args.nodes.unwrap_or(Nodes(3, 1));
+    Ok((Box::new(seeds.map(move |seed| Scenario::random(seed, compute, standby))), runs))
+}
+
+/// The one run that the options describe.
+fn described(args: &SimArgs) -> Result<Scenario, Failure> {
+    let Nodes(compute, standby) = args.nodes.unwrap_or(Nodes(3, 1));
     let parse = |text: &String| Crash::from_str(text).map_err(Failure::usage);
     let crashes = args.crash.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
     if let Some(Crash(node, _)) = crashes.iter().find(|Crash(n, _)| n.0 >= compute + standby) {
         let last = compute + standby - 1;
         return Err(Failure::usage(format!("--crash {node}: the nodes are n0 to n{last}")));
-    }
-    let described = !crashes.is_empty() || args.binding.is_some() || args.medium.is_some();
-    if !described && !args.every_step {
-        let seeds = args.seed..args.seed.saturating_add(args.runs);
-        return Ok(seeds.map(|seed| Scenario::random(seed, compute, standby)).collect());
     }
     let mut one = Scenario::new(args.seed, compute, standby);
     if let Some(BindingArg::Sockets) = args.binding {
@@ -156,16 +226,11 @@ fn scenarios(args: &SimArgs) -> Result<Vec<Scenario>, Failure> {
         Some(MediumArg::Datagram) => Media::Datagram,
         Some(MediumArg::Mixed) => Media::Mixed,
     };
+    if args.tour {
+        one.program = Program::Tour;
+    }
+    one.replicas = args.replicas;
     one.death_is_seen = !args.silent;
     one.crashes = crashes.into_iter().map(|Crash(node, when)| (node, when)).collect();
-    if !args.every_step {
-        return Ok(vec![one]);
-    }
-    let steps = one.run().steps;
-    let each = (0..compute + standby).flat_map(|node| (0..steps).map(move |step| (node, step)));
-    let crashed = each.map(|(node, step)| Scenario {
-        crashes: vec![(NodeId(node), When::Step(step))],
-        ..one.clone()
-    });
-    Ok(crashed.collect())
+    Ok(one)
 }

@@ -28,6 +28,8 @@ pub enum Step {
     Rebuild,
     /// A recovery goes to an epoch that is whole for every rank.
     Whole,
+    /// It goes to one that was surely not committed only if all copies of it are there.
+    Copies,
     /// A page is used only if its checksum holds.
     Checksum,
     /// A rank stands still before a recovery begins.
@@ -36,7 +38,7 @@ pub enum Step {
 
 impl Step {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Staged,
         Self::CommitRound,
         Self::Fence,
@@ -46,6 +48,7 @@ impl Step {
         Self::Tag,
         Self::Rebuild,
         Self::Whole,
+        Self::Copies,
         Self::Checksum,
         Self::Standstill,
     ];
@@ -63,6 +66,7 @@ impl Step {
             Self::Tag => "tag",
             Self::Rebuild => "rebuild",
             Self::Whole => "whole",
+            Self::Copies => "copies",
             Self::Checksum => "checksum",
             Self::Standstill => "standstill",
         }
@@ -98,7 +102,7 @@ impl FromStr for Step {
 /// There is no such step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no such step; there are staged, commit-round, fence, generation, majority, bound, tag, rebuild, whole, checksum and standstill"
+    "no such step; there are staged, commit-round, fence, generation, majority, bound, tag, rebuild, whole, copies, checksum and standstill"
 )]
 pub struct UnknownStep;
 

@@ -13,7 +13,7 @@ use core::ops::Range;
 use core::slice;
 
 /// Values by key.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Map<K, V>(Vec<(K, V)>);
 
 impl<K, V> Map<K, V> {
@@ -246,7 +246,7 @@ impl<'a, K, V> IntoIterator for &'a mut Map<K, V> {
 }
 
 /// Values, each once.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Set<T>(Vec<T>);
 
 impl<T> Set<T> {

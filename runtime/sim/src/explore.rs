@@ -5,6 +5,7 @@ mod fault;
 mod lives;
 mod promise;
 mod run;
+mod soak;
 pub mod suite;
 #[cfg(test)]
 mod tests;
@@ -75,6 +76,8 @@ pub struct Scenario {
     pub faults: Vec<(u64, Fault)>,
     /// What the ranks run.
     pub program: Program,
+    /// Drawn from the seed by [`Scenario::soak`].
+    pub soak: bool,
     /// Copies of each rank, all nodes on boards of their own; drawn from the seed, like the boards, if `None`.
     pub replicas: Option<u8>,
 }
@@ -123,6 +126,7 @@ impl Scenario {
             crashes: Vec::new(),
             faults: Vec::new(),
             program: Program::Random,
+            soak: false,
             replicas: None,
         }
     }
@@ -340,6 +344,9 @@ impl fmt::Display for Scenario {
     /// The command that runs it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { seed, compute, standby, .. } = self;
+        if self.soak {
+            return write!(f, "understudy sim --soak --seed {seed} --runs 1");
+        }
         write!(f, "understudy sim --seed {seed} --nodes {compute}+{standby}")?;
         write!(
             f,

@@ -9,6 +9,7 @@
 
 pub mod explore;
 pub mod machine;
+pub mod model;
 #[cfg(test)]
 mod redundancy;
 pub mod rng;

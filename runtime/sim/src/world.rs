@@ -260,6 +260,16 @@ impl<M: Machine> World<M> {
         self.now
     }
 
+    /// When the next thing happens, if any does.
+    pub fn next_at(&self) -> Option<u64> {
+        self.agenda.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// Nothing happens until then.
+    pub fn pass_time_until(&mut self, at: u64) {
+        self.now = self.now.max(at);
+    }
+
     /// A number that two runs share if and only if (but for a collision) they were the same.
     pub const fn trace(&self) -> u64 {
         self.trace
@@ -403,11 +413,19 @@ impl<M: Machine> World<M> {
 
     /// One step: a living node handles an input. `Some` when the run is over.
     pub fn step(&mut self) -> Option<End> {
+        self.step_before(u64::MAX)
+    }
+
+    /// One step, if it comes before this time.
+    pub fn step_before(&mut self, time: u64) -> Option<End> {
         if self.end.is_some() {
             return self.end.clone();
         }
         let before = self.steps;
         while self.steps == before {
+            if self.next_at().is_some_and(|at| at >= time) {
+                return None;
+            }
             let Some(((at, _), happening)) = self.agenda.pop_first() else {
                 return Some(self.stalled());
             };

@@ -11,7 +11,7 @@ use core::ops::Range;
 use serde::{Deserialize, Serialize};
 
 /// How a rank's epoch outlives its host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Redundancy {
     /// So many other nodes keep a copy.
@@ -32,7 +32,7 @@ impl Redundancy {
 }
 
 /// Ranks in groups, each with pieces of parity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Parity {
     /// Ranks of a group; the last may have fewer.
     pub group: u16,

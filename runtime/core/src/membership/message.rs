@@ -8,7 +8,7 @@ use crate::wire::{Malformed, Reader, Writer};
 use alloc::vec::Vec;
 
 /// A message of the agreement on `view`, or the outcome.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
     /// Phase 1: promise to take part in no lower ballot.
     Prepare {

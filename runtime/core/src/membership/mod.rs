@@ -45,7 +45,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 /// Number of an attempt to agree: a round, and who leads it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Ballot {
     /// Rises with every attempt.
     pub round: u32,
@@ -54,7 +54,7 @@ pub struct Ballot {
 }
 
 /// Something for the node to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Send to a member.
     Send(NodeId, Message),
@@ -80,14 +80,14 @@ pub enum Action {
     },
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Attempt {
     Preparing { promises: Map<NodeId, Option<(Ballot, View)>> },
     Accepting { value: View, accepted: Set<NodeId> },
 }
 
 /// The machine: acceptor always, proposer when this node is the lowest unsuspected member.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Membership {
     me: NodeId,
     generation: Generation,
@@ -103,6 +103,7 @@ pub struct Membership {
     /// How long an accusation waits for judgement.
     grace: Duration,
     judge_at: Option<Instant>,
+    reconsider_at: Option<Instant>,
     promised: Ballot,
     accepted: Option<(Ballot, View)>,
     attempt: Option<Attempt>,
@@ -139,6 +140,7 @@ impl Membership {
             accusations: Map::new(),
             grace: config.heartbeat.times(u64::from(config.suspect_after)),
             judge_at: None,
+            reconsider_at: None,
             promised: Ballot::default(),
             accepted: None,
             attempt: None,
@@ -166,7 +168,7 @@ impl Membership {
         if self.fenced {
             return None;
         }
-        self.retry_at.into_iter().chain(self.judge_at).min()
+        self.retry_at.into_iter().chain(self.judge_at).chain(self.reconsider_at).min()
     }
 
     /// The next action.
@@ -188,11 +190,18 @@ impl Membership {
     }
 
     /// A member that was suspected is heard again, and nothing was lost in between.
-    pub fn trust(&mut self, node: NodeId) {
+    pub fn trust(&mut self, now: Instant, node: NodeId) {
         if !self.fenced && self.suspects.remove(&node) {
             self.told_reachable = None;
             self.tell(&Message::Trust { view: self.view.id, node });
+            self.reconsider_later(now);
         }
+    }
+
+    /// With who is heard again there may be a majority for what had to wait. Others may be heard again as
+    /// well, so there is no haste.
+    fn reconsider_later(&mut self, now: Instant) {
+        self.reconsider_at.get_or_insert(now + self.grace);
     }
 
     /// All are told, those that this node does not hear as well: they may hear it.
@@ -229,6 +238,9 @@ impl Membership {
             self.retry_at = None;
             self.reconsider(now);
         }
+        if self.reconsider_at.take_if(|at| now >= *at).is_some() {
+            self.reconsider(now);
+        }
         if self.judge_at.is_some_and(|at| now >= at) {
             let next = self.accusations.values().map(|heard| *heard + self.grace);
             self.judge_at = next.filter(|at| *at > now).min();
@@ -262,8 +274,8 @@ impl Membership {
             Message::Accepted { view, ballot } => self.on_accepted(now, from, view, ballot),
             Message::Suspect { view, node } => self.on_suspect(now, from, view, node),
             Message::Trust { view, node } => {
-                if view == self.view.id {
-                    self.accusations.remove(&(from, node));
+                if view == self.view.id && self.accusations.remove(&(from, node)).is_some() {
+                    self.reconsider_later(now);
                 }
             }
         }
@@ -440,7 +452,7 @@ impl Membership {
         self.retry_at = None;
         self.told_reachable = None;
         self.accusations.clear();
-        self.judge_at = None;
+        (self.judge_at, self.reconsider_at) = (None, None);
         self.vouched.clear();
         self.changing = false;
         self.view = view;

@@ -320,7 +320,7 @@ fn a_suspicion_that_is_taken_back_in_time_changes_nothing() {
     assert_eq!(world.lost.len(), 4, "all say that there is no majority");
     world.cut.clear();
     for (from, of) in pairs {
-        world.nodes[usize::from(from)].trust(NodeId(of));
+        world.nodes[usize::from(from)].trust(world.now, NodeId(of));
     }
     world.run(&mut 6, &Set::new());
     assert!(world.installed.iter().all(Vec::is_empty), "no view was installed");
@@ -331,6 +331,24 @@ fn a_suspicion_that_is_taken_back_in_time_changes_nothing() {
     }
     world.run(&mut 7, &dead);
     assert_eq!(world.nodes[0].view().ranks, [NodeId(0), NodeId(3), NodeId(2)]);
+}
+
+#[test]
+fn a_death_that_had_to_wait_for_a_majority_is_agreed_on_when_there_is_one_again() {
+    let mut world = World::new(2, 1);
+    let dead = Set::from([NodeId(2)]);
+    world.cut.extend([(NodeId(0), NodeId(1)), (NodeId(1), NodeId(0))]);
+    for (from, of) in [(0, 1), (1, 0), (0, 2), (1, 2)] {
+        world.nodes[from].suspect(world.now, NodeId(of));
+    }
+    world.run(&mut 5, &dead);
+    assert_eq!(world.lost, Set::from([NodeId(0), NodeId(1)]));
+    world.cut.clear();
+    world.nodes[0].trust(world.now, NodeId(1));
+    world.nodes[1].trust(world.now, NodeId(0));
+    world.run(&mut 6, &dead);
+    assert_eq!(world.nodes[0].view().members.len(), 2);
+    assert_eq!(world.nodes[0].view(), world.nodes[1].view());
 }
 
 #[test]

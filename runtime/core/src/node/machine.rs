@@ -278,7 +278,7 @@ impl Node {
                 if self.membership.is_member() && self.view().members.contains_key(&peer) {
                     self.event(Event::HeardAgain { peer });
                 }
-                self.membership.trust(peer);
+                self.membership.trust(self.shared.now, peer);
             }
             link::Event::Suspect { reason, silent } => {
                 self.suspect(peer, reason, silent.as_micros());

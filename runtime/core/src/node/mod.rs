@@ -39,7 +39,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// What a node does in the first view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// Hosts a rank.
@@ -70,7 +70,7 @@ pub enum Medium {
 
 /// What kind of program a node runs. Nodes of one kind run the very same image, in which an address
 /// means the same everywhere; a rank can only move between them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Image {
     /// A program of Linux.
@@ -80,7 +80,7 @@ pub enum Image {
 }
 
 /// Who decides on a new view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Quorum {
     /// More than half of the members of the view before.
@@ -101,7 +101,7 @@ impl Quorum {
 }
 
 /// One member of the first view.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Member {
     /// What it does.
     pub role: Role,

@@ -90,7 +90,19 @@ impl Run {
         self.deeds.push((at + ms * MS, Deed::Heal(from, to)));
     }
 
+    pub(super) fn deeds_are_due(&self) -> bool {
+        let next = self.world.next_at();
+        self.deeds.iter().any(|(at, _)| next.is_none_or(|step| *at <= step))
+    }
+
+    /// What is to be done before the next step is done at its time.
     pub(super) fn do_what_is_due(&mut self) {
+        let next = self.deeds.iter().map(|(at, _)| *at).min();
+        if let Some(at) = next
+            && self.world.next_at().is_none_or(|step| at <= step)
+        {
+            self.world.pass_time_until(at);
+        }
         let now = self.world.now_ns();
         let due: Vec<Deed> = self.deeds.extract_if(.., |(at, _)| *at <= now).map(|d| d.1).collect();
         for deed in due {

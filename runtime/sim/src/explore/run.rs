@@ -100,8 +100,7 @@ impl Run {
             self.faults.pop_front();
             self.befall(fault);
         }
-        self.do_what_is_due();
-        let mut end = self.world.step();
+        let mut end = self.world_step();
         for (_, node, told) in self.world.take_told() {
             let Told::Event(event) = told else { continue };
             if let Some(wrong) = self.promise.observe(node, &event) {
@@ -117,6 +116,21 @@ impl Run {
             }
         }
         end.map(|end| self.verdict(end))
+    }
+
+    /// One step of the world, with what is to be done before it.
+    fn world_step(&mut self) -> Option<End> {
+        loop {
+            let steps = self.world.steps();
+            while self.deeds_are_due() {
+                self.do_what_is_due();
+            }
+            let next = self.deeds.iter().map(|(at, _)| *at).min();
+            let end = self.world.step_before(next.unwrap_or(u64::MAX));
+            if end.is_some() || self.world.steps() > steps || self.deeds.is_empty() {
+                return end;
+            }
+        }
     }
 
     /// All steps that are left.

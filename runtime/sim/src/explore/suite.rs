@@ -2,8 +2,11 @@
 //! (`runtime_core::sabotage`), and find none when all are taken.
 
 use super::{Fault, Media, Plan, Scenario, When, enumerate, lives};
-use crate::world::End;
-use runtime_core::id::{NodeId, Rank};
+use crate::model::{self, commit, membership};
+use crate::world::{End, Told};
+use membership::Bounds;
+use runtime_core::event::Event;
+use runtime_core::id::{Epoch, NodeId, Rank};
 use runtime_core::node::Binding;
 
 /// A case: how much it tried, or what broke.
@@ -18,12 +21,15 @@ pub struct Case {
 /// All cases.
 pub const SUITE: &[Case] = &[
     Case { name: "lives", run: lives },
+    Case { name: "commits, in every order", run: commits },
+    Case { name: "views, in every order", run: views },
     Case { name: "damaged copies", run: damaged_copies },
     Case { name: "sleepers", run: sleepers },
     Case { name: "splits", run: splits },
     Case { name: "cuts", run: cuts },
     Case { name: "one death after another", run: one_after_another },
     Case { name: "crashes at every step", run: crashes },
+    Case { name: "takeovers at every step", run: takeovers },
     Case { name: "random runs", run: random_runs },
 ];
 
@@ -31,6 +37,15 @@ pub const SUITE: &[Case] = &[
 #[must_use]
 pub fn find_fault() -> Option<(&'static str, String)> {
     SUITE.iter().find_map(|case| Some((case.name, (case.run)().err()?)))
+}
+
+fn views() -> Result<u64, String> {
+    let bounds = Bounds { deaths: 1, suspicions: 1, trusts: 0, ticks: 0 };
+    Ok(model::explore(membership::Cluster::new(2, 1, bounds), 1)?.states)
+}
+
+fn commits() -> Result<u64, String> {
+    Ok(model::explore(commit::Cluster::new(2, 1, 2, 2, 1), 1)?.states)
 }
 
 fn must_be_done(scenarios: impl IntoIterator<Item = Scenario>) -> Result<u64, String> {
@@ -131,6 +146,27 @@ fn crashes() -> Result<u64, String> {
         runs += tally.map_err(|broken| broken.to_string())?.runs;
     }
     Ok(runs)
+}
+
+/// A rank with two copies dies while an epoch is being staged, and another node while that is recovered from.
+fn takeovers() -> Result<u64, String> {
+    let mut runs = 0;
+    let begun = second_epoch_begins(&Scenario::tour(4, 3, 2, 2));
+    for step in (begun..begun + 24).step_by(4) {
+        let crashes = vec![(NodeId(1), When::Step(step))];
+        let scenario = Scenario { crashes, death_is_seen: false, ..Scenario::tour(4, 3, 2, 2) };
+        let tally = enumerate(&scenario, Plan::every(13, 0), &mut |_| {});
+        runs += tally.map_err(|broken| broken.to_string())?.runs;
+    }
+    Ok(runs)
+}
+
+/// The step in which a rank begins to stage its second epoch.
+fn second_epoch_begins(scenario: &Scenario) -> u64 {
+    let mut world = scenario.world();
+    let second = Told::Event(Event::CheckpointBegun { epoch: Epoch(2) });
+    while world.step().is_none() && world.take_told().iter().all(|(.., told)| *told != second) {}
+    world.steps()
 }
 
 fn random_runs() -> Result<u64, String> {

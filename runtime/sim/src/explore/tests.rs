@@ -313,3 +313,14 @@ fn a_death_in_the_middle_of_a_takeover_is_survived() {
     }
     assert!(survived > 100, "{survived} of 150");
 }
+
+#[test]
+fn a_short_soak_finds_nothing() {
+    let (mut done, mut takeovers) = (0, 0);
+    for seed in 0..150 {
+        let verdict = all_right(&Scenario::soak(seed));
+        done += u64::from(verdict.end == End::Done);
+        takeovers += verdict.takeovers;
+    }
+    assert!(done > 80 && takeovers > 10, "{done} done, {takeovers} takeovers");
+}
