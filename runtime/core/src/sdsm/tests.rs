@@ -101,9 +101,9 @@ fn messages_survive_the_wire_and_cut_ones_are_refused() {
 
 #[test]
 fn a_snapshot_that_is_wanted_waits_for_a_barrier_without_locks() {
-    let mut manager = manager::Manager::new(2);
+    let mut manager = Manager::new(2);
     let mut seq = 0;
-    let mut saves = |manager: &mut manager::Manager, call, locks| {
+    let mut saves = |manager: &mut Manager, call, locks| {
         seq += 1;
         let arrival = |locks| manager::Arrival { call, interval: 0, locks, pages: Runs::default() };
         assert_eq!(manager.arrive(Rank(1), seq, arrival(locks)), None);
