@@ -71,6 +71,22 @@ enum Verb {
         #[command(flatten)]
         which: Which,
     },
+    /// Start a node's machine again, and wait until it is back as a standby; it is killed first if it lives.
+    Reboot {
+        /// The node.
+        node: String,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Move a rank to a standby, at the next barrier or checkpoint, with nothing lost.
+    Migrate {
+        /// The number of a rank, or the node that hosts it.
+        what: String,
+        /// The standby.
+        to: String,
+        #[command(flatten)]
+        which: Which,
+    },
     /// Take the cluster down; without a name, every one that is up.
     Down(Which),
     /// Check topology files.
@@ -137,6 +153,12 @@ fn verb(cli: Cli) -> Result<u8, Failure> {
         Verb::Kill { node, which } => {
             let answer = attach(&places, &which)?.ask(&Request::Kill { node })?;
             done(answer)
+        }
+        Verb::Reboot { node, which } => {
+            done(attach(&places, &which)?.ask(&Request::Reboot { node })?)
+        }
+        Verb::Migrate { what, to, which } => {
+            done(attach(&places, &which)?.ask(&Request::Migrate { what, to })?)
         }
         Verb::Down(which) => down(&places, &which),
         Verb::Validate { files } => validate(&files),

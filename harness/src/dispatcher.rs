@@ -2,6 +2,7 @@
 //! nothing, so that every story of a cluster can be told in a unit test.
 
 mod boot;
+mod change;
 mod run;
 mod state;
 #[cfg(test)]
@@ -13,6 +14,7 @@ use crate::proto::{
     EXIT_OK, EXIT_TESTBED, EXIT_USAGE, Frames, NodeStatus, Request, Response, Status,
 };
 use crate::result::RunResult;
+use change::Change;
 use images_control::sim::SimPlan;
 use images_control::{FromNode, ToNode};
 use run::Run;
@@ -113,6 +115,8 @@ pub(crate) struct Dispatcher {
     reference: Option<String>,
     jobs: u32,
     run: Option<Run>,
+    /// Verbs that wait for a change of the members.
+    changes: Vec<(ClientId, Change)>,
     deadline: Option<Duration>,
     actions: Vec<Action>,
 }
@@ -134,6 +138,7 @@ impl Dispatcher {
             reference: None,
             jobs: 0,
             run: None,
+            changes: Vec::new(),
             deadline: None,
             actions: Vec::new(),
         }
@@ -168,7 +173,7 @@ impl Dispatcher {
             Event::NotSpawned { node, reason } => self.fail_node(node, &reason),
             Event::Node { node, message } => self.heard(now, node, message),
             Event::Garbled { node, reason } => self.fail_node(node, &reason),
-            Event::Exited { node, status } => self.exited(node, &status),
+            Event::Exited { node, status } => self.exited(now, node, &status),
             Event::SimKilled { node } => self.sim_killed(now, node),
             Event::SimEnded(result) => self.sim_ended(now, result),
             Event::Reference(result) => self.reference_known(now, result),
@@ -208,29 +213,25 @@ impl Dispatcher {
                 let status = self.status();
                 self.reply(client, Response::Status { status });
             }
-            Request::Kill { node } => match self.plan.node(&node) {
-                None => {
-                    let names: Vec<_> = self.plan.nodes.iter().map(|n| n.name.as_str()).collect();
-                    let reason = format!("no node {node}: there are {}", names.join(", "));
-                    self.reply(client, Response::failed(EXIT_USAGE, reason));
-                }
-                Some(_) if self.plan.backend == Backend::Sim => {
-                    let reason = "nodes of the sim backend live only in a run: \
-                                  write the kill as a fault in the topology";
-                    self.reply(client, Response::failed(EXIT_USAGE, reason));
-                }
-                Some(n) if self.nodes[n].life == Life::Dead => {
+            Request::Kill { node } => match self.node_to_touch(&node) {
+                Err(reason) => self.reply(client, Response::failed(EXIT_USAGE, reason)),
+                Ok(n) if self.nodes[n].life == Life::Dead => {
                     self.reply(client, Response::Done { text: format!("{node} is dead already") });
                 }
-                Some(_) if self.phase == Phase::Booting => {
-                    let reason = "the cluster is not up yet";
-                    self.reply(client, Response::failed(EXIT_USAGE, reason));
-                }
-                Some(n) => {
+                Ok(n) => {
                     self.kill(now, n);
                     self.reply(client, Response::Done { text: format!("{node} is killed") });
                 }
             },
+            Request::Reboot { node } => match self.node_to_touch(&node) {
+                Err(reason) => self.reply(client, Response::failed(EXIT_USAGE, reason)),
+                Ok(n) => self.reboot(now, client, n),
+            },
+            Request::Migrate { what, to } => {
+                if let Err(reason) = self.migrate(client, &what, &to) {
+                    self.reply(client, Response::failed(EXIT_USAGE, reason));
+                }
+            }
             Request::Down => {
                 let text = format!("cluster {} is down", self.plan.name);
                 self.reply(client, Response::Done { text });
@@ -240,6 +241,7 @@ impl Dispatcher {
     }
 
     fn client_gone(&mut self, client: ClientId) {
+        self.changes.retain(|(waits, _)| *waits != client);
         if client == OWNER && (!self.detach || self.phase == Phase::Booting) {
             self.stop(EXIT_TESTBED, "the verb that started the cluster ended", None);
         } else if let Some(run) = &mut self.run {
@@ -259,12 +261,13 @@ impl Dispatcher {
         }
     }
 
-    fn exited(&mut self, node: usize, status: &str) {
+    fn exited(&mut self, now: Duration, node: usize, status: &str) {
         let state = &mut self.nodes[node];
         state.pid = None;
-        if state.fenced {
-            state.life = Life::Dead;
+        if std::mem::take(&mut state.again) {
+            return self.start_again(now, node);
         }
+        let state = &self.nodes[node];
         if state.life != Life::Dead {
             let reason = format!("ended by itself ({status})");
             self.fail_node(node, &reason);
@@ -295,7 +298,8 @@ impl Dispatcher {
     }
 
     fn end_with(&mut self, response: &Response, except: Option<ClientId>) {
-        for client in self.watchers() {
+        let waiting = std::mem::take(&mut self.changes);
+        for client in self.watchers().into_iter().chain(waiting.into_iter().map(|(c, _)| c)) {
             if Some(client) != except {
                 self.reply(client, response.clone());
             }

@@ -32,6 +32,18 @@ pub(crate) enum Request {
         /// Its name.
         node: String,
     },
+    /// Kill a node, if it lives, and start its machine again; answered when it is a standby.
+    Reboot {
+        /// Its name.
+        node: String,
+    },
+    /// Move a rank to a standby; answered when it is there.
+    Migrate {
+        /// A rank's number, or the name of its host.
+        what: String,
+        /// Name of the standby.
+        to: String,
+    },
     /// Take everything down.
     Down,
 }

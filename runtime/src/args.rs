@@ -52,7 +52,13 @@ impl Args {
             Some((name, value)) if !name.is_empty() => Ok((name.to_string(), value.to_string())),
             _ => Err(BadArg(format!("argument {line:?}: write it as name=value"))),
         };
-        text.lines().map(pair).collect::<Result<_, _>>().map(Self)
+        // One by one: a map that is collected is sorted first, by code that is larger than all of this.
+        let mut map = BTreeMap::new();
+        for line in text.lines() {
+            let (name, value) = pair(line)?;
+            map.insert(name, value);
+        }
+        Ok(Self(map))
     }
 
     /// A value.

@@ -73,7 +73,7 @@ fn config(me: u16, binding: Binding, medium: Medium) -> Config {
         heartbeat: Duration::from_millis(100),
         suspect_after: 100,
         join_timeout: Duration::from_millis(60_000),
-        replicas: 1,
+        redundancy: runtime_core::checkpoint::Redundancy::Copies(1),
         copy_window: 32,
         checkpoint: Policy::Program,
         shared_pages: SIZES.shared_pages,

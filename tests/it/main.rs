@@ -5,6 +5,7 @@ mod conformance;
 mod failures;
 mod faults;
 mod litmus;
+mod members;
 mod metal;
 mod process;
 mod qemu;

@@ -1,7 +1,6 @@
 //! What must not go wrong when something goes wrong with the testbed itself.
 
 use nix::sys::signal::Signal;
-use serde_json::Value;
 use std::fs;
 use tests::{Bench, Cluster, node_program};
 
@@ -217,41 +216,6 @@ fn a_node_with_another_program_is_refused() {
         ["node n", "runs image ", "another node runs ", "addresses would not mean the same"];
     bench.on("up", &small()).must(3, &words);
     bench.nothing_runs();
-}
-
-#[test]
-fn a_node_that_wakes_up_after_it_was_replaced_is_fenced_and_harms_nothing() {
-    let bench = Bench::process();
-    let run = "{ workload: laplace, args: { size: 256, iterations: 4000, checkpoint-every: 100 } }";
-    let cluster = small().runs(run);
-    bench.on("up", &cluster).must(0, &[]);
-    let name = cluster.name.as_str();
-    let sleeper = bench.node(name, "n1");
-    let run = bench.start(&["run"]);
-    run.says("epoch 2 is committed");
-    bench.signal(sleeper, Signal::SIGSTOP);
-    let told = |node: &'static str, kind: &'static str| {
-        move |events: &[Value]| {
-            let event = |e: &&Value| e["node"] == node && e["message"]["event"]["kind"] == kind;
-            events.iter().rfind(event).map(|e| e["message"]["event"].clone())
-        }
-    };
-    // Silence is all that the others have of it; the standby has its rank when it rolls back.
-    let suspicion = bench.await_events(name, told("n0", "suspected"));
-    assert_eq!(suspicion["peer"], 1, "{suspicion}");
-    let taken = bench.await_events(name, told("n3", "rolled-back"));
-    assert_eq!((&taken["rank"], &taken["taken_over"]), (&1.into(), &true.into()), "{taken}");
-    bench.signal(sleeper, Signal::SIGCONT);
-    bench.await_events(name, told("n1", "fenced"));
-    run.end().must(0, &["verdict: PASS"]);
-    // It ends by itself, and the cluster goes on without it.
-    bench.await_events(name, |events| {
-        let ended = |e: &Value| e["harness"].as_str().is_some_and(|h| h.starts_with("ended: "));
-        events.iter().any(|e| e["node"] == "n1" && ended(e)).then_some(())
-    });
-    bench.verb(&["status"]).must(0, &["n1", "dead"]);
-    bench.verb(&["run"]).must(0, &["verdict: PASS"]);
-    bench.verb(&["down"]).must(0, &[]);
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use crate::error::Reader;
 use crate::model::{Expectation, Fault, Node, Runtime, Strike, Trigger};
-use crate::read::{At, Marks};
+use crate::read::{At, Cluster, Marks};
 use runtime_core::checkpoint::survival::Refusal;
+use runtime_core::checkpoint::{Parity, Redundancy};
 use runtime_core::limits::MAX_REPLICAS;
 use runtime_core::membership::View;
 use runtime_core::node::{Image, Quorum, Role};
@@ -26,6 +27,24 @@ pub(crate) fn consequences(
         .any(|e| matches!(e.value, Expectation::ResultIsReference | Expectation::Takeover { .. }));
     if survives && !faults.is_empty() {
         survivors(r, nodes, runtime, faults);
+    }
+}
+
+/// Only the image of Linux has the code for several losses.
+pub(crate) fn codes(r: &mut Reader<'_>, cluster: &Cluster, runtime: &Runtime) {
+    let Redundancy::Parity(Parity { losses: losses @ 2.., .. }) = runtime.redundancy else {
+        return;
+    };
+    for (node, span) in cluster.nodes.iter().zip(&cluster.spans) {
+        if node.image == Image::BareMetal {
+            let message = format!(
+                "node \"{}\" is bare metal: its image does not have the code that parity for {losses} losses needs",
+                node.name
+            );
+            let help =
+                "write `losses: 1` under runtime, checkpoint, keep copies, or write `image: linux`";
+            r.error(*span, message, help);
+        }
     }
 }
 
@@ -179,10 +198,10 @@ fn stillness(
 
 /// Walks through the kills: are there hosts for all ranks, copies of the dead, and a majority?
 fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(Fault, Marks)]) {
-    let images: Vec<Image> = nodes.iter().map(|n| n.image).collect();
+    let members = crate::survival::members(nodes);
     let faults: Vec<&(Fault, Marks)> = for_good(faults).collect();
     let mut done = vec![false; faults.len()];
-    let mut view = View::of(&crate::survival::members(nodes));
+    let mut view = View::of(&members);
     for first in 0..faults.len() {
         if done[first] {
             continue;
@@ -196,8 +215,8 @@ fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(F
             }
         }
         // The very rule by which the nodes will find a host for each rank.
-        let next = view.without(&dead, &images);
-        let (members, left, ranks) = (view.members.len(), next.members.len(), view.ranks.len());
+        let next = view.without(&dead, &members, runtime.redundancy);
+        let (before, left, ranks) = (view.members.len(), next.members.len(), view.ranks.len());
         let (fault, marks) = faults[first];
         let name = &nodes[fault.node.index()].name;
         if let Some(orphan) = next.orphans().next() {
@@ -219,10 +238,9 @@ fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(F
             r.error(of_host.map_or(marks.node, |(_, marks)| marks.node), message, help);
             return;
         }
-        if runtime.quorum == Quorum::Majority && 2 * left <= members {
-            let message = format!(
-                "killing \"{name}\" leaves {left} of {members} nodes, which is no majority"
-            );
+        if runtime.quorum == Quorum::Majority && 2 * left <= before {
+            let message =
+                format!("killing \"{name}\" leaves {left} of {before} nodes, which is no majority");
             r.error(
                 marks.node,
                 message,
@@ -230,7 +248,6 @@ fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(F
             );
             return;
         }
-        let members = crate::survival::members(nodes);
         let layout = crate::survival::layout(&members, runtime);
         if let Some(Refusal::NoCopy(rank)) = layout.refusal(&view, &dead) {
             let host = &nodes[view.ranks[rank.index()].index()].name;
@@ -244,16 +261,22 @@ fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(F
 
 /// What is wrong when a rank and its copies die, and the remedy.
 fn no_copy(host: &str, dead: usize, runtime: &Runtime) -> (String, String) {
-    if runtime.replicas == 0 {
-        let message =
-            format!("the rank of \"{host}\" has no copy anywhere, but a result is expected");
-        return (message, "write `replicas: 1` under runtime, checkpoint".into());
-    }
-    let message = format!(
-        "the rank of \"{host}\" loses all its copies when {dead} nodes die together, but a result is expected"
-    );
+    let (loses, most) = match runtime.redundancy {
+        Redundancy::Copies(0) => {
+            let message =
+                format!("the rank of \"{host}\" has no copy anywhere, but a result is expected");
+            return (message, "write `replicas: 1` under runtime, checkpoint".into());
+        }
+        Redundancy::Copies(_) => ("all its copies", "replicas"),
+        Redundancy::Parity(_) => ("too much of its group", "losses"),
+    };
+    let nodes = if dead == 1 { "a node dies".into() } else { format!("{dead} nodes die together") };
+    let message =
+        format!("the rank of \"{host}\" loses {loses} when {nodes}, but a result is expected");
     let more = dead.min(MAX_REPLICAS);
-    (message, format!("write `replicas: {more}` under runtime, checkpoint, or spread the kills"))
+    let help =
+        format!("write `{most}: {more}` under runtime, checkpoint, add nodes, or spread the kills");
+    (message, help)
 }
 
 /// Do two triggers strike at one moment, whichever node they watch?

@@ -41,7 +41,8 @@ impl Need {
 
 fn copies(runtime: &Runtime, kept: Kept) -> u64 {
     let pages = |bytes: u64| u32::try_from(bytes / PAGE_SIZE as u64).unwrap_or(u32::MAX);
-    kept.bytes(pages(runtime.shared_bytes), pages(runtime.heap_bytes + runtime.stack_bytes))
+    let private = pages(runtime.heap_bytes + runtime.stack_bytes);
+    kept.bytes(pages(runtime.shared_bytes), private, runtime.redundancy)
 }
 
 /// Gives memory to nodes that do not say how much they have; the others must have enough.

@@ -1,6 +1,7 @@
 //! The checked topology. Every name is resolved to an index, every quantity is in base units, and
 //! what the file leaves out is filled in.
 
+use runtime_core::checkpoint::Redundancy;
 use runtime_core::id::NodeId;
 use runtime_core::node::{Binding, Image, Policy, Quorum, Role};
 use std::collections::BTreeMap;
@@ -172,8 +173,8 @@ pub struct Runtime {
     pub stack_bytes: u64,
     /// Checkpoints besides those that the program asks for.
     pub checkpoint: Policy,
-    /// Copies of each epoch on other nodes.
-    pub replicas: u8,
+    /// How each epoch outlives its host.
+    pub redundancy: Redundancy,
 }
 
 /// The program to run.

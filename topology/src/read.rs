@@ -65,6 +65,7 @@ pub(crate) fn topology(r: &mut Reader<'_>, yaml: &Yaml) -> Option<Topology> {
         if settled {
             memory::settle(r, &mut cluster, &runtime);
         }
+        check::codes(r, &cluster, &runtime);
         check::consequences(r, &cluster.nodes, &runtime, &faults, &expectations);
     }
     Some(Topology {

@@ -1,6 +1,7 @@
 //! What a topology survives, in words.
 
 use crate::model::{Node, Runtime, Topology};
+use runtime_core::checkpoint::Redundancy;
 use runtime_core::checkpoint::survival::{Layout, Refusal, Survival};
 use runtime_core::id::{NodeId, Rank};
 use runtime_core::node::Member;
@@ -15,7 +16,7 @@ pub(crate) fn members(nodes: &[Node]) -> Vec<Member> {
 
 /// What decides whether deaths are survived.
 pub(crate) fn layout<'a>(members: &'a [Member], runtime: &Runtime) -> Layout<'a> {
-    Layout { members, quorum: runtime.quorum, replicas: usize::from(runtime.replicas) }
+    Layout { members, quorum: runtime.quorum, redundancy: runtime.redundancy }
 }
 
 impl Topology {
@@ -106,10 +107,13 @@ impl Topology {
                 format!("{left} of {members} is no majority")
             }
             Refusal::NoStandby(rank) => format!("no standby for {rank} of {}", host(rank)),
-            Refusal::NoCopy(rank) if self.runtime.replicas == 0 => {
-                format!("{rank} of {} has no copy", host(rank))
-            }
-            Refusal::NoCopy(rank) => format!("{rank} of {} and all its copies", host(rank)),
+            Refusal::NoCopy(rank) => match self.runtime.redundancy {
+                Redundancy::Copies(0) => format!("{rank} of {} has no copy", host(rank)),
+                Redundancy::Copies(_) => format!("{rank} of {} and all its copies", host(rank)),
+                Redundancy::Parity(_) => {
+                    format!("{rank} of {} and too much of its group", host(rank))
+                }
+            },
         }
     }
 

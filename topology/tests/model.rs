@@ -1,5 +1,6 @@
 //! What a file means: names resolved, gaps filled, units taken off.
 
+use runtime_core::checkpoint::{Parity, Redundancy};
 use runtime_core::id::NodeId;
 use runtime_core::node::{Binding, Image, Policy, Quorum, Role};
 use std::net::Ipv4Addr;
@@ -26,7 +27,7 @@ fn a_small_file_gets_everything_it_leaves_out() {
     assert_eq!(t.links.len(), 2);
     assert_eq!(t.links[1].up, LinkProfile::default());
     assert_eq!(t.runtime.heartbeat, Duration::from_millis(100));
-    assert_eq!((t.runtime.suspect_after, t.runtime.replicas), (10, 1));
+    assert_eq!((t.runtime.suspect_after, t.runtime.redundancy), (10, Redundancy::Copies(1)));
     assert_eq!((t.runtime.binding, t.runtime.quorum), (Binding::Mcapi, Quorum::Majority));
     assert_eq!((t.runtime.shared_bytes, t.runtime.checkpoint), (64 << 20, Policy::Program));
     assert!(t.run.is_none() && t.faults.is_empty() && t.expectations.is_empty());
@@ -301,4 +302,24 @@ fn checkpoints_come_by_barriers_by_time_or_as_often_as_pays() {
         assert_eq!(topology.runtime.checkpoint, policy);
         assert!(topology.describe().contains(words), "{}", topology.describe());
     }
+}
+
+#[test]
+fn parity_is_of_groups_of_ranks() {
+    let (c, s) = (": { role: compute }, ", ": { role: standby }, ");
+    let of = |checkpoint: &str| {
+        let nodes = format!("n0{c}n1{c}n2{c}n3{s}n4{s}");
+        read(&format!("name: t\nnodes: {{ {nodes} }}\nruntime: {{ checkpoint: {checkpoint} }}\n"))
+    };
+    let redundancy = |group, losses| Redundancy::Parity(Parity { group, losses });
+    let plain = of("{ redundancy: parity }");
+    assert_eq!(plain.runtime.redundancy, redundancy(4, 1));
+    let sentence = "\nsurvives any 1 node, or any 2 nodes one after another; does not survive n0 and n1 \
+        together (rank 0 of n0 and too much of its group), nor n0 and n2 together (rank 0 of n0 and too \
+        much of its group), nor 4 more pairs\n";
+    assert!(plain.describe().contains(sentence), "{}", plain.describe());
+    let two = of("{ redundancy: parity, parity: { group: 3, losses: 2 } }");
+    assert_eq!(two.runtime.redundancy, redundancy(3, 2));
+    assert_eq!(two.survival().any, 2);
+    assert_eq!(of("{ redundancy: copies, replicas: 2 }").runtime.redundancy, Redundancy::Copies(2));
 }

@@ -63,7 +63,13 @@ impl Dispatcher {
         self.nodes[node].boot = Some(boot);
         self.nodes[node].life = Life::Joining;
         if self.plan.backend != Backend::Sim {
-            let message = ToNode::Configure(self.plan.configure(node));
+            let mut configure = self.plan.configure(node);
+            if self.nodes[node].generation > 1 {
+                // What was to happen to it has happened.
+                configure.generation = self.nodes[node].generation;
+                configure.holds.clear();
+            }
+            let message = ToNode::Configure(configure);
             self.actions.push(Action::Send { node, message });
             let text = format!("{} runs after {:.1} s", self.name(node), boot.as_secs_f64());
             self.progress(self.ready(), self.nodes.len(), &text);
@@ -72,6 +78,7 @@ impl Dispatcher {
 
     pub(super) fn node_ready(&mut self, now: Duration, node: usize) {
         self.nodes[node].life = Life::Ready;
+        self.is_back(node);
         let ready = self.ready();
         if self.plan.backend == Backend::Sim {
             if ready == self.nodes.len() {

@@ -277,14 +277,19 @@ impl Dispatcher {
             run.started = Some(now);
         }
         for node in 0..self.nodes.len() {
-            if self.nodes[node].life != Life::Dead {
-                let message = ToNode::Run(command.clone());
-                self.actions.push(Action::Send { node, message });
+            if self.nodes[node].life != Life::Dead && !self.nodes[node].deaf {
+                self.tell_to_run(node);
             }
         }
         self.heard_something(now);
         self.progress(0, 0, &format!("job {} runs", command.job));
         self.fire_timed_faults(now);
+    }
+
+    pub(super) fn tell_to_run(&mut self, node: usize) {
+        if let Some(command) = self.command() {
+            self.actions.push(Action::Send { node, message: ToNode::Run(command) });
+        }
     }
 
     fn start_sim(&mut self, run: RunCommand) {
@@ -470,10 +475,15 @@ impl Dispatcher {
         self.heard_something(now);
         match event {
             NodeEvent::Ready { .. } => self.node_ready(now, node),
-            NodeEvent::Fenced { .. } => self.nodes[node].fenced = true,
+            NodeEvent::Joining { generation } => self.node_joins(node, generation.0),
+            NodeEvent::MoveRefused { rank, to, reason } => self.move_refused(*rank, *to, reason),
             NodeEvent::View { view, ranks, .. } if view.0 >= self.view => {
+                let newer = view.0 > self.view;
                 self.view = view.0;
                 self.hosts = ranks.iter().map(|n| n.index()).collect();
+                if newer {
+                    self.view_changed();
+                }
             }
             _ => {}
         }
@@ -508,7 +518,7 @@ impl Dispatcher {
 
     /// The nodes cannot agree on anything any more if too few of them are left; who is dead stays so.
     fn check_majority(&mut self, now: Duration, members: usize) {
-        let alive = self.nodes.iter().filter(|n| n.life != Life::Dead && !n.fenced).count();
+        let alive = self.nodes.iter().filter(|n| n.life != Life::Dead && !n.outside).count();
         if alive * 2 <= members {
             let reason = format!("no majority: {alive} of {members} members are left");
             self.finish(now, End::Lost(reason));

@@ -23,10 +23,16 @@ pub(super) struct NodeState {
     pub(super) pid: Option<u32>,
     pub(super) spawned: Duration,
     pub(super) boot: Option<Duration>,
+    /// It was replaced, or starts again, and is in no view yet.
+    pub(super) outside: bool,
+    /// Its newest life, from 1; 0: as from the beginning.
+    pub(super) generation: u32,
+    /// Its machine is to start again when its process has ended.
+    pub(super) again: bool,
+    /// It started again, and cannot be told to run anything yet.
+    pub(super) deaf: bool,
     /// Why the others do not hear it, if it is alive.
     pub(super) away: Option<&'static str>,
-    /// It was replaced, and is to end by itself.
-    pub(super) fenced: bool,
 }
 
 impl NodeState {
@@ -35,6 +41,7 @@ impl NodeState {
         match (self.life, self.away) {
             (Life::Booting, _) => "booting",
             (_, Some(how)) => how,
+            (Life::Joining, None) if self.outside => "rejoining",
             (Life::Joining, None) => "joining",
             (Life::Ready, None) => "ready",
             (Life::Dead, _) => "dead",

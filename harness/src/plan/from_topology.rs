@@ -129,7 +129,7 @@ fn runtime(topology: &Topology, factor: u32) -> RuntimeSpec {
         heartbeat_us: micros(r.heartbeat.saturating_mul(factor)),
         suspect_after: r.suspect_after,
         join_timeout_us: micros(r.join_timeout.saturating_mul(factor)),
-        replicas: r.replicas,
+        redundancy: r.redundancy,
         checkpoint: r.checkpoint,
         shared_bytes: r.shared_bytes,
         heap_bytes: r.heap_bytes,

@@ -41,7 +41,7 @@ pub(crate) fn plan() -> Plan {
             heartbeat_us: 20_000,
             suspect_after: 5,
             join_timeout_us: 1_000_000,
-            replicas: 1,
+            redundancy: runtime_core::checkpoint::Redundancy::Copies(1),
             checkpoint: runtime_core::node::Policy::Program,
             shared_bytes: 1 << 20,
             heap_bytes: 1 << 20,

@@ -26,6 +26,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use bench::{Bench, Way};
+use runtime_core::checkpoint::Redundancy;
 use runtime_core::event::Event;
 use runtime_core::node::{Binding, Image, Policy, Quorum, Role};
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,13 @@ pub enum ToNode {
     Configure(Configure),
     /// Run a program; to every node.
     Run(Run),
+    /// Move a rank to a standby; to every node.
+    Migrate {
+        /// Which rank.
+        rank: u16,
+        /// Number of the standby.
+        to: u16,
+    },
     /// Go on after a hold (see [`Hold`]).
     Release,
     /// End in an orderly way: power off, or exit.
@@ -202,8 +210,8 @@ pub struct RuntimeSpec {
     pub suspect_after: u32,
     /// Microseconds for the first contact.
     pub join_timeout_us: u64,
-    /// Copies of each epoch.
-    pub replicas: u8,
+    /// How each epoch outlives its host.
+    pub redundancy: Redundancy,
     /// Checkpoints besides those that the program asks for.
     pub checkpoint: Policy,
     /// Bytes of shared memory.

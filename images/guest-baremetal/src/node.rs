@@ -18,7 +18,7 @@ use runtime_baremetal::{clock, control, heap, machine, power, trap};
 use runtime_core::event::Event;
 #[cfg(feature = "node")]
 use runtime_core::id::Job;
-use runtime_core::id::NodeId;
+use runtime_core::id::{NodeId, Rank};
 use runtime_driver::conductor::{Command, Ending, Notice};
 use runtime_driver::ethernet::Mac;
 use runtime_driver::layout::Layout;
@@ -97,10 +97,7 @@ fn serve(options: &Options, image: [u8; 32]) -> Result<Ending, String> {
 
 #[cfg(feature = "node")]
 fn be_node(setup: Setup, harness: &mut Harness) -> Result<Ending, String> {
-    let ending =
-        runtime_baremetal::driver::run(setup, harness).map_err(|error| error.to_string())?;
-    // That it was replaced is told, and is no failure: others go on in its place.
-    Ok(if harness.fenced { Ending::Shutdown } else { ending })
+    runtime_baremetal::driver::run(setup, harness).map_err(|error| error.to_string())
 }
 
 #[cfg(not(feature = "node"))]
@@ -154,8 +151,6 @@ struct Harness {
     configure: Option<Box<Configure>>,
     configured: bool,
     commands: VecDeque<Command>,
-    /// The others have replaced this node.
-    fenced: bool,
 }
 
 impl Harness {
@@ -197,6 +192,9 @@ impl Harness {
             ToNode::Shutdown => self.commands.push_back(Command::Shutdown),
             _ if !self.configured => failed("this node is not configured yet".into()),
             ToNode::Release => self.commands.push_back(Command::Release),
+            ToNode::Migrate { rank, to } => {
+                self.commands.push_back(Command::Migrate { rank: Rank(rank), to: NodeId(to) });
+            }
             #[cfg(not(feature = "node"))]
             ToNode::Run(_) => failed("this image has no shared memory: it runs no program".into()),
             #[cfg(feature = "node")]
@@ -237,7 +235,6 @@ impl Outside for Harness {
     }
 
     fn tell(&mut self, notice: Notice) {
-        self.fenced |= matches!(&notice, Notice::Event { event: Event::Fenced { .. }, .. });
         if matches!(&notice, Notice::Event { event: Event::JobDone { .. }, .. }) {
             say_memory();
         }

@@ -6,9 +6,8 @@ use crate::machine;
 use crate::network::{network, places};
 use anyhow::{Context, Error, Result, bail};
 use images_control::{Configure, FromNode, ToNode, VERSION};
-use runtime_core::event::Event;
-use runtime_core::id::Job;
-use runtime_driver::conductor::{Command, Ending, Notice};
+use runtime_core::id::{Job, NodeId, Rank};
+use runtime_driver::conductor::{Command, Ending};
 use runtime_driver::layout::Layout;
 use runtime_linux::driver::{Commander, Driver, Setup};
 use runtime_linux::transport::Network;
@@ -119,14 +118,11 @@ fn serve(port: ControlPort, home: Home) -> Result<Ending> {
     }
     let (driver, commander) = Driver::new(setup(&configure, network, image)?)?;
     let _gone = commander_in.send(commander);
-    let mut fenced = false;
     let ending = driver.run(&mut |notice| {
-        fenced |= matches!(&notice, Notice::Event { event: Event::Fenced { .. }, .. });
         // The reader of the port notices when the harness is gone, and ends the node.
         let _gone = sender.send(&guest::message(notice));
     })?;
-    // That it was replaced is told, and is no failure: others go on in its place.
-    Ok(if fenced { Ending::Shutdown } else { ending })
+    Ok(ending)
 }
 
 /// Runs on the thread that reads the control port.
@@ -165,6 +161,9 @@ impl Reader {
             }
             ToNode::Shutdown => self.command(Command::Shutdown),
             ToNode::Release => self.command(Command::Release),
+            ToNode::Migrate { rank, to } => {
+                self.command(Command::Migrate { rank: Rank(rank), to: NodeId(to) });
+            }
             ToNode::Run(run) => match guest::workload(&run.workload, run.args) {
                 Ok((workload, args)) => {
                     let program = runtime::image(workload.program, &args);

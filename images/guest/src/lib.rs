@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 use images_control::{Configure, FromNode, Transport, kind_of};
 use images_workloads::{ALL, Workload, find};
 use runtime::Args;
+use runtime_core::checkpoint::{MOST_LOSSES, Redundancy};
 use runtime_core::event::Event;
 use runtime_core::id::{Epoch, Generation, NodeId};
 use runtime_core::limits::{COPY_WINDOW, PAGE_SIZE};
@@ -37,6 +38,14 @@ pub fn config(configure: &Configure, hash: [u8; 32]) -> Result<Config, String> {
     let pages = runtime.shared_bytes.div_ceil(PAGE_SIZE as u64);
     let nodes = || configure.nodes.iter();
     let nic = configure.nic.as_ref();
+    if let Redundancy::Parity(parity) = runtime.redundancy
+        && parity.losses > MOST_LOSSES
+    {
+        return Err(format!(
+            "this image keeps parity for {MOST_LOSSES} loss at once, not {}",
+            parity.losses
+        ));
+    }
     Ok(Config {
         me: NodeId(configure.node),
         generation: Generation(configure.generation),
@@ -51,7 +60,7 @@ pub fn config(configure: &Configure, hash: [u8; 32]) -> Result<Config, String> {
         heartbeat: micros(runtime.heartbeat_us),
         suspect_after: runtime.suspect_after,
         join_timeout: micros(runtime.join_timeout_us),
-        replicas: usize::from(runtime.replicas),
+        redundancy: runtime.redundancy,
         copy_window: COPY_WINDOW,
         checkpoint: runtime.checkpoint,
         shared_pages: u32::try_from(pages)

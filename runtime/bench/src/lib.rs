@@ -192,6 +192,7 @@ impl Bench {
                 }
                 link::Event::Up { .. } | link::Event::HeardAgain => {}
                 link::Event::Restarted { .. } => self.lose("the other node restarted".into()),
+                link::Event::Gone { .. } => self.lose("the other node gave this one up".into()),
                 link::Event::Refused { reason } | link::Event::Suspect { reason, .. } => {
                     self.lose(reason);
                 }

@@ -22,7 +22,7 @@ fn config(me: u16, medium: Medium, mtu: usize) -> Config {
         heartbeat: Duration::from_millis(50),
         suspect_after: 10,
         join_timeout: Duration::from_millis(5_000),
-        replicas: 1,
+        redundancy: runtime_core::checkpoint::Redundancy::Copies(1),
         copy_window: 32,
         checkpoint: Policy::Program,
         shared_pages: 0,

@@ -6,7 +6,7 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use runtime_core::id::NodeId;
+use runtime_core::id::{Generation, NodeId, ViewId};
 use runtime_core::link::{Event, Link, Proto};
 use runtime_core::mcapi::{
     Completion, DomainId, Endpoint, Mcapi, McapiNode, Output, Port, RecvHandle, Request,
@@ -149,7 +149,7 @@ impl Cluster {
         for (node, host) in self.hosts.iter_mut().enumerate() {
             for (peer, link) in &mut host.links {
                 if node == dead || *peer == dead {
-                    link.close();
+                    link.close(Generation(1), ViewId(2));
                 }
             }
             if node != dead {

@@ -57,6 +57,8 @@ pub enum Event {
     CopySent { rank: Rank, epoch: Epoch, to: NodeId, pages: u64, bytes: u64 },
     /// This node has a whole copy of a rank's epoch that it had not before.
     CopyReceived { rank: Rank, epoch: Epoch, from: NodeId, pages: u64, bytes: u64 },
+    /// This node made a rank's epoch, or a piece of parity, from the others of its group.
+    Rebuilt { rank: Rank, epoch: Epoch, pages: u64 },
     /// This node's copy of a rank's epoch was found damaged, from this page on, and given up: it is
     /// not used, another one is.
     CopyDamaged { rank: Rank, epoch: Epoch, page: PageNo },
@@ -92,8 +94,14 @@ pub enum Event {
     JobDone { job: Job, counters: Counters },
     /// The job cannot go on, and why.
     JobLost { job: Job, reason: String },
-    /// This node was replaced while it could not be reached; it must not act any more.
+    /// This node was replaced while it could not be reached: what it did since is void.
     Fenced { view: ViewId },
+    /// This node is in no view, and asks to be let in as a standby in this life.
+    Joining { generation: Generation },
+    /// A rank does not move where it was told to, and why.
+    MoveRefused { rank: Rank, to: NodeId, reason: String },
+    /// All ranks stand at this epoch, which is committed, and go on in the next view.
+    Held { epoch: Epoch },
 }
 
 impl Event {
@@ -104,12 +112,14 @@ impl Event {
             Self::Recovering { epoch, .. }
             | Self::CopySent { epoch, .. }
             | Self::CopyReceived { epoch, .. }
+            | Self::Rebuilt { epoch, .. }
             | Self::CopyDamaged { epoch, .. }
             | Self::RolledBack { epoch, .. }
             | Self::Resumed { epoch, .. }
             | Self::CheckpointBegun { epoch }
             | Self::CheckpointStaged { epoch, .. }
             | Self::CheckpointReplicated { epoch }
+            | Self::Held { epoch }
             | Self::CheckpointPaced { epoch, .. }
             | Self::CheckpointCommitted { epoch, .. } => Some(*epoch),
             Self::LinkUp { .. }
@@ -122,7 +132,9 @@ impl Event {
             | Self::RankExited { .. }
             | Self::JobDone { .. }
             | Self::JobLost { .. }
-            | Self::Fenced { .. } => None,
+            | Self::Fenced { .. }
+            | Self::Joining { .. }
+            | Self::MoveRefused { .. } => None,
         }
     }
 }

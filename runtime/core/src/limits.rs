@@ -18,6 +18,10 @@ pub const COPY_WINDOW: usize = 32;
 pub const COPY_RUN: u32 = 16;
 /// Copies of an epoch kept on other nodes.
 pub const MAX_REPLICAS: usize = 3;
+/// Ranks whose parity is kept together.
+pub const MAX_GROUP: u16 = 16;
+/// Pieces of parity of a group.
+pub const MAX_LOSSES: usize = 3;
 /// Largest message that a protocol hands to `link`, in bytes. Holds a page with its headers.
 pub const MAX_MESSAGE: usize = 1 << 16;
 /// Largest frame that a transport carries, in bytes: a message and the link's header.

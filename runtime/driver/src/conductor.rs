@@ -92,6 +92,13 @@ pub enum Command {
         /// What each rank runs.
         program: Program,
     },
+    /// Move a rank to a standby.
+    Migrate {
+        /// Which rank.
+        rank: Rank,
+        /// Where to.
+        to: NodeId,
+    },
     /// Go on after a hold.
     Release,
     /// End.
@@ -249,6 +256,7 @@ impl<M: Machine> Conductor<M> {
                     self.holds.iter_mut().for_each(|(_, seen)| *seen = 0);
                     self.input(Input::Start(job), host)?;
                 }
+                Command::Migrate { rank, to } => self.input(Input::Migrate { rank, to }, host)?,
                 Command::Release => {}
                 Command::Shutdown => {
                     self.ending.get_or_insert(Ending::Shutdown);
@@ -377,7 +385,9 @@ impl<M: Machine> Conductor<M> {
         loop {
             match host.wait_command() {
                 Command::Release => return,
-                start @ Command::Start { .. } => self.postponed.push_back(start),
+                later @ (Command::Start { .. } | Command::Migrate { .. }) => {
+                    self.postponed.push_back(later);
+                }
                 Command::Shutdown => {
                     self.ending = Some(Ending::Shutdown);
                     return;

@@ -117,7 +117,7 @@ impl Transport {
         }
     }
 
-    /// Breaks the connection to a node and keeps it broken, unless the node comes in another life.
+    /// Breaks the connection to a node; a new one may come.
     /// To a peer on the card it does nothing: there is no connection, and frames of a life that is
     /// over die in the node's link.
     pub fn disconnect(&mut self, node: NodeId) {

@@ -16,6 +16,7 @@ use crate::rng::Rng;
 use crate::script::{Script, ScriptMachine};
 use crate::world::{End, World, WorldConfig};
 use netem::{Loss, Profile};
+use runtime_core::checkpoint::Redundancy;
 use runtime_core::id::{Generation, NodeId};
 use runtime_core::node::{Binding, Config, Image, Medium, Member, Policy, Quorum, Role};
 use runtime_core::time::Duration;
@@ -75,7 +76,7 @@ pub struct Scenario {
     /// What the ranks run.
     pub program: Program,
     /// Copies of each rank, all nodes on boards of their own; drawn from the seed, like the boards, if `None`.
-    pub replicas: Option<usize>,
+    pub replicas: Option<u8>,
 }
 
 /// What the ranks run.
@@ -128,7 +129,7 @@ impl Scenario {
 
     /// A [`Program::Tour`] with so many copies of each rank.
     #[must_use]
-    pub fn tour(seed: u64, compute: u16, standby: u16, replicas: usize) -> Self {
+    pub fn tour(seed: u64, compute: u16, standby: u16, replicas: u8) -> Self {
         Self {
             program: Program::Tour,
             replicas: Some(replicas),
@@ -142,7 +143,7 @@ impl Scenario {
     }
 
     /// How the nodes stand on boards, and how many copies they keep: drawn from the seed.
-    fn layout(&self) -> (Vec<Member>, usize) {
+    fn layout(&self) -> (Vec<Member>, u8) {
         let mut rng = Rng::new(self.seed ^ 0x626f_6172_6473);
         let roles = (0..self.compute).map(|_| Role::Compute);
         let roles = roles.chain((0..self.standby).map(|_| Role::Standby));
@@ -156,7 +157,7 @@ impl Scenario {
                 image: Image::Linux,
             }
         };
-        let drawn = 1 + usize::from(rng.chance(30));
+        let drawn = 1 + u8::from(rng.chance(30));
         let mut members: Vec<Member> = (0u16..).zip(roles).map(member).collect();
         if self.replicas.is_some() {
             members.iter_mut().zip(0..).for_each(|(member, board)| member.board = board);
@@ -224,7 +225,7 @@ impl Scenario {
             heartbeat: Duration::from_millis(10),
             suspect_after: 10,
             join_timeout: Duration::from_millis(500),
-            replicas,
+            redundancy: Redundancy::Copies(replicas),
             copy_window: self.copy_window(),
             checkpoint: Policy::Program,
             shared_pages,

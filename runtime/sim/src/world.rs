@@ -1,13 +1,16 @@
 //! Nodes, the frames between them, and a clock that jumps to the next thing that happens.
 
+mod network;
+
 use crate::machine::{Answer, Machine, Request};
 use crate::rng::Rng;
 use netem::{Direction, Profile};
+use network::Connections;
 use runtime_core::event::Event;
-use runtime_core::id::{Job, NodeId, Rank};
+use runtime_core::id::{Generation, Job, NodeId, Rank};
 use runtime_core::node::{Config, Input, Medium, Node, Output};
 use runtime_core::time::{Duration, Instant};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// A rank computes for up to this long between two requests.
 const COMPUTE_NS: u64 = 20_000;
@@ -38,14 +41,46 @@ pub struct WorldConfig {
 
 #[derive(Clone, Debug)]
 enum Happening {
-    TransportUp { node: NodeId, peer: NodeId },
-    TransportDown { node: NodeId, peer: NodeId },
-    PortDown { node: NodeId, peer: NodeId },
-    Frame { from: NodeId, to: NodeId, bytes: Vec<u8> },
-    Run { node: NodeId, life: u64, answer: Answer },
-    Stopped { node: NodeId },
-    Start { node: NodeId, job: Job },
-    Tick { node: NodeId },
+    TransportUp {
+        node: NodeId,
+        peer: NodeId,
+        connection: u64,
+    },
+    TransportDown {
+        node: NodeId,
+        peer: NodeId,
+        connection: u64,
+    },
+    PortDown {
+        node: NodeId,
+        peer: NodeId,
+    },
+    Frame {
+        from: NodeId,
+        to: NodeId,
+        connection: u64,
+        bytes: Vec<u8>,
+    },
+    /// The two try to connect, if they can.
+    Connect {
+        node: NodeId,
+        peer: NodeId,
+    },
+    Run {
+        node: NodeId,
+        life: u64,
+        answer: Answer,
+    },
+    Stopped {
+        node: NodeId,
+    },
+    Start {
+        node: NodeId,
+        job: Job,
+    },
+    Tick {
+        node: NodeId,
+    },
 }
 
 impl Happening {
@@ -56,6 +91,7 @@ impl Happening {
             | Self::TransportDown { node, .. }
             | Self::PortDown { node, .. }
             | Self::Frame { to: node, .. }
+            | Self::Connect { node, .. }
             | Self::Run { node, .. }
             | Self::Stopped { node }
             | Self::Start { node, .. }
@@ -69,15 +105,14 @@ struct Place<M> {
     node: Node,
     machine: M,
     alive: bool,
-    fenced: bool,
+    /// It stands still; what happened to it meanwhile.
+    paused: Option<Vec<Happening>>,
     /// Which rank life: what a stopped rank had under way is void.
     life: u64,
     tick_at: Option<u64>,
     done: bool,
     /// A rank was started here and does not stand still yet.
     rank_runs: bool,
-    /// What waits for the node to wake up, while it is paused.
-    paused: Option<Vec<Happening>>,
 }
 
 impl<M> Place<M> {
@@ -86,7 +121,6 @@ impl<M> Place<M> {
             node,
             machine,
             alive: true,
-            fenced: false,
             life: 0,
             tick_at: None,
             done: false,
@@ -117,8 +151,7 @@ pub struct World<M> {
     places: Vec<Place<M>>,
     config: WorldConfig,
     wires: BTreeMap<(NodeId, NodeId), Direction>,
-    /// Pairs whose connection was closed by a cut.
-    closed: BTreeSet<(NodeId, NodeId)>,
+    connections: Connections,
     agenda: BTreeMap<(u64, u64), Happening>,
     now: u64,
     sequence: u64,
@@ -157,7 +190,7 @@ impl<M: Machine> World<M> {
         let mut world = Self {
             places: config.nodes.iter().map(place).collect(),
             wires: BTreeMap::new(),
-            closed: BTreeSet::new(),
+            connections: Connections::default(),
             agenda: BTreeMap::new(),
             now: 0,
             sequence: 0,
@@ -176,8 +209,9 @@ impl<M: Machine> World<M> {
             if a != b {
                 let seed = world.rng.next_u64();
                 world.wires.insert((a, b), Direction::new(world.config.profile, seed));
-                let at = world.rng.below(100_000);
-                world.plan(at, Happening::TransportUp { node: a, peer: b });
+            }
+            if a < b {
+                world.connect(a, b);
             }
         }
         for node in nodes {
@@ -260,76 +294,73 @@ impl<M: Machine> World<M> {
         }
     }
 
-    /// The node stands still, with all that is in it; what happens to it waits.
-    pub fn pause(&mut self, node: NodeId) {
-        if let Some(place) = self.places.get_mut(node.index()) {
-            place.paused.get_or_insert_default();
-        }
-    }
-
-    /// It wakes up and finds all that has waited.
-    pub fn wake(&mut self, node: NodeId) {
-        let paused = self.places.get_mut(node.index()).and_then(|place| place.paused.take());
-        for happening in paused.into_iter().flatten() {
-            if let Happening::Tick { node } = happening {
-                self.places[node.index()].tick_at = Some(self.now);
-            }
-            self.plan(self.now, happening);
-        }
-    }
-
     /// The machine dies, with everything in it.
     pub fn kill(&mut self, dead: NodeId) {
         let Some(place) = self.places.get_mut(dead.index()) else { return };
         if !core::mem::take(&mut place.alive) {
             return;
         }
+        self.places[dead.index()].paused = None;
         self.lose_frames_of(dead);
         for i in 0..self.places.len() {
             let node = NodeId(u16::try_from(i).unwrap_or_default());
-            if self.config.death_is_seen && self.places[i].alive {
-                let at = self.now + self.rng.below(NOTICE_NS);
-                let peer = dead;
-                // A connection closes; of a card on a network, the switch tells.
-                self.plan(
-                    at,
-                    match self.medium(node, dead) {
-                        Medium::Stream => Happening::TransportDown { node, peer },
-                        Medium::Datagram => Happening::PortDown { node, peer },
-                    },
-                );
+            self.ends(dead, node);
+            if !self.config.death_is_seen || !self.places[i].alive {
+                continue;
+            }
+            // A connection closes; of a card on a network, the switch tells.
+            match self.medium(node, dead) {
+                Medium::Stream => self.closes(node, dead),
+                Medium::Datagram => {
+                    let at = self.now + self.rng.below(NOTICE_NS);
+                    self.plan(at, Happening::PortDown { node, peer: dead });
+                }
             }
         }
     }
 
-    /// The way from one node to another is cut; with `seen`, both find their connection closed.
-    pub fn cut(&mut self, from: NodeId, to: NodeId, seen: bool) {
-        if let Some(wire) = self.wires.get_mut(&(from, to)) {
-            wire.cut();
-        }
-        self.agenda.retain(|_, happening| {
-            !matches!(happening, Happening::Frame { from: f, to: t, .. } if (*f, *t) == (from, to))
-        });
-        if seen {
-            self.closed.insert((from.min(to), from.max(to)));
-            for (node, peer) in [(from, to), (to, from)] {
-                let at = self.now + self.rng.below(NOTICE_NS);
-                self.plan(at, Happening::TransportDown { node, peer });
-            }
+    /// A dead node's machine starts again, with nothing in its memory, in this life.
+    pub fn restart(&mut self, node: NodeId, generation: Generation) {
+        let (now, index) = (self.now, node.index());
+        let Some(place) = self.places.get_mut(index).filter(|place| !place.alive) else { return };
+        let config = Config { generation, ..self.config.nodes[index].clone() };
+        place.node = Node::new(config, Instant(now));
+        place.machine.stop();
+        (place.alive, place.tick_at, place.done) = (true, None, false);
+        place.rank_runs = false;
+        place.life += 1;
+        let others = (0u16..).map(NodeId).take(self.places.len());
+        others.filter(|other| *other != node).for_each(|other| self.connect(node, other));
+        self.plan(now, Happening::Start { node, job: self.job });
+        self.plan_tick(node);
+    }
+
+    /// A node stands still, as one that is stopped: what happens to it waits.
+    pub fn pause(&mut self, node: NodeId) {
+        if let Some(place) = self.places.get_mut(node.index()).filter(|place| place.alive) {
+            place.paused.get_or_insert_default();
         }
     }
 
-    /// The way from one node to another is whole again. When both ways are, nodes whose connection was
-    /// closed make a new one.
-    pub fn heal(&mut self, from: NodeId, to: NodeId) {
-        if let Some(wire) = self.wires.get_mut(&(from, to)) {
-            wire.heal();
+    /// It goes on, and finds all that happened to it meanwhile, the time last.
+    pub fn wake(&mut self, node: NodeId) {
+        let backlog = self.places.get_mut(node.index()).and_then(|place| place.paused.take());
+        let Some(backlog) = backlog else { return };
+        let is_tick = |happening: &Happening| matches!(happening, Happening::Tick { .. });
+        let (ticks, others): (Vec<_>, Vec<_>) = backlog.into_iter().partition(is_tick);
+        if !ticks.is_empty() {
+            self.places[node.index()].tick_at = Some(self.now);
         }
-        let back_is_cut = self.wires.get(&(to, from)).is_some_and(Direction::is_cut);
-        if !back_is_cut && self.closed.remove(&(from.min(to), from.max(to))) {
-            for (node, peer) in [(from, to), (to, from)] {
-                let at = self.now + NOTICE_NS + self.rng.below(NOTICE_NS);
-                self.plan(at, Happening::TransportUp { node, peer });
+        others.into_iter().chain(ticks).for_each(|happening| self.plan(self.now, happening));
+        self.connect_again();
+    }
+
+    /// All nodes are told that a rank is to move.
+    pub fn migrate(&mut self, rank: Rank, to: NodeId) {
+        for i in 0..self.places.len() {
+            if self.places[i].alive {
+                let node = NodeId(u16::try_from(i).unwrap_or_default());
+                self.handle(node, &Input::Migrate { rank, to });
             }
         }
     }
@@ -343,6 +374,11 @@ impl<M: Machine> World<M> {
     /// Are two nodes joined by a stream?
     pub fn is_stream(&self, from: NodeId, to: NodeId) -> bool {
         self.medium(from, to) == Medium::Stream
+    }
+
+    /// The node, to be looked at.
+    pub fn node(&self, node: NodeId) -> &Node {
+        &self.places[node.index()].node
     }
 
     /// A node's copy of a rank goes bad in its memory.
@@ -382,10 +418,21 @@ impl<M: Machine> World<M> {
             }
             self.happen(happening);
         }
-        if self.places.iter().filter(|place| place.alive).all(|place| place.done) {
+        if self.is_done() {
             self.all_done();
         }
         self.end.clone()
+    }
+
+    /// Is every member of the newest view done that is alive?
+    fn is_done(&self) -> bool {
+        let alive = self.places.iter().filter(|place| place.alive);
+        let newest = alive.max_by_key(|place| place.node.view().id);
+        newest.is_none_or(|place| {
+            let members = place.node.view().members.keys();
+            let mut places = members.map(|node| &self.places[node.index()]);
+            places.all(|place| place.done || !place.alive)
+        })
     }
 
     /// All steps that are left.
@@ -422,17 +469,31 @@ impl<M: Machine> World<M> {
                 return;
             }
         }
-        if let Some(waiting) = &mut place.paused {
+        if let Happening::Connect { peer, .. } = happening {
+            return self.try_to_connect(node, peer);
+        }
+        if let Some(waiting) = &mut self.places[index].paused {
             return waiting.push(happening);
         }
         self.steps += 1;
         match happening {
-            Happening::TransportUp { peer, .. } => self.handle(node, &Input::TransportUp(peer)),
-            Happening::TransportDown { peer, .. } => self.handle(node, &Input::TransportDown(peer)),
-            Happening::PortDown { peer, .. } => self.handle(node, &Input::PortDown(peer)),
-            Happening::Frame { from, bytes, .. } => {
-                self.handle(node, &Input::Frame { from, bytes: &bytes });
+            Happening::TransportUp { peer, connection, .. } => {
+                if self.connections.opened(node, peer, connection) {
+                    self.handle(node, &Input::TransportUp(peer));
+                }
             }
+            Happening::TransportDown { peer, connection, .. } => {
+                if self.connections.closed(node, peer, connection) {
+                    self.handle(node, &Input::TransportDown(peer));
+                }
+            }
+            Happening::PortDown { peer, .. } => self.handle(node, &Input::PortDown(peer)),
+            Happening::Frame { from, bytes, connection, .. } => {
+                if self.connections.carries(node, from, connection) {
+                    self.handle(node, &Input::Frame { from, bytes: &bytes });
+                }
+            }
+            Happening::Connect { .. } => {}
             Happening::Stopped { .. } => {
                 self.places[index].life += 1;
                 self.places[index].rank_runs = false;
@@ -481,6 +542,7 @@ impl<M: Machine> World<M> {
             Input::Start(job) => Input::Start(*job),
             Input::Tick => Input::Tick,
             Input::Damage(rank) => Input::Damage(*rank),
+            Input::Migrate { rank, to } => Input::Migrate { rank: *rank, to: *to },
         };
         place.node.handle(now, input, place.machine.mem());
         let mut size = 0;
@@ -504,7 +566,7 @@ impl<M: Machine> World<M> {
     fn carry_out(&mut self, id: NodeId, output: Output) {
         match output {
             Output::Transmit { to, bytes } => self.transmit(id, to, &bytes),
-            Output::Disconnect(_) => {}
+            Output::Disconnect(peer) => self.disconnect(id, peer),
             Output::Wake => self.let_run(id, Answer::Wake),
             Output::Complete(outcome) => self.let_run(id, Answer::Complete(outcome)),
             Output::StartRank { rank, .. } if self.places[id.index()].rank_runs => {
@@ -523,10 +585,6 @@ impl<M: Machine> World<M> {
                 self.plan(at, Happening::Stopped { node: id });
             }
             Output::Event(event) => self.on_event(id, event),
-            // It was replaced, and knows it.
-            Output::Halt { .. } if self.places[id.index()].fenced => {
-                self.places[id.index()].alive = false;
-            }
             Output::Halt { reason } => {
                 self.end = Some(End::Wrong(format!("{id} halted: {reason}")));
             }
@@ -544,7 +602,8 @@ impl<M: Machine> World<M> {
             Event::JobDone { job, .. } if *job == self.job => self.places[id.index()].done = true,
             Event::JobLost { reason, .. } => self.end = Some(End::Lost(reason.clone())),
             Event::NoMajority { .. } => self.no_majority = true,
-            Event::Fenced { .. } => self.places[id.index()].fenced = true,
+            // Somebody goes on, or this one begins anew.
+            Event::Resumed { .. } | Event::Fenced { .. } => self.no_majority = false,
             _ => {}
         }
         self.tell(id, Told::Event(event));
@@ -553,29 +612,5 @@ impl<M: Machine> World<M> {
     fn tell(&mut self, id: NodeId, told: Told) {
         self.told_at = self.now;
         self.told.push((self.now, id, told));
-    }
-
-    /// What carries frames between two nodes.
-    fn medium(&self, from: NodeId, to: NodeId) -> Medium {
-        self.config.nodes.get(from.index()).map_or(Medium::Datagram, |node| node.medium_to(to))
-    }
-
-    fn transmit(&mut self, from: NodeId, to: NodeId, bytes: &[u8]) {
-        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        self.note([u64::from(from.0), u64::from(to.0), length]);
-        let stream = self.medium(from, to) == Medium::Stream;
-        let Some(wire) = self.wires.get_mut(&(from, to)) else { return };
-        let fate = wire.send(self.now, bytes.len());
-        debug_assert!(
-            !stream || wire.is_cut() || fate.deliveries.len() == 1,
-            "a stream loses and repeats nothing"
-        );
-        for delivery in fate.deliveries {
-            let mut bytes = bytes.to_vec();
-            if let Some(bit) = delivery.corrupt {
-                Profile::corrupt_bytes(bit, &mut bytes);
-            }
-            self.plan(delivery.at_ns, Happening::Frame { from, to, bytes });
-        }
     }
 }

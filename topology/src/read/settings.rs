@@ -6,7 +6,10 @@ use crate::error::{Reader, Span};
 use crate::model::{Run, Runtime, Transport};
 use crate::raw::{Shape, Yaml};
 use crate::units::{self, Parsed, bad, show_duration, show_size};
-use runtime_core::limits::{MAX_PRIVATE_PAGES, MAX_REPLICAS, MAX_SHARED_PAGES, PAGE_SIZE};
+use runtime_core::checkpoint::{Parity, Redundancy};
+use runtime_core::limits::{
+    MAX_GROUP, MAX_LOSSES, MAX_PRIVATE_PAGES, MAX_REPLICAS, MAX_SHARED_PAGES, PAGE_SIZE,
+};
 use runtime_core::node::{Binding, Policy, Quorum};
 use std::time::Duration;
 
@@ -48,7 +51,7 @@ fn base(nodes: usize) -> Runtime {
         heap_bytes: 16 * MIB,
         stack_bytes: MIB,
         checkpoint: Policy::Program,
-        replicas: u8::from(nodes > 1),
+        redundancy: Redundancy::Copies(u8::from(nodes > 1)),
     }
 }
 
@@ -132,27 +135,63 @@ fn whole_pages(text: &str) -> Parsed<u64> {
     )
 }
 
+const CHECKPOINT: &[&str] = &["every", "mtbf", "replicas", "redundancy", "parity"];
+
 fn checkpoint(r: &mut Reader<'_>, yaml: &Yaml, runtime: &mut Runtime, nodes: usize) {
-    const KEYS: &[&str] = &["every", "mtbf", "replicas"];
-    let Some(fields) = Fields::read(r, yaml, yaml.span, "checkpoint", KEYS, &[]) else { return };
+    let Some(fields) = Fields::read(r, yaml, yaml.span, "checkpoint", CHECKPOINT, &[]) else {
+        return;
+    };
     policy(r, &fields, runtime);
-    let Some(yaml) = fields.get("replicas") else { return };
-    let Some(wanted) = r.parse(yaml, "replicas", units::integer) else { return };
+    let kinds = [("copies", Some(false)), ("parity", Some(true))];
+    let kind = fields.get("redundancy").and_then(|y| r.choice(y, "redundancy", &kinds));
+    let is_parity = kind == Some(true);
+    let other = if is_parity { "replicas" } else { "parity" };
+    if let Some((key, _)) = fields.entry(other)
+        && kind.is_some() == fields.get("redundancy").is_some()
+    {
+        let (is, goes) = if is_parity { ("parity", "copies") } else { ("copies", "parity") };
+        let message = format!("{other} is given, but redundancy is {is}");
+        r.error(key, message, format!("remove it, or write `redundancy: {goes}`"));
+    }
+    if is_parity {
+        runtime.redundancy = Redundancy::Parity(parity(r, fields.get("parity"), nodes));
+    } else if let Some(yaml) = fields.get("replicas") {
+        set(&mut runtime.redundancy, replicas(r, yaml, nodes).map(Redundancy::Copies));
+    }
+}
+
+/// Groups of how many ranks, with how many pieces.
+fn parity(r: &mut Reader<'_>, yaml: Option<&Yaml>, nodes: usize) -> Parity {
+    let mut parity = Parity { group: 4, losses: 1 };
+    let fields = yaml.and_then(|y| Fields::read(r, y, y.span, "parity", &["group", "losses"], &[]));
+    let Some(fields) = fields else { return parity };
+    let most = MAX_LOSSES.min(nodes.saturating_sub(1)).max(1);
+    for (key, range, slot) in [
+        ("group", (2, u64::from(MAX_GROUP)), &mut parity.group),
+        ("losses", (1, u64::try_from(most).unwrap_or(1)), &mut parity.losses),
+    ] {
+        let yaml = fields.get(key);
+        let read = yaml.and_then(|y| r.within(y, key, range, units::integer, |v| v.to_string()));
+        set(slot, read.and_then(|v| u16::try_from(v).ok()));
+    }
+    parity
+}
+
+fn replicas(r: &mut Reader<'_>, yaml: &Yaml, nodes: usize) -> Option<u8> {
+    let wanted = r.parse(yaml, "replicas", units::integer)?;
     let others = nodes.saturating_sub(1);
     let most = MAX_REPLICAS.min(others);
-    match usize::try_from(wanted).ok().filter(|w| *w <= most).and_then(|w| u8::try_from(w).ok()) {
-        Some(replicas) => runtime.replicas = replicas,
-        None if most == others => {
-            let others =
-                if others == 1 { "1 other node".into() } else { format!("{others} other nodes") };
-            let message = format!("replicas: {wanted} copies of each epoch do not fit on {others}");
-            r.error(yaml.span, message, format!("write at most `replicas: {most}`, or add nodes"));
-        }
-        None => {
-            let message = format!("replicas: {wanted} copies of each epoch are too many");
-            r.error(yaml.span, message, format!("write at most `replicas: {most}`"));
-        }
+    let fits = usize::try_from(wanted).ok().filter(|w| *w <= most);
+    if fits.is_none() && most == others {
+        let others =
+            if others == 1 { "1 other node".into() } else { format!("{others} other nodes") };
+        let message = format!("replicas: {wanted} copies of each epoch do not fit on {others}");
+        r.error(yaml.span, message, format!("write at most `replicas: {most}`, or add nodes"));
+    } else if fits.is_none() {
+        let message = format!("replicas: {wanted} copies of each epoch are too many");
+        r.error(yaml.span, message, format!("write at most `replicas: {most}`"));
     }
+    fits.and_then(|w| u8::try_from(w).ok())
 }
 
 /// When checkpoints are taken besides those that the program asks for.

@@ -25,7 +25,7 @@ pub(crate) fn configure(transports: &[Transport], nic: Option<NicSpec>) -> Confi
         heartbeat_us: 1,
         suspect_after: 1,
         join_timeout_us: 1,
-        replicas: 1,
+        redundancy: runtime_core::checkpoint::Redundancy::Copies(1),
         checkpoint: runtime_core::node::Policy::Program,
         shared_bytes: 0,
         heap_bytes: 0,

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 pub const PAGES_PER_MESSAGE: usize = 8;
 
 const _: () =
-    assert!(PAGES_PER_MESSAGE * (PAGE_SIZE + 8) + 64 <= crate::limits::MCAPI_MAX_PKT_SIZE);
+    assert!(PAGES_PER_MESSAGE * (PAGE_SIZE + 12) + 64 <= crate::limits::MCAPI_MAX_PKT_SIZE);
 
 /// Pages, or the word that they were all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +90,14 @@ const OFFER: u8 = 37;
 const KEEP: u8 = 38;
 
 impl CopyMessage {
+    /// Of which rank and epoch.
+    #[must_use]
+    pub const fn of(&self) -> (Rank, Epoch) {
+        match self {
+            Self::Pages { rank, epoch, .. } | Self::Done { rank, epoch, .. } => (*rank, *epoch),
+        }
+    }
+
     /// Appends it as bytes.
     pub fn emit(&self, w: &mut Writer) {
         match self {
@@ -97,7 +105,7 @@ impl CopyMessage {
                 w.u8(PAGES).u16(rank.0).u64(epoch.0);
                 w.u8(u8::try_from(pages.len()).unwrap_or(u8::MAX));
                 for (number, page) in pages {
-                    w.u32(number.0).u32(page.crc()).bytes(page.bytes());
+                    w.u32(number.0).u32(page.crc()).u32(page.slot()).bytes(page.bytes());
                 }
             }
             Self::Done { rank, epoch, count } => {
@@ -129,9 +137,9 @@ impl CopyMessage {
                 let mut pages = Vec::with_capacity(count);
                 for _ in 0..count {
                     let number = PageNo(r.u32("page number")?);
-                    let crc = r.u32("page checksum")?;
+                    let (crc, slot) = (r.u32("page checksum")?, r.u32("page slot")?);
                     let bytes = Box::new(r.array::<PAGE_SIZE>("page")?);
-                    pages.push((number, SealedPage::with_crc(bytes, crc)));
+                    pages.push((number, SealedPage::with_crc(bytes, crc).in_slot(slot)));
                 }
                 Ok(Self::Pages { rank, epoch, pages })
             }

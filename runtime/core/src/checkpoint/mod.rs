@@ -7,14 +7,19 @@
 //! all ranks can go back to: the highest that some living node holds whole for every rank
 //! ([`choose_epoch`]).
 
+mod code;
 mod message;
+mod parity;
+mod redundancy;
 mod sealed;
 mod store;
 pub mod survival;
 #[cfg(test)]
 mod tests;
 
+pub use code::MOST_LOSSES;
 pub use message::{CopyMessage, FIRST_KIND, Message, PAGES_PER_MESSAGE};
+pub use redundancy::{Parity, Placement, Redundancy};
 pub use sealed::SealedPage;
 pub use store::{Image, META_BASE, Store};
 
@@ -55,11 +60,14 @@ impl Holdings {
     }
 }
 
-/// One image to be sent from a node that has it to a node that should.
+/// One image, or piece of parity, to be sent from a node that has it, or will have made it, to a node
+/// that needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transfer {
-    /// Of which rank.
+    /// Of which rank, or which piece.
     pub rank: Rank,
+    /// What it is needed for: itself, or another that is made from it.
+    pub target: Rank,
     /// Who has it.
     pub from: NodeId,
     /// Who needs it.
@@ -92,8 +100,8 @@ pub fn partners(view: &View, rank: Rank, members: &[Member], replicas: usize) ->
     chosen
 }
 
-/// The epoch that a recovery goes to: the highest of which every rank is whole on a living node. Epoch 0,
-/// the beginning, needs no copies.
+/// The epoch that a recovery goes to: the highest of which every rank is whole on a living node, or can
+/// be made from what is. Epoch 0, the beginning, needs no copies.
 ///
 /// Of an epoch that was surely not committed some copies may be missing, so that the next death would cost
 /// more than was promised: then the one before, of which all are there, is better.
@@ -102,73 +110,130 @@ pub fn partners(view: &View, rank: Rank, members: &[Member], replicas: usize) ->
 /// When an epoch was committed and can no longer be put together; says which rank is missing, and what became
 /// of its holders: its host and then its partners, when ranks last ran.
 pub fn choose_epoch(
-    ranks: u16,
+    placement: &Placement<'_>,
     holdings: &Map<NodeId, Holdings>,
     holders_before: &[Vec<NodeId>],
 ) -> Result<Epoch, String> {
+    let ranks = placement.view.rank_count();
     let committed = holdings.values().map(|h| h.committed).max().unwrap_or_default();
-    let held = |rank: u16, epoch: Epoch| {
-        epoch == Epoch(0) || holdings.values().any(|h| h.whole.contains(&(Rank(rank), epoch)))
+    let missing_at = |epoch: Epoch| -> Vec<Rank> {
+        let missing =
+            (0..ranks).map(Rank).filter(|rank| !can_have(placement, holdings, *rank, epoch));
+        missing.collect()
     };
     if Step::Whole.is_left_out() {
         let all = holdings.values().flat_map(|h| h.whole.iter().map(|(_, epoch)| *epoch));
         return Ok(all.max().unwrap_or_default());
     }
     let next = committed.next();
-    let missing: Vec<u16> = (0..ranks).filter(|r| !held(*r, committed)).collect();
+    let missing = missing_at(committed);
     let latest = holdings.values().map(|h| h.kept_in).max();
     let denied = holdings.values().any(|h| Some(h.kept_in) == latest && h.denies(next));
-    if (0..ranks).all(|r| held(r, next)) && !(denied && missing.is_empty()) {
+    if missing_at(next).is_empty() && !(denied && missing.is_empty()) {
         return Ok(next);
     }
     if missing.is_empty() {
         return Ok(committed);
     }
+    let (what, no_parity) = match placement.redundancy {
+        Redundancy::Copies(_) => ("copy", ""),
+        Redundancy::Parity(_) => ("parity", ", nor enough of its group to make it from"),
+    };
     let mut why = String::new();
     for rank in missing {
-        let holders = holders_before.get(usize::from(rank)).map_or(&[][..], Vec::as_slice);
+        let holders = holders_before.get(rank.index()).map_or(&[][..], Vec::as_slice);
         let host = holders.first().copied().unwrap_or_default();
         // Writing to a String cannot fail.
-        let _ = write!(why, "{}rank {rank} of {host}", if why.is_empty() { "" } else { ", " });
-        let damaged = |h: &Holdings| h.damaged.contains(&(Rank(rank), committed));
+        let _ = write!(why, "{}{rank} of {host}", if why.is_empty() { "" } else { ", " });
+        let damaged = |h: &Holdings| h.damaged.contains(&(rank, committed));
         for (node, _) in holdings.iter().filter(|(_, h)| damaged(h)) {
             let _ = write!(why, " (the copy on {node} is damaged)");
         }
         for node in holders.iter().skip(1).filter(|node| !holdings.contains_key(*node)) {
-            let _ = write!(why, " (the copy on {node} is gone)");
+            let _ = write!(why, " (the {what} on {node} is gone)");
         }
     }
-    Err(alloc::format!("epoch {} lost: no living node holds a copy of {why}", committed.0))
+    Err(alloc::format!(
+        "epoch {} lost: no living node holds a copy of {why}{no_parity}",
+        committed.0
+    ))
 }
 
-/// What must be sent so that each rank's host and partners hold its epoch.
+/// Who has it whole.
+fn owner(holdings: &Map<NodeId, Holdings>, id: Rank, epoch: Epoch) -> Option<NodeId> {
+    let mut owners = holdings.iter().filter(|(_, h)| h.whole.contains(&(id, epoch)));
+    owners.next().map(|(node, _)| *node)
+}
+
+/// Is a rank's epoch somewhere, or can it be made?
+fn can_have(
+    placement: &Placement<'_>,
+    holdings: &Map<NodeId, Holdings>,
+    rank: Rank,
+    epoch: Epoch,
+) -> bool {
+    let held = |id: Rank| epoch == Epoch(0) || owner(holdings, id, epoch).is_some();
+    let Redundancy::Parity(parity) = placement.redundancy else { return held(rank) };
+    let (group, _) = parity.place(rank);
+    let mut ranks = parity.ranks(group, placement.view.rank_count());
+    let pieces = (0..parity.losses).filter(|index| held(Parity::piece(group, *index)));
+    held(rank) || ranks.by_ref().filter(|rank| !held(*rank)).count() <= pieces.count()
+}
+
+/// What must be sent so that each host, partner and keeper of parity holds what it should of an epoch
+/// that [`choose_epoch`] chose.
 #[must_use]
 pub fn transfers(
-    view: &View,
+    placement: &Placement<'_>,
     epoch: Epoch,
     holdings: &Map<NodeId, Holdings>,
-    members: &[Member],
-    replicas: usize,
 ) -> Vec<Transfer> {
     let mut list = Vec::new();
     if epoch == Epoch(0) {
         return list;
     }
-    for r in 0..view.rank_count() {
-        let rank = Rank(r);
+    for id in placement.ids() {
         let has =
-            |node: &NodeId| holdings.get(node).is_some_and(|h| h.whole.contains(&(rank, epoch)));
-        let host = view.ranks[rank.index()];
-        let partners = partners(view, rank, members, replicas);
+            |node: &NodeId| holdings.get(node).is_some_and(|h| h.whole.contains(&(id, epoch)));
+        let holders = placement.holders(id);
         // A partner rather than the host sends: the host has its own restore to do.
-        let source = partners.iter().find(|n| has(n)).copied();
-        let source = source.or_else(|| holdings.keys().copied().find(has));
-        let Some(from) = source else { continue };
-        for to in core::iter::once(host).chain(partners) {
-            if !has(&to) {
-                list.push(Transfer { rank, from, to });
+        let partners = holders.iter().skip(1).find(|node| has(node)).copied();
+        let source = partners.or_else(|| owner(holdings, id, epoch));
+        for to in holders.iter().copied().filter(|node| !has(node)) {
+            match (source, placement.redundancy) {
+                (Some(from), _) => list.push(Transfer { rank: id, target: id, from, to }),
+                (None, Redundancy::Parity(parity)) => {
+                    list.extend(
+                        sources(placement, parity, epoch, holdings, id)
+                            .into_iter()
+                            .map(|(rank, from)| Transfer { rank, target: id, from, to }),
+                    );
+                }
+                (None, Redundancy::Copies(_)) => {}
             }
         }
     }
     list
+}
+
+/// From what, and from whom, a lost image or piece is made.
+fn sources(
+    placement: &Placement<'_>,
+    parity: Parity,
+    epoch: Epoch,
+    holdings: &Map<NodeId, Holdings>,
+    id: Rank,
+) -> Vec<(Rank, NodeId)> {
+    let (group, piece) = parity.place(id);
+    let ranks = parity.ranks(group, placement.view.rank_count());
+    let of = |rank: Rank| Some((rank, owner(holdings, rank, epoch)?));
+    if piece.is_some() {
+        // Of ranks that are made themselves, when they are.
+        let made = |rank: Rank| placement.holders(rank).first().map(|host| (rank, *host));
+        return ranks.filter_map(|rank| of(rank).or_else(|| made(rank))).collect();
+    }
+    let known: Vec<_> = ranks.clone().filter_map(of).collect();
+    let unknown = ranks.count() - known.len();
+    let pieces = (0..parity.losses).filter_map(|index| of(Parity::piece(group, index)));
+    known.into_iter().chain(pieces.take(unknown)).collect()
 }

@@ -11,6 +11,8 @@ use core::fmt;
 pub struct SealedPage {
     bytes: Box<PageBytes>,
     crc: u32,
+    /// Where it is in its rank's order, if parity is kept of it.
+    slot: u32,
 }
 
 impl SealedPage {
@@ -18,13 +20,13 @@ impl SealedPage {
     #[must_use]
     pub fn new(bytes: Box<PageBytes>) -> Self {
         let crc = crc32fast::hash(&bytes[..]);
-        Self { bytes, crc }
+        Self { bytes, crc, slot: 0 }
     }
 
     /// A page as it came with its seal, which may be broken.
     #[must_use]
     pub const fn with_crc(bytes: Box<PageBytes>, crc: u32) -> Self {
-        Self { bytes, crc }
+        Self { bytes, crc, slot: 0 }
     }
 
     /// The page.
@@ -37,6 +39,34 @@ impl SealedPage {
     #[must_use]
     pub const fn crc(&self) -> u32 {
         self.crc
+    }
+
+    /// Its place in its rank's order.
+    #[must_use]
+    pub const fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    /// Gives it a place.
+    pub(super) const fn set_slot(&mut self, slot: u32) {
+        self.slot = slot;
+    }
+
+    /// With a place.
+    #[must_use]
+    pub(super) const fn in_slot(mut self, slot: u32) -> Self {
+        self.slot = slot;
+        self
+    }
+
+    /// The page, to be changed; the seal stays as it is.
+    pub(super) const fn bytes_mut(&mut self) -> &mut PageBytes {
+        &mut self.bytes
+    }
+
+    /// Seals it again, as it is now.
+    pub(super) fn seal(&mut self) {
+        self.crc = crc32fast::hash(&self.bytes[..]);
     }
 
     /// Is it as it was when it was sealed?

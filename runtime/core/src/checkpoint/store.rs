@@ -1,6 +1,8 @@
 //! Images of ranks at epochs, in this node's memory.
 
-use super::{Holdings, SealedPage};
+use super::code::{self, Coefficients, coefficients};
+use super::parity::{Build, Part, absorb, seal};
+use super::{Holdings, Parity, SealedPage};
 use crate::id::{Epoch, PageNo, Rank, ViewId};
 use crate::limits::PAGE_SIZE;
 use crate::mem::PRIVATE_BASE;
@@ -22,6 +24,8 @@ pub struct Image {
     pub epoch: Epoch,
     /// Its pages: shared ones that the rank is home of, private ones, records.
     pub pages: BTreeMap<PageNo, SealedPage>,
+    /// Slots that its pages have been given: see [`super::Parity`].
+    pub(super) slots: u32,
 }
 
 impl Image {
@@ -56,14 +60,26 @@ impl Image {
     }
 }
 
+/// Changes of an image towards an epoch.
+#[derive(Clone, Debug, Default)]
+struct Staged {
+    image: Image,
+    /// All of them are here.
+    whole: bool,
+    /// Of a piece of parity: how many pages came from each rank, and from which ranks all did.
+    parts: Map<Rank, u64>,
+    done: Set<Rank>,
+}
+
 #[derive(Clone, Debug, Default)]
 struct Slot {
     /// Whole, at the last committed epoch.
     committed: Option<Image>,
-    /// Changes towards the next epoch, and whether all of them are here.
-    staged: Option<(Image, bool)>,
+    staged: Option<Staged>,
     /// A whole copy on its way here in a recovery.
     incoming: Option<Image>,
+    /// An image that is made here in a recovery, from others.
+    build: Option<Build>,
 }
 
 /// All images on this node.
@@ -76,6 +92,8 @@ pub struct Store {
     /// The last view in which a recovery settled on an epoch, and of which ranks this node keeps copies there.
     keeps: (ViewId, Set<Rank>),
     peak: u64,
+    /// By members of a group, as they were needed.
+    coefficients: Map<u16, Coefficients>,
 }
 
 impl Store {
@@ -83,10 +101,11 @@ impl Store {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         let images = self.slots.values().flat_map(|slot| {
-            let staged = slot.staged.as_ref().map(|(image, _)| image);
+            let staged = slot.staged.as_ref().map(|staged| &staged.image);
             slot.committed.iter().chain(staged).chain(&slot.incoming)
         });
-        images.map(Image::bytes).sum()
+        let builds = self.slots.values().filter_map(|slot| slot.build.as_ref());
+        images.map(Image::bytes).sum::<u64>() + builds.map(Build::bytes).sum::<u64>()
     }
 
     /// Most that they ever were since the job began.
@@ -129,10 +148,10 @@ impl Store {
         for (rank, slot) in &self.slots {
             let base = slot.committed.as_ref().map(|image| image.epoch);
             holdings.whole.extend(base.map(|epoch| (*rank, epoch)));
-            if let Some((staged, true)) = &slot.staged
-                && base.unwrap_or_default().next() == staged.epoch
+            if let Some(Staged { image, whole: true, .. }) = &slot.staged
+                && base.unwrap_or_default().next() == image.epoch
             {
-                holdings.whole.insert((*rank, staged.epoch));
+                holdings.whole.insert((*rank, image.epoch));
             }
         }
         holdings
@@ -143,7 +162,10 @@ impl Store {
     pub fn inspect(&mut self) -> Vec<(Rank, Epoch, PageNo)> {
         let mut found = Vec::new();
         for (rank, slot) in &mut self.slots {
-            let broken = slot.staged.as_ref().and_then(|(image, _)| Some((image, image.broken()?)));
+            // The pages of a piece are sealed when all of them are here.
+            let staged =
+                slot.staged.as_ref().filter(|staged| staged.whole || staged.parts.is_empty());
+            let broken = staged.and_then(|s| Some((&s.image, s.image.broken()?)));
             if let Some((image, page)) = broken {
                 found.push((*rank, image.epoch, page));
                 slot.staged = None;
@@ -152,8 +174,8 @@ impl Store {
             if let Some((image, page)) = broken {
                 found.push((*rank, image.epoch, page));
                 // What was staged stands on it, but for the pages that it replaces.
-                if let Some((staged, _)) = &slot.staged {
-                    self.damaged.insert((*rank, staged.epoch));
+                if let Some(staged) = &slot.staged {
+                    self.damaged.insert((*rank, staged.image.epoch));
                 }
                 *slot = Slot::default();
             }
@@ -171,31 +193,35 @@ impl Store {
 
     /// A page towards an epoch.
     pub fn stage(&mut self, rank: Rank, epoch: Epoch, number: PageNo, page: SealedPage) {
-        self.stage_of(rank, epoch).0.pages.insert(number, page);
+        self.stage_of(rank, epoch).image.pages.insert(number, page);
         self.note_size();
     }
 
     /// What is staged towards an epoch. Of what was staged for another one, the epoch before, if
     /// whole, is committed: its host went on from it, but the word of it comes from another node and
     /// may come later. All else is given up.
-    fn stage_of(&mut self, rank: Rank, epoch: Epoch) -> &mut (Image, bool) {
+    fn stage_of(&mut self, rank: Rank, epoch: Epoch) -> &mut Staged {
         let staged = self.slots.get(&rank).and_then(|slot| slot.staged.as_ref());
-        if staged.is_some_and(|(image, whole)| *whole && image.epoch.next() == epoch) {
+        if staged.is_some_and(|staged| staged.whole && staged.image.epoch.next() == epoch) {
             self.commit(Epoch(epoch.0 - 1));
         }
         let slot = self.slots.get_or_default(rank);
-        slot.staged.take_if(|(image, _)| image.epoch != epoch);
-        slot.staged.get_or_insert_with(|| (Image { epoch, ..Image::default() }, false))
+        slot.staged.take_if(|staged| staged.image.epoch != epoch);
+        let slots = slot.committed.as_ref().map_or(0, |image| image.slots);
+        slot.staged.get_or_insert_with(|| Staged {
+            image: Image { epoch, slots, ..Image::default() },
+            ..Staged::default()
+        })
     }
 
     /// All pages towards an epoch are here: true if `count` of them are and the older epoch they
     /// stand on is here too.
     pub fn stage_done(&mut self, rank: Rank, epoch: Epoch, count: u64) -> bool {
-        let pages = self.stage_of(rank, epoch).0.pages.len();
+        let pages = self.stage_of(rank, epoch).image.pages.len();
         let base = self.image(rank).map_or(Epoch(0), |image| image.epoch);
         let all = base.next() == epoch && u64::try_from(pages) == Ok(count);
         if all {
-            self.stage_of(rank, epoch).1 = true;
+            self.stage_of(rank, epoch).whole = true;
         }
         all
     }
@@ -204,12 +230,14 @@ impl Store {
     pub fn commit(&mut self, epoch: Epoch) {
         self.committed = self.committed.max(epoch);
         for slot in self.slots.values_mut() {
-            if let Some((staged, true)) = slot.staged.take_if(|(image, _)| image.epoch <= epoch)
-                && staged.epoch == epoch
+            if let Some(staged) = slot.staged.take_if(|staged| staged.image.epoch <= epoch)
+                && staged.whole
+                && staged.image.epoch == epoch
             {
                 let whole = slot.committed.get_or_insert_default();
                 whole.epoch = epoch;
-                whole.pages.extend(staged.pages);
+                whole.slots = staged.image.slots;
+                whole.pages.extend(staged.image.pages);
             }
         }
     }
@@ -223,7 +251,9 @@ impl Store {
             slot.staged = None;
             slot.committed.take_if(|image| image.epoch != epoch);
         }
-        self.slots.retain(|_, slot| slot.committed.is_some() || slot.incoming.is_some());
+        self.slots.retain(|_, slot| {
+            slot.committed.is_some() || slot.incoming.is_some() || slot.build.is_some()
+        });
     }
 
     /// In this view the node keeps copies of these ranks.
@@ -233,7 +263,7 @@ impl Store {
 
     /// A new recovery begins: copies that an earlier one left unfinished are given up.
     pub fn forget_incoming(&mut self) {
-        self.slots.values_mut().for_each(|slot| slot.incoming = None);
+        self.slots.values_mut().for_each(|slot| (slot.incoming, slot.build) = (None, None));
     }
 
     /// Keeps only these ranks' images.
@@ -245,6 +275,7 @@ impl Store {
     pub fn receive(&mut self, rank: Rank, epoch: Epoch, number: PageNo, page: SealedPage) {
         let image = self.slots.get_or_default(rank).incoming.get_or_insert_default();
         image.epoch = epoch;
+        image.slots = image.slots.max(page.slot() + 1);
         image.pages.insert(number, page);
         self.note_size();
     }
@@ -258,5 +289,126 @@ impl Store {
         }
         slot.committed = Some(image);
         Some(count)
+    }
+
+    // --- parity ------------------------------------------------------------------------------
+
+    /// Gives slots to pages of a rank towards an epoch: those that they have, or new ones.
+    pub fn number(&mut self, rank: Rank, epoch: Epoch, pages: &mut [(PageNo, SealedPage)]) {
+        self.stage_of(rank, epoch);
+        let Some(Slot { committed, staged: Some(staged), .. }) = self.slots.get_mut(&rank) else {
+            return;
+        };
+        for (number, page) in pages {
+            let known = staged.image.pages.get(number);
+            let known = known.or_else(|| committed.as_ref().and_then(|old| old.pages.get(number)));
+            let slot = known.map_or(staged.image.slots, SealedPage::slot);
+            staged.image.slots = staged.image.slots.max(slot + 1);
+            page.set_slot(slot);
+        }
+    }
+
+    /// What changed from a rank's last epoch to this page, under the page's seal and in its slot.
+    #[must_use]
+    pub fn change(&self, rank: Rank, number: PageNo, page: &SealedPage) -> SealedPage {
+        let mut change = page.clone();
+        if let Some(old) = self.image(rank).and_then(|image| image.pages.get(&number)) {
+            code::add(1, old.bytes(), change.bytes_mut());
+        }
+        change
+    }
+
+    /// Takes a change of a rank's page into a piece of its group's parity, towards an epoch.
+    pub fn absorb(
+        &mut self,
+        (piece, parity): (Rank, Parity),
+        (rank, epoch): (Rank, Epoch),
+        number: PageNo,
+        change: &SealedPage,
+    ) {
+        self.stage_of(piece, epoch);
+        if let Some(Slot { committed, staged: Some(staged), .. }) = self.slots.get_mut(&piece) {
+            *staged.parts.get_or_default(rank) += 1;
+            let member = parity.index(rank);
+            let part = Part { member, number, page: change };
+            let index = usize::from(parity.place(piece).1.unwrap_or_default());
+            let all = self.coefficients.get_or_insert_with(member, || coefficients(parity, member));
+            let coefficient = all.get(index).copied().unwrap_or(1);
+            absorb(&mut staged.image, committed.as_ref(), coefficient, part);
+        }
+        self.note_size();
+    }
+
+    /// All changes of a rank are here: true if `count` of them are and the older epoch they stand on
+    /// is here too. The piece is whole when those of all `ranks` of its group are.
+    pub fn absorbed(
+        &mut self,
+        piece: Rank,
+        (rank, epoch): (Rank, Epoch),
+        count: u64,
+        ranks: usize,
+    ) -> bool {
+        let base = self.image(piece).map_or(Epoch(0), |image| image.epoch);
+        let staged = self.stage_of(piece, epoch);
+        let all = base.next() == epoch && *staged.parts.get_or_default(rank) == count;
+        if all {
+            staged.done.insert(rank);
+            if staged.done.len() == ranks {
+                seal(&mut staged.image);
+                staged.whole = true;
+            }
+        }
+        all
+    }
+
+    /// A page of an image or a piece, from which another one is made in a recovery.
+    pub fn feed(
+        &mut self,
+        parity: Parity,
+        (target, source): (Rank, Rank),
+        epoch: Epoch,
+        number: PageNo,
+        page: SealedPage,
+    ) {
+        let member = parity.index(source);
+        let all = *self.coefficients.get_or_insert_with(member, || coefficients(parity, member));
+        self.build_of(target, epoch).take(parity, (target, source), &all, (number, page));
+        self.note_size();
+    }
+
+    /// All of a source came: true if `count` pages did.
+    pub fn fed(&mut self, (target, source): (Rank, Rank), epoch: Epoch, count: u64) -> bool {
+        let build = self.build_of(target, epoch);
+        let all = *build.pages.get_or_default(source) == count;
+        if all {
+            build.done.insert(source);
+        }
+        all
+    }
+
+    fn build_of(&mut self, target: Rank, epoch: Epoch) -> &mut Build {
+        let build = &mut self.slots.get_or_default(target).build;
+        build.take_if(|build| build.epoch != epoch);
+        build.get_or_insert_with(|| Build { epoch, ..Build::default() })
+    }
+
+    /// Has all of this source come for that target?
+    #[must_use]
+    pub fn is_fed(&self, (target, source): (Rank, Rank), epoch: Epoch) -> bool {
+        let build = self.slots.get(&target).and_then(|slot| slot.build.as_ref());
+        build.is_some_and(|build| build.epoch == epoch && build.done.contains(&source))
+    }
+
+    /// All sources of a target came: it is whole here now. How many pages it has.
+    ///
+    /// # Errors
+    /// The page that does not fit its seal.
+    pub fn finish(&mut self, parity: Parity, target: Rank, ranks: u16) -> Result<u64, PageNo> {
+        let slot = self.slots.get_or_default(target);
+        let build = slot.build.take().unwrap_or_default();
+        let image = slot.committed.insert(build.finish(parity, target, ranks)?);
+        let pages = u64::try_from(image.pages.len()).unwrap_or(u64::MAX);
+        self.note_size();
+        Ok(pages)
     }
 }

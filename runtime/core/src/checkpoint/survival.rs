@@ -1,13 +1,13 @@
 //! What a layout survives, worked out with the very rules that its nodes will follow: who must agree,
 //! who takes a rank over, who keeps copies of it.
 
-use super::partners;
+use super::{Parity, Placement, Redundancy};
 use crate::id::{NodeId, Rank};
-use crate::limits::{MAX_REPLICAS, PAGE_SIZE};
+use crate::limits::{MAX_RANKS, MAX_REPLICAS, PAGE_SIZE};
 use crate::membership::View;
-use crate::node::{Image, Member, Quorum};
+use crate::node::{Member, Quorum};
 use crate::sdsm::Sdsm;
-use crate::sorted::Set;
+use crate::sorted::{Map, Set};
 use alloc::vec::Vec;
 
 /// What decides whether deaths are survived.
@@ -17,8 +17,8 @@ pub struct Layout<'a> {
     pub members: &'a [Member],
     /// Who decides on views.
     pub quorum: Quorum,
-    /// Copies of each rank's epoch on other nodes.
-    pub replicas: usize,
+    /// How each rank's epoch outlives its host.
+    pub redundancy: Redundancy,
 }
 
 /// Why nodes may not die together.
@@ -50,40 +50,70 @@ pub struct Survival {
     pub boards: Vec<(u16, Option<Refusal>)>,
     /// So many nodes may die one after another, each when the ranks run again.
     pub in_a_row: usize,
-    /// Most ranks that each node keeps the epoch of, by [`NodeId`].
+    /// Most that each node keeps, by [`NodeId`].
     pub kept: Vec<Kept>,
     /// `kept` holds up to so many deaths; of large clusters, not all orders in which more could die are
     /// looked at.
     pub kept_after: usize,
 }
 
-/// Of how many ranks a node keeps an epoch.
+/// What a node keeps of epochs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
     /// While ranks run.
-    pub running: usize,
+    pub running: Held,
     /// In a recovery, in which nothing is given up before all is rebuilt.
-    pub recovering: usize,
+    pub recovering: Held,
+}
+
+/// So many of each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Images of ranks.
+    pub images: usize,
+    /// Pieces of parity.
+    pub pieces: usize,
+}
+
+impl Held {
+    fn of(ids: &Set<Rank>) -> Self {
+        let images = ids.iter().filter(|id| id.index() < MAX_RANKS).count();
+        Self { images, pieces: ids.len() - images }
+    }
+
+    fn most(self, other: Self) -> Self {
+        Self { images: self.images.max(other.images), pieces: self.pieces.max(other.pieces) }
+    }
 }
 
 impl Kept {
     /// Most bytes of pages that the node's store holds, if a rank has so many pages at most.
     ///
     /// An epoch of a rank is the shared pages that it is home of, its private pages and its records;
-    /// every shared page is in one of them. Each may be there whole and, all changed, staged once more.
-    /// What a recovery brought may still be there when the next epoch is staged.
+    /// every shared page is in one of them. A piece of parity is as long as the longest, with its
+    /// tables. Each may be there whole and, all changed, staged once more. What a recovery brought may
+    /// still be there when the next epoch is staged, and so may be the sums that an image is made of.
     #[must_use]
-    pub fn bytes(self, shared_pages: u32, private_pages: u32) -> u64 {
+    pub fn bytes(self, shared_pages: u32, private_pages: u32, redundancy: Redundancy) -> u64 {
         let as_u64 = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         let page = as_u64(PAGE_SIZE);
         // The context, one word, stands before them.
         let records = (8 + Sdsm::most_records(shared_pages)).div_ceil(page);
         let own = u64::from(private_pages) + records;
-        let of = |ranks: usize| match ranks {
-            0 => 0,
-            n => u64::from(shared_pages) + as_u64(n) * own,
+        let longest = u64::from(shared_pages) + own;
+        let (piece, sums) = match redundancy {
+            Redundancy::Copies(_) => (0, 0),
+            Redundancy::Parity(parity) => {
+                let table = Parity::table_pages(longest);
+                let of_all = table * u64::from(parity.group);
+                (longest + of_all, longest * u64::from(parity.losses) + table)
+            }
         };
-        (of(self.running) + of(self.recovering.max(self.running))) * page
+        let of = |held: Held| {
+            let shared = if held.images == 0 { 0 } else { u64::from(shared_pages) };
+            shared + as_u64(held.images) * own + as_u64(held.pieces) * piece
+        };
+        (of(self.running) + of(self.recovering.most(self.running)) + sums) * page
     }
 }
 
@@ -99,10 +129,6 @@ impl Layout<'_> {
 
     fn nodes(&self) -> impl Iterator<Item = NodeId> + Clone + use<> {
         (0u16..).map(NodeId).take(self.members.len())
-    }
-
-    fn images(&self) -> Vec<Image> {
-        self.members.iter().map(|member| member.image).collect()
     }
 
     fn boards(&self) -> Set<u16> {
@@ -154,7 +180,6 @@ impl Layout<'_> {
         let effort = self.members.len() * first.view.ranks.len() * self.members.len();
         let budget = (EFFORT / effort.max(1)).max(1);
         survival.kept = alloc::vec![Kept::default(); self.members.len()];
-        let images = self.images();
         // By number of deaths; each state with the ranks that each node may have kept on the way.
         let mut levels: Vec<Vec<(State, Vec<Set<Rank>>)>> = Vec::new();
         let kept = first.kept(self);
@@ -172,14 +197,15 @@ impl Layout<'_> {
             for (state, on_the_way) in level {
                 for (node, kept) in state.kept(self).iter().enumerate() {
                     let most = &mut survival.kept[node];
-                    most.running = most.running.max(kept.len());
-                    most.recovering = most.recovering.max(on_the_way[node].len());
+                    most.running = most.running.most(Held::of(kept));
+                    most.recovering = most.recovering.most(Held::of(&on_the_way[node]));
                 }
                 fatal |= state.view.members.keys().any(|node| single(&state, *node));
                 for dead in state.deaths(self, survival.any) {
                     let at = deaths + dead.len();
                     levels.resize_with(levels.len().max(at + 1), Vec::new);
-                    let next = State::new(self, state.view.without(&dead, &images));
+                    let next =
+                        State::new(self, state.view.without(&dead, self.members, self.redundancy));
                     complete &= put(&mut levels[at], next, &on_the_way, self, budget);
                 }
             }
@@ -220,19 +246,22 @@ fn put(
 #[derive(Clone, Debug)]
 struct State {
     view: View,
-    partners: Vec<Vec<NodeId>>,
+    /// Of each rank and each piece of parity, by number.
+    holders: Map<Rank, Vec<NodeId>>,
 }
 
 impl State {
     fn new(layout: &Layout<'_>, view: View) -> Self {
-        let ranks = (0..view.rank_count()).map(Rank);
-        let partners = ranks.map(|r| partners(&view, r, layout.members, layout.replicas)).collect();
-        Self { view, partners }
+        let Layout { members, redundancy, .. } = *layout;
+        let placement = Placement { view: &view, members, redundancy };
+        let ids = placement.ids().into_iter();
+        let holders = ids.map(|id| (id, placement.holders(id))).collect();
+        Self { view, holders }
     }
 
     /// Why these nodes may not die together, at any instant of a run; `None`: they may.
     fn refusal(&self, layout: &Layout<'_>, dead: &Set<NodeId>) -> Option<Refusal> {
-        let next = self.view.without(dead, &layout.images());
+        let next = self.view.without(dead, layout.members, layout.redundancy);
         let (left, members) = (next.members.len(), self.view.members.len());
         if left == 0 || left < layout.quorum.needed(members, left) {
             return Some(Refusal::NoMajority { left, members });
@@ -240,12 +269,21 @@ impl State {
         if let Some(orphan) = next.orphans().next() {
             return Some(Refusal::NoStandby(orphan));
         }
-        let ranks = (0u16..).map(Rank).zip(self.view.ranks.iter().zip(&self.partners));
-        let gone = |host: &NodeId, partners: &[NodeId]| {
-            core::iter::once(host).chain(partners).all(|node| dead.contains(node))
+        let mut ranks = (0..self.view.rank_count()).map(Rank);
+        ranks.find(|rank| self.is_lost(layout, *rank, dead)).map(Refusal::NoCopy)
+    }
+
+    fn is_lost(&self, layout: &Layout<'_>, rank: Rank, dead: &Set<NodeId>) -> bool {
+        let gone = |id: &Rank| {
+            let holders = self.holders.get(id);
+            holders.is_none_or(|holders| holders.iter().all(|node| dead.contains(node)))
         };
-        let mut lost = ranks.filter(|(_, (host, partners))| gone(host, partners));
-        lost.next().map(|(rank, _)| Refusal::NoCopy(rank))
+        let Redundancy::Parity(parity) = layout.redundancy else { return gone(&rank) };
+        let (group, _) = parity.place(rank);
+        let mut ranks = parity.ranks(group, self.view.rank_count());
+        let pieces = (0..parity.losses).map(|index| Parity::piece(group, index));
+        gone(&rank)
+            && ranks.by_ref().filter(gone).count() > pieces.filter(|piece| !gone(piece)).count()
     }
 
     /// All sets that may die now: up to `any` nodes, and whole boards.
@@ -261,12 +299,10 @@ impl State {
     /// Of which ranks each node keeps an epoch.
     fn kept(&self, layout: &Layout<'_>) -> Vec<Set<Rank>> {
         let mut kept = alloc::vec![Set::new(); layout.members.len()];
-        for (rank, (host, partners)) in
-            (0u16..).map(Rank).zip(self.view.ranks.iter().zip(&self.partners))
-        {
-            for node in core::iter::once(host).chain(partners) {
+        for (id, holders) in &self.holders {
+            for node in holders {
                 if let Some(kept) = kept.get_mut(node.index()) {
-                    kept.insert(rank);
+                    kept.insert(*id);
                 }
             }
         }

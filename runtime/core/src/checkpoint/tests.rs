@@ -7,6 +7,7 @@ use crate::node::{Image, Role};
 use crate::wire::{Reader, Writer};
 use alloc::boxed::Box;
 use alloc::vec;
+use alloc::vec::Vec;
 
 fn members(boards: &[u16]) -> Vec<Member> {
     boards
@@ -86,7 +87,10 @@ fn a_recovery_goes_to_the_highest_epoch_that_all_ranks_have() {
     };
     let hosts = [vec![NodeId(0), NodeId(1)], vec![NodeId(1), NodeId(2)]];
     let choose = |list: Vec<(u16, Holdings)>| {
-        choose_epoch(2, &list.into_iter().map(|(n, h)| (NodeId(n), h)).collect(), &hosts)
+        let (view, members) = (view(2, &[0, 1]), members(&[0, 1]));
+        let redundancy = Redundancy::Copies(1);
+        let placement = Placement { view: &view, members: &members, redundancy };
+        choose_epoch(&placement, &list.into_iter().map(|(n, h)| (NodeId(n), h)).collect(), &hosts)
     };
     // Staged everywhere, committed nowhere: somebody dead may have returned from it already.
     let all = holding(0, &[(0, 1), (1, 1)]);
@@ -127,7 +131,10 @@ fn an_epoch_that_was_surely_not_committed_gives_way_to_one_of_which_all_copies_a
     let holders = [vec![NodeId(0), NodeId(1)], vec![NodeId(1), NodeId(2)]];
     let choose = |one: Holdings, other: Holdings| {
         let holdings = [(NodeId(1), one), (NodeId(2), other)].into_iter().collect();
-        choose_epoch(2, &holdings, &holders)
+        let (view, members) = (view(3, &[0, 1]), members(&[0, 1, 2]));
+        let redundancy = Redundancy::Copies(1);
+        let placement = Placement { view: &view, members: &members, redundancy };
+        choose_epoch(&placement, &holdings, &holders)
     };
     let all = [(0, 1), (1, 1), (0, 2), (1, 2)];
     let host = holding(3, &[0, 1], &all);
@@ -209,12 +216,14 @@ fn the_standby_and_the_new_partner_get_what_they_lack() {
         (NodeId(2), whole(&[2, 1])),
         (NodeId(3), whole(&[])),
     ]);
-    let list = transfers(&view, Epoch(1), &holdings, &members(&[0; 4]), 1);
+    let (members, redundancy) = (members(&[0; 4]), Redundancy::Copies(1));
+    let placement = Placement { view: &view, members: &members, redundancy };
+    let list = transfers(&placement, Epoch(1), &holdings);
     assert_eq!(
         list,
         [
-            Transfer { rank: Rank(0), from: NodeId(0), to: NodeId(3) },
-            Transfer { rank: Rank(1), from: NodeId(2), to: NodeId(3) },
+            Transfer { rank: Rank(0), target: Rank(0), from: NodeId(0), to: NodeId(3) },
+            Transfer { rank: Rank(1), target: Rank(1), from: NodeId(2), to: NodeId(3) },
         ]
     );
 }
@@ -254,4 +263,96 @@ fn copies_survive_the_wire() {
             assert!(Message::parse(&mut Reader::new(&bytes[..cut])).is_err());
         }
     }
+}
+
+/// Ranks 0 to 2 with images that change over two epochs, and the stores of hosts and keepers.
+fn with_parity(parity: Parity) -> (Vec<Store>, Vec<Store>) {
+    let mut hosts = vec![Store::default(); 3];
+    let mut keepers = vec![Store::default(); usize::from(parity.losses)];
+    for epoch in 1..=2u8 {
+        let at = Epoch(u64::from(epoch));
+        for (rank, host) in (0u16..).map(Rank).zip(&mut hosts) {
+            let first = u32::from(rank.0) * 10;
+            // One page changes, one is new, and each rank has another number of them.
+            let numbers = [first, first + u32::from(epoch)].into_iter().chain(100..100 + first);
+            let pages =
+                numbers.map(|n| (PageNo(n), page(epoch.wrapping_mul(n.to_le_bytes()[0]) + 1)));
+            let mut pages: Vec<_> = pages.collect();
+            host.number(rank, at, &mut pages);
+            let count = u64::try_from(pages.len()).unwrap();
+            for (number, page) in &pages {
+                host.stage(rank, at, *number, page.clone());
+                let change = host.change(rank, *number, page);
+                for (index, keeper) in (0u16..).zip(&mut keepers) {
+                    let piece = (Parity::piece(0, index), parity);
+                    keeper.absorb(piece, (rank, at), *number, &change);
+                }
+            }
+            assert!(host.stage_done(rank, at, count));
+            for (index, keeper) in (0u16..).zip(&mut keepers) {
+                let piece = Parity::piece(0, index);
+                assert!(keeper.holdings().whole.iter().all(|(_, epoch)| *epoch < at));
+                assert!(keeper.absorbed(piece, (rank, at), count, 3));
+            }
+        }
+        hosts.iter_mut().chain(&mut keepers).for_each(|store| store.commit(at));
+    }
+    (hosts, keepers)
+}
+
+/// Makes a rank from those that are there, in a store of its own.
+fn make(parity: Parity, target: Rank, from: &[(Rank, &Store)]) -> Result<super::Image, PageNo> {
+    let mut store = Store::default();
+    for (source, there) in from {
+        let image = there.image(*source).unwrap();
+        for (number, page) in &image.pages {
+            store.feed(parity, (target, *source), Epoch(2), *number, page.clone());
+        }
+        let count = u64::try_from(image.pages.len()).unwrap();
+        assert!(store.fed((target, *source), Epoch(2), count));
+    }
+    store.finish(parity, target, 3)?;
+    Ok(store.image(target).unwrap().clone())
+}
+
+#[test]
+fn a_rank_is_made_from_its_group_and_parity_and_parity_from_its_group() {
+    let parity = Parity { group: 4, losses: 1 };
+    let (hosts, mut keepers) = with_parity(parity);
+    let piece = Parity::piece(0, 0);
+    for lost in 0..3 {
+        let there = (0u16..).map(Rank).zip(&hosts).filter(|(rank, _)| rank.0 != lost);
+        let from: Vec<_> = there.chain([(piece, &keepers[0])]).collect();
+        let made = make(parity, Rank(lost), &from).unwrap();
+        assert_eq!(made, *hosts[usize::from(lost)].image(Rank(lost)).unwrap());
+    }
+    let all: Vec<_> = (0u16..).map(Rank).zip(&hosts).collect();
+    assert_eq!(make(parity, piece, &all).unwrap(), *keepers[0].image(piece).unwrap());
+    // As long as the longest, and a table of one page for each rank.
+    let longest = hosts[2].image(Rank(2)).unwrap().pages.len();
+    assert_eq!(keepers[0].image(piece).unwrap().pages.len(), longest + 3);
+    // The seals of the lost rank's pages are kept with the parity: it is found out if one is wrong.
+    assert!(keepers[0].damage(piece));
+    let from = [(Rank(1), &hosts[1]), (piece, &keepers[0])];
+    assert!(make(parity, Rank(0), &from).is_err(), "two ranks are not there");
+    assert_eq!(keepers[0].inspect().len(), 1);
+}
+
+#[cfg(feature = "reed-solomon")]
+#[test]
+fn two_ranks_are_made_from_two_pieces() {
+    let parity = Parity { group: 4, losses: 2 };
+    let (hosts, keepers) = with_parity(parity);
+    let pieces = || (0u16..).map(|index| Parity::piece(0, index)).zip(&keepers);
+    for left in 0..3 {
+        let there = (Rank(left), &hosts[usize::from(left)]);
+        let from: Vec<_> = pieces().chain([there]).collect();
+        for lost in (0..3).filter(|rank| *rank != left) {
+            let made = make(parity, Rank(lost), &from).unwrap();
+            assert_eq!(made, *hosts[usize::from(lost)].image(Rank(lost)).unwrap());
+        }
+    }
+    let there = (0u16..).map(Rank).zip(&hosts);
+    let from: Vec<_> = pieces().skip(1).chain(there.skip(1)).collect();
+    assert_eq!(make(parity, Rank(0), &from).unwrap(), *hosts[0].image(Rank(0)).unwrap());
 }

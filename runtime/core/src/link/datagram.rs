@@ -10,7 +10,9 @@
 //! ```
 //! Only what arrives says what is lost. When nothing comes back for a while, the last frame is sent
 //! once more (a *probe*): a peer that merely stood still is not flooded, and one that missed
-//! everything says so in its answer. How many frames may be out is decided in `congestion.rs`.
+//! everything says so in its answer. A peer that had the frame says that too; if its answer to the
+//! first one comes as well, late, the next silence is borne for as long. How many frames may be out is
+//! decided in `congestion.rs`.
 
 pub(super) mod congestion;
 mod receiver;

@@ -7,11 +7,11 @@
 //! 20 sequence u64 | 28 next sequence expected u64
 //! 36 frames after that one held already, a bit each, u128 | 52 payload
 //! ```
-//! Little endian. Magic, version, kind, length and CRC stay where they are in every version, so that
+//! Little endian. A Gone has the number of a view for its sequence. Magic, version, kind, length and CRC stay where they are in every version, so that
 //! a node can say which version it met. A Hello always carries the CRC; other frames only over a
 //! datagram medium.
 
-use crate::id::{Generation, NodeId};
+use crate::id::{Generation, NodeId, ViewId};
 use crate::limits::{MAX_FRAME, MAX_MESSAGE, MIN_MTU};
 use crate::node::{Image, Medium};
 use crate::wire::{Malformed, Reader, Writer};
@@ -31,6 +31,7 @@ const _: () = assert!(HEADER + HELLO <= MIN_MTU, "a Hello is never fragmented");
 const KIND_HELLO: u8 = 1;
 const KIND_DATA: u8 = 2;
 const KIND_ACK: u8 = 3;
+const KIND_GONE: u8 = 4;
 
 /// Hello: the sender knows the receiver's generation.
 const FLAG_KNOWN: u8 = 0x01;
@@ -94,6 +95,8 @@ pub(super) enum Body<'a> {
     Data(Data<'a>),
     /// A sign of life, and an acknowledgement where the medium needs one; with a fragment that came twice.
     Ack(Option<u64>),
+    /// The receiver's life is no member of this view, nor will it be of a later one.
+    Gone(ViewId),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,6 +153,7 @@ impl<'a> Frame<'a> {
             KIND_DATA => Body::Data(Data::parse(&mut r, flags, seq)?),
             KIND_ACK if flags == 0 => Body::Ack(None),
             KIND_ACK if flags == FLAG_REPEATED => Body::Ack(Some(seq)),
+            KIND_GONE if flags == 0 => Body::Gone(ViewId(seq)),
             _ => return Err(FrameError::Malformed),
         };
         r.end("padding")?;
@@ -187,6 +191,7 @@ impl<'a> Frame<'a> {
             Body::Data(data) => (KIND_DATA, data.flags(), data.seq, data.payload.len()),
             Body::Ack(None) => (KIND_ACK, 0, 0, 0),
             Body::Ack(Some(seq)) => (KIND_ACK, FLAG_REPEATED, *seq, 0),
+            Body::Gone(view) => (KIND_GONE, 0, view.0, 0),
         };
         let length = HEADER + payload;
         let mut w = Writer::with_capacity(length);
@@ -196,7 +201,7 @@ impl<'a> Frame<'a> {
         match &self.body {
             Body::Hello(hello) => hello.emit(&mut w),
             Body::Data(data) => drop(w.bytes(data.payload)),
-            Body::Ack(_) => {}
+            Body::Ack(_) | Body::Gone(_) => {}
         }
         let mut bytes = w.into_vec();
         if medium == Medium::Datagram || kind == KIND_HELLO {

@@ -1,8 +1,9 @@
 //! Who is at the other end, in which life, and is it welcome?
 
-use super::frame::{Frame, Hello};
+use super::frame::{Body, Frame, Hello};
 use super::refusal::Refusal;
 use super::{Event, Link, State};
+use crate::id::{Generation, ViewId};
 use crate::limits::MIN_MTU;
 use crate::node::Medium;
 use crate::time::Instant;
@@ -13,16 +14,21 @@ impl Link {
         if let Some(refusal) = self.objection(frame, hello) {
             return self.refuse(refusal);
         }
+        if self.is_barred(frame.from) {
+            return self.say_gone(frame.from);
+        }
         if self.peer == Some(frame.from) {
-            if self.closed || self.state == State::Over {
+            if self.state == State::Over {
                 self.counters.stale += 1;
                 return;
             }
         } else {
-            if let Some(old) = self.peer {
+            if core::mem::take(&mut self.closed) || self.peer.is_some() {
                 self.reset();
                 self.state = State::Joining;
                 (self.waiting_since, self.suspected) = (now, false);
+            }
+            if let Some(old) = self.peer {
                 self.events.push_back(Event::Restarted { old, new: frame.from });
             }
             self.peer = Some(frame.from);
@@ -30,9 +36,6 @@ impl Link {
             self.mtu = self.settings.mtu.max(MIN_MTU).min(theirs);
         }
         self.greeted = true;
-        if self.closed {
-            return;
-        }
         let knows_us = hello.known && frame.to == self.settings.me.generation;
         match self.settings.medium {
             Medium::Stream if self.said_hello && knows_us => {}
@@ -78,6 +81,33 @@ impl Link {
         }
         let known = self.peer.filter(|known| *known > frame.from)?;
         Some(Refusal::Generation { remote, theirs: frame.from, known })
+    }
+
+    /// Does this life of the peer belong to no view any more?
+    pub(super) fn is_barred(&self, life: Generation) -> bool {
+        self.barred.is_some_and(|(barred, _)| life <= barred)
+    }
+
+    /// Whoever speaks in a life that is over is told so: it may have slept. Not if there was a later one
+    /// already: two at a time would then look alike.
+    pub(super) fn say_gone(&mut self, life: Generation) {
+        self.counters.stale += 1;
+        if let Some((_, view)) = self.barred
+            && self.peer.is_none_or(|peer| peer <= life)
+        {
+            let from = self.settings.me.generation;
+            let gone = Frame { from, to: life, ack: 0, selective: 0, body: Body::Gone(view) };
+            self.events.push_back(Event::Transmit(gone.emit(self.settings.medium)));
+        }
+    }
+
+    pub(super) fn on_gone(&mut self, frame: &Frame<'_>, view: ViewId) {
+        let old = self.peer.is_some_and(|peer| frame.from < peer);
+        if old || frame.to != self.settings.me.generation {
+            self.counters.stale += 1;
+        } else {
+            self.events.push_back(Event::Gone { view });
+        }
     }
 
     pub(super) fn refuse(&mut self, refusal: Refusal) {

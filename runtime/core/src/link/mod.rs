@@ -12,8 +12,10 @@
 //!      └──────────────────────────────────────┴── Hello of a higher generation: Restarted ─┘
 //! ```
 //! Suspicion is not a state: a suspect link goes on as soon as frames come, and is not reported
-//! again before. [`Link::close`] lies over all states: the link is silent and deaf, but remembers a
-//! new life of the peer until [`Link::reopen`].
+//! again before. [`Link::close`] lies over all states: the lives of the peer up to that one belong to
+//! no view any more. The link is silent then, but whoever speaks in such a life is told so, each time
+//! ([`Event::Gone`] over there); a Hello of a higher life opens the link again. A node that heard that it is
+//! gone begins a new life with [`Link::begin_anew`].
 //!
 //! **Stream medium**: no checksum, window or retransmission; order is checked. When the connection of
 //! an established link closes, messages may be lost, so the link is `Over` for this pair of
@@ -36,7 +38,7 @@ mod tests;
 
 pub use frame::Proto;
 
-use crate::id::{Generation, NodeId, Peer};
+use crate::id::{Generation, NodeId, Peer, ViewId};
 use crate::limits::{MAX_MESSAGE, MIN_MTU};
 use crate::node::{Image, Medium, Timer};
 use crate::sabotage::Step;
@@ -102,6 +104,11 @@ pub enum Event {
         /// Why, and what to do about it.
         reason: String,
     },
+    /// The peer knows a view without this life of this node.
+    Gone {
+        /// Which.
+        view: ViewId,
+    },
     /// A peer that was suspect gave a sign of life: nothing was lost between the two.
     HeardAgain,
     /// The peer is probably dead. The link goes on if it is not.
@@ -146,6 +153,8 @@ pub struct Link {
     remote: NodeId,
     state: State,
     closed: bool,
+    /// No life of the peer up to this one is let in; the view without it.
+    barred: Option<(Generation, ViewId)>,
     /// The peer's latest life, from its Hello.
     peer: Option<Generation>,
     /// The smaller of both ends.
@@ -173,6 +182,7 @@ impl Link {
             remote,
             state: State::Joining,
             closed: false,
+            barred: None,
             peer: None,
             mtu: settings.mtu.max(MIN_MTU),
             transport: false,
@@ -199,9 +209,9 @@ impl Link {
         (self.transport, self.said_hello, self.greeted) = (true, false, false);
         match self.state {
             _ if self.closed => {}
-            State::Joining => self.say_hello(now),
+            // One that is over says it for the answer: it may be gone without knowing it.
+            State::Joining | State::Over => self.say_hello(now),
             State::Up => self.say_ack(now),
-            State::Over => {}
         }
         self.pump(now);
     }
@@ -239,6 +249,10 @@ impl Link {
         };
         if let Body::Hello(hello) = &frame.body {
             self.on_hello(now, &frame, hello);
+        } else if let Body::Gone(view) = frame.body {
+            self.on_gone(&frame, view);
+        } else if self.is_barred(frame.from) {
+            self.say_gone(frame.from);
         } else if self.closed
             || self.state == State::Over
             || (self.is_of_another_life(&frame) && !Step::Generation.is_left_out())
@@ -343,6 +357,12 @@ impl Link {
         self.state == State::Up && !self.closed
     }
 
+    /// Is it finished for the life of the peer that is known? A later one may come.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.state == State::Over
+    }
+
     /// The peer's latest life, once it has said Hello.
     #[must_use]
     pub fn generation(&self) -> Option<Generation> {
@@ -365,12 +385,18 @@ impl Link {
         counters
     }
 
-    /// The peer does not belong to the view any more. Nothing is sent, taken or timed from here on;
-    /// frames that were handed to `poll` before still go out. A higher generation is noted
-    /// ([`Event::Restarted`]) and let in by [`Link::reopen`].
-    pub fn close(&mut self) {
-        if self.closed {
-            return;
+    /// The lives of the peer up to this one do not belong to the view any more: nothing of theirs is
+    /// taken, and nothing is sent but the word that it is so. A higher life may come up. True if that
+    /// broke up with the life that the link was for.
+    pub fn close(&mut self, life: Generation, view: ViewId) -> bool {
+        self.barred = self.barred.max(Some((life, view)));
+        if self.closed || self.peer.is_some_and(|peer| peer > life) {
+            return false;
+        }
+        if self.transport
+            && let Some(peer) = self.peer
+        {
+            self.say_gone(peer);
         }
         self.closed = true;
         self.reset();
@@ -378,21 +404,19 @@ impl Link {
         if self.peer.is_some() {
             self.state = State::Over;
         }
+        true
     }
 
-    /// Undoes [`Link::close`]: a new life of the peer may come up. The life that was closed may not.
-    pub fn reopen(&mut self, now: Instant) {
-        if !self.closed {
-            return;
+    /// This node begins a new life: nothing of the old one is sent or taken any more. A connection
+    /// (stream only) must be made anew; lives of the peer that were not let in are not let in now.
+    pub fn begin_anew(&mut self, now: Instant, generation: Generation) {
+        let mut settings = self.settings.clone();
+        settings.me.generation = generation;
+        let transport = self.transport && settings.medium == Medium::Datagram;
+        let counters = self.counters();
+        *self = Self { counters, barred: self.barred, ..Self::new(settings, self.remote, now) };
+        if transport {
+            self.transport_up(now);
         }
-        self.closed = false;
-        if self.state == State::Joining {
-            (self.waiting_since, self.suspected) = (now, false);
-            if self.transport {
-                self.say_hello(now);
-                self.meet(now);
-            }
-        }
-        self.pump(now);
     }
 }

@@ -1,7 +1,7 @@
 //! What members say to each other about views.
 
 use super::{Ballot, View};
-use crate::id::{Generation, NodeId, ViewId};
+use crate::id::{Generation, Job, NodeId, ViewId};
 use crate::limits::{MAX_NODES, MAX_RANKS};
 use crate::sorted::Map;
 use crate::wire::{Malformed, Reader, Writer};
@@ -56,6 +56,22 @@ pub enum Message {
         /// Whom.
         node: NodeId,
     },
+    /// The sender is no member in this life of it, and asks to be one.
+    Join {
+        /// Which life.
+        generation: Generation,
+        /// The job that it knows of.
+        job: Job,
+    },
+    /// To the coordinator: the sender and this node, in this life of it, hear each other.
+    Vouch {
+        /// The view that holds for the sender.
+        view: ViewId,
+        /// Who wants to be a member.
+        node: NodeId,
+        /// In which life.
+        generation: Generation,
+    },
 }
 
 const PREPARE: u8 = 1;
@@ -65,6 +81,8 @@ const ACCEPTED: u8 = 4;
 const INSTALL: u8 = 5;
 const SUSPECT: u8 = 6;
 const TRUST: u8 = 7;
+const JOIN: u8 = 8;
+const VOUCH: u8 = 9;
 
 impl Message {
     /// As bytes.
@@ -104,6 +122,12 @@ impl Message {
             Self::Trust { view, node } => {
                 w.u8(TRUST).u64(view.0).u16(node.0);
             }
+            Self::Join { generation, job } => {
+                w.u8(JOIN).u32(generation.0).u32(job.0);
+            }
+            Self::Vouch { view, node, generation } => {
+                w.u8(VOUCH).u64(view.0).u16(node.0).u32(generation.0);
+            }
         }
         w.into_vec()
     }
@@ -128,6 +152,14 @@ impl Message {
             ACCEPT => Self::Accept { ballot: ballot(&mut r)?, value: parse_view(&mut r)? },
             ACCEPTED => Self::Accepted { view: ViewId(r.u64("view")?), ballot: ballot(&mut r)? },
             INSTALL => Self::Install(parse_view(&mut r)?),
+            JOIN => {
+                Self::Join { generation: Generation(r.u32("generation")?), job: Job(r.u32("job")?) }
+            }
+            VOUCH => Self::Vouch {
+                view: ViewId(r.u64("view")?),
+                node: NodeId(r.u16("joining")?),
+                generation: Generation(r.u32("generation")?),
+            },
             TRUST => Self::Trust { view: ViewId(r.u64("view")?), node: NodeId(r.u16("trusted")?) },
             SUSPECT => {
                 Self::Suspect { view: ViewId(r.u64("view")?), node: NodeId(r.u16("suspect")?) }

@@ -18,99 +18,31 @@
 //! A suspicion is taken back when the link, without having lost anything, hears of the member again: a
 //! partition that left no majority anywhere heals. Otherwise it stays until a view without the member
 //! is installed; if it was wrong, that view fences the member ([`Action::Fenced`]).
+//! Views also change on purpose: see `change`.
+//!
 //! Whoever installs a view first passes it on to all its members, so that on a first-in first-out
 //! link nothing of a view ever arrives before the view itself.
 
 mod blame;
+mod change;
 mod message;
+mod standby;
 #[cfg(test)]
 mod tests;
+mod view;
 
 pub use message::Message;
+pub use view::View;
 
-use crate::id::{Generation, NodeId, Rank, ViewId};
-use crate::node::{Config, Image, Member, Quorum, Role};
+use crate::checkpoint::Redundancy;
+use crate::id::{Generation, Job, NodeId, Peer, Rank, ViewId};
+use crate::node::{Config, Member, Quorum};
 use crate::sabotage::Step;
 use crate::sorted::{Map, Set};
 use crate::time::{Duration, Instant};
 use alloc::collections::VecDeque;
+use alloc::string::String;
 use alloc::vec::Vec;
-
-/// An agreed state of the cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct View {
-    /// Its number.
-    pub id: ViewId,
-    /// Who is in, in which life.
-    pub members: Map<NodeId, Generation>,
-    /// `ranks[r]` hosts rank `r`. A host that is no member: nobody was left to take the rank over.
-    pub ranks: Vec<NodeId>,
-}
-
-impl View {
-    /// The first view: everybody, rank `r` on the `r`-th compute node.
-    #[must_use]
-    pub fn first(config: &Config) -> Self {
-        Self::of(&config.members)
-    }
-
-    /// The first view of these nodes, by number.
-    #[must_use]
-    pub fn of(members: &[Member]) -> Self {
-        let nodes = (0u16..).map(NodeId).zip(members);
-        Self {
-            id: ViewId(1),
-            members: nodes.clone().map(|(node, _)| (node, Generation(1))).collect(),
-            ranks: nodes.filter(|(_, m)| m.role == Role::Compute).map(|(n, _)| n).collect(),
-        }
-    }
-
-    /// The view after this one without the `dead`: each orphaned rank goes to the lowest standby that
-    /// runs the same image (`images`, by node).
-    #[must_use]
-    pub fn without(&self, dead: &Set<NodeId>, images: &[Image]) -> Self {
-        let mut members = self.members.clone();
-        members.retain(|node, _| !dead.contains(node));
-        let mut ranks = self.ranks.clone();
-        for r in 0..ranks.len() {
-            let alike = |node: &NodeId| images.get(node.index()) == images.get(ranks[r].index());
-            if !members.contains_key(&ranks[r])
-                && let Some(standby) =
-                    members.keys().find(|node| !ranks.contains(node) && alike(node))
-            {
-                ranks[r] = *standby;
-            }
-        }
-        Self { id: ViewId(self.id.0 + 1), members, ranks }
-    }
-
-    /// The member that leads checkpoints and recoveries in this view.
-    #[must_use]
-    pub fn coordinator(&self) -> NodeId {
-        self.members.keys().next().copied().unwrap_or_default()
-    }
-
-    /// The rank that a node hosts.
-    #[must_use]
-    pub fn rank_of(&self, node: NodeId) -> Option<Rank> {
-        let at = self.ranks.iter().position(|host| *host == node)?;
-        u16::try_from(at).ok().map(Rank)
-    }
-
-    /// Number of ranks.
-    #[must_use]
-    pub fn rank_count(&self) -> u16 {
-        u16::try_from(self.ranks.len()).unwrap_or(u16::MAX)
-    }
-
-    /// Ranks whose host is no member.
-    pub fn orphans(&self) -> impl Iterator<Item = Rank> + '_ {
-        (0u16..)
-            .zip(&self.ranks)
-            .filter(|(_, host)| !self.members.contains_key(host))
-            .map(|(r, _)| Rank(r))
-    }
-}
 
 /// Number of an attempt to agree: a round, and who leads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -126,10 +58,19 @@ pub struct Ballot {
 pub enum Action {
     /// Send to a member.
     Send(NodeId, Message),
-    /// A new view holds from now on.
-    Install(View),
-    /// A view without this node was agreed: it must not act any more.
+    /// A new view holds from now on. Some members of the one before are not in it, in these lives.
+    Install(View, Vec<Peer>),
+    /// A view without this life of this node was agreed: the life must end.
     Fenced(ViewId),
+    /// A rank does not move where it was told to.
+    Refused {
+        /// Which rank.
+        rank: Rank,
+        /// Where to.
+        to: NodeId,
+        /// Why, and what to do about it.
+        reason: String,
+    },
     /// Too few members are left to agree on anything.
     NoMajority {
         /// Members not suspected, this node included.
@@ -149,9 +90,11 @@ enum Attempt {
 #[derive(Clone, Debug)]
 pub struct Membership {
     me: NodeId,
+    generation: Generation,
     quorum: Quorum,
-    /// By node: a rank moves only between nodes that run the same.
-    images: Vec<Image>,
+    /// Of each node: where it stands and what it runs decides who takes over from whom.
+    members: Vec<Member>,
+    redundancy: Redundancy,
     retry: Duration,
     view: View,
     suspects: Set<NodeId>,
@@ -167,19 +110,31 @@ pub struct Membership {
     retry_at: Option<Instant>,
     fenced: bool,
     told_reachable: Option<u16>,
+    /// What a joining node must know of: the job under way.
+    job: Job,
+    /// Coordinator: who wants to be a member, in which life, and who vouched for it.
+    vouched: Map<NodeId, (Generation, Set<NodeId>)>,
+    /// Ranks that are to move, and where to.
+    moves: Map<Rank, NodeId>,
+    /// Coordinator: a view is agreed on although nobody must go.
+    changing: bool,
     actions: VecDeque<Action>,
 }
 
 impl Membership {
-    /// In the first view of `config`. An attempt that gets no answer is repeated after `retry`.
+    /// In the first view of `config`; a later life than the first is in none, and asks to join. What
+    /// gets no answer is repeated after `retry`.
     #[must_use]
-    pub fn new(config: &Config, retry: Duration) -> Self {
+    pub fn new(config: &Config, now: Instant, retry: Duration) -> Self {
+        let first = config.generation == Generation(1);
         Self {
             me: config.me,
+            generation: config.generation,
             quorum: config.quorum,
-            images: config.members.iter().map(|member| member.image).collect(),
+            members: config.members.clone(),
+            redundancy: config.redundancy,
             retry,
-            view: View::first(config),
+            view: if first { View::first(config) } else { View::unknown() },
             suspects: Set::new(),
             accusations: Map::new(),
             grace: config.heartbeat.times(u64::from(config.suspect_after)),
@@ -188,9 +143,13 @@ impl Membership {
             accepted: None,
             attempt: None,
             ballot: Ballot::default(),
-            retry_at: None,
+            retry_at: (!first).then_some(now + retry),
             fenced: false,
             told_reachable: None,
+            job: Job(0),
+            vouched: Map::new(),
+            moves: Map::new(),
+            changing: false,
             actions: VecDeque::new(),
         }
     }
@@ -217,7 +176,9 @@ impl Membership {
 
     /// A member is taken for dead.
     pub fn suspect(&mut self, now: Instant, node: NodeId) {
-        if self.fenced || node == self.me || !self.view.members.contains_key(&node) {
+        self.vouched.remove(&node);
+        let known = self.is_member() && self.view.members.contains_key(&node);
+        if self.fenced || node == self.me || !known {
             return;
         }
         if self.suspects.insert(node) {
@@ -260,6 +221,9 @@ impl Membership {
 
     /// Repeats an attempt that got no answer.
     pub fn tick(&mut self, now: Instant) {
+        if !self.is_member() {
+            return self.ask_again(now);
+        }
         if self.retry_at.is_some_and(|at| now >= at) {
             self.attempt = None;
             self.retry_at = None;
@@ -277,8 +241,19 @@ impl Membership {
         if self.fenced {
             return;
         }
+        if !self.is_member() {
+            // What the life before promised is forgotten: this one votes on nothing before it is in.
+            if let Message::Install(view) = message {
+                self.learn(now, view);
+            }
+            return;
+        }
         match message {
             Message::Install(view) => self.learn(now, view),
+            Message::Join { generation, job } => self.on_join(from, generation, job),
+            Message::Vouch { view, node, generation } => {
+                self.on_vouch(from, view, node, generation);
+            }
             Message::Prepare { view, ballot } => self.on_prepare(from, view, ballot),
             Message::Promise { view, ballot, accepted } => {
                 self.on_promise(now, from, view, ballot, accepted);
@@ -311,7 +286,7 @@ impl Membership {
 
     fn reconsider(&mut self, now: Instant) {
         let condemned = self.condemned(now);
-        if condemned.is_empty() || self.fenced {
+        if self.fenced || (condemned.is_empty() && !self.changing) {
             return;
         }
         let reachable = self.reachable();
@@ -323,7 +298,8 @@ impl Membership {
                 self.actions.push_back(Action::NoMajority { reachable, members });
             }
             self.attempt = None;
-            self.retry_at = None;
+            // Nobody else asks again for a change that ranks wait for.
+            self.retry_at = self.changing.then(|| now + self.retry);
             return;
         }
         let leader = self.view.members.keys().find(|m| !condemned.contains(m));
@@ -397,13 +373,13 @@ impl Membership {
         }
         let bound = promises.values().flatten().max_by_key(|(ballot, _)| *ballot);
         let bound = bound.filter(|_| !Step::Bound.is_left_out());
-        if bound.is_none() && condemned.is_empty() {
+        if bound.is_none() && condemned.is_empty() && !self.changing {
             // All that was suspected is heard again: there is nothing to agree on.
             (self.attempt, self.retry_at) = (None, None);
             return;
         }
-        let value =
-            bound.map_or_else(|| self.view.without(&condemned, &self.images), |(_, v)| v.clone());
+        let bound = bound.map(|(_, view)| view.clone());
+        let value = bound.unwrap_or_else(|| self.next_view(&condemned));
         self.attempt = Some(Attempt::Accepting { value: value.clone(), accepted: Set::new() });
         self.send_to_reachable(&Message::Accept { ballot, value: value.clone() });
         self.on_accept(self.me, ballot, value);
@@ -441,13 +417,22 @@ impl Membership {
         if view.id <= self.view.id || (replaced && Step::Fence.is_left_out()) {
             return;
         }
+        let (was_member, mine) = (self.is_member(), view.members.get(&self.me));
+        let (is_member, me) = (mine == Some(&self.generation), self.me);
+        if !was_member && !is_member {
+            // Good to know, but nothing to pass on.
+            self.view = view;
+            return;
+        }
         let audience: Set<NodeId> =
             self.view.members.keys().chain(view.members.keys()).copied().collect();
-        for node in audience {
-            if node != self.me {
-                self.actions.push_back(Action::Send(node, Message::Install(view.clone())));
-            }
+        for node in audience.iter().filter(|node| **node != me) {
+            self.actions.push_back(Action::Send(*node, Message::Install(view.clone())));
         }
+        let stays = |node: &NodeId, life: &Generation| view.members.get(node) == Some(life);
+        let gone = self.view.members.iter().filter(|(node, life)| !stays(node, life));
+        let gone: Vec<Peer> =
+            gone.map(|(node, life)| Peer { node: *node, generation: *life }).collect();
         self.promised = Ballot::default();
         self.accepted = None;
         self.attempt = None;
@@ -456,16 +441,22 @@ impl Membership {
         self.told_reachable = None;
         self.accusations.clear();
         self.judge_at = None;
+        self.vouched.clear();
+        self.changing = false;
         self.view = view;
-        if replaced {
+        if !is_member {
             self.fenced = true;
             self.actions.push_back(Action::Fenced(self.view.id));
             return;
         }
-        self.actions.push_back(Action::Install(self.view.clone()));
-        self.suspects.retain(|node| self.view.members.contains_key(node));
+        let members = &self.view.members;
+        self.suspects.retain(|node| {
+            members.contains_key(node) && gone.iter().all(|peer| peer.node != *node)
+        });
+        self.actions.push_back(Action::Install(self.view.clone(), gone));
         let suspects: Vec<NodeId> = self.suspects.iter().copied().collect();
         suspects.into_iter().for_each(|node| self.accuse(node));
+        self.forget_moves();
         self.reconsider(now);
     }
 }

@@ -1,7 +1,7 @@
 //! Agreement under every interleaving that a seed can make of it.
 
 use super::*;
-use crate::node::{Binding, Image, Medium, Member, Policy};
+use crate::node::{Binding, Image, Medium, Member, Policy, Role};
 
 fn config(me: u16, compute: usize, standby: usize) -> Config {
     let member = |role| Member { role, board: 0, image: Image::Linux };
@@ -20,7 +20,7 @@ fn config(me: u16, compute: usize, standby: usize) -> Config {
         heartbeat: Duration::from_millis(10),
         suspect_after: 5,
         join_timeout: Duration::from_millis(100),
-        replicas: 1,
+        redundancy: Redundancy::Copies(1),
         copy_window: 32,
         checkpoint: Policy::Program,
         shared_pages: 0,
@@ -43,7 +43,7 @@ impl World {
         let total = compute + standby;
         let make = |me| {
             let config = config(me, usize::from(compute), usize::from(standby));
-            Membership::new(&config, Duration::from_millis(50))
+            Membership::new(&config, Instant(0), Duration::from_millis(50))
         };
         Self {
             nodes: (0..total).map(make).collect(),
@@ -66,9 +66,10 @@ impl World {
                         assert_eq!(Message::parse(&bytes), Ok(message.clone()));
                         self.wire.push((me, to, message));
                     }
-                    Action::Install(view) => self.installed[i].push(view),
+                    Action::Install(view, _) => self.installed[i].push(view),
                     Action::Fenced(_) => drop(self.fenced.insert(me)),
                     Action::NoMajority { .. } => drop(self.lost.insert(me)),
+                    Action::Refused { reason, .. } => panic!("{me}: {reason}"),
                 }
             }
         }
@@ -161,7 +162,11 @@ fn a_minority_installs_nothing_and_says_so() {
 #[test]
 fn without_a_standby_the_rank_is_an_orphan() {
     let dead = Set::from([NodeId(1), NodeId(2)]);
-    let view = View::first(&config(0, 3, 1)).without(&dead, &[Image::Linux; 4]);
+    let view = View::first(&config(0, 3, 1)).without(
+        &dead,
+        &config(0, 3, 1).members,
+        Redundancy::Copies(1),
+    );
     assert_eq!(view.ranks, [NodeId(0), NodeId(3), NodeId(2)]);
     assert_eq!(view.orphans().collect::<Vec<_>>(), [Rank(2)]);
 }
@@ -170,11 +175,96 @@ fn without_a_standby_the_rank_is_an_orphan() {
 fn a_rank_moves_only_to_a_standby_of_the_same_image() {
     use Image::{BareMetal, Linux};
     let first = View::first(&config(0, 3, 2));
+    let mut members = config(0, 3, 2).members;
     let images = [Linux, BareMetal, BareMetal, Linux, BareMetal];
-    let one = first.without(&Set::from([NodeId(1)]), &images);
+    members.iter_mut().zip(images).for_each(|(member, image)| member.image = image);
+    let one = first.without(&Set::from([NodeId(1)]), &members, Redundancy::Copies(1));
     assert_eq!(one.ranks, [NodeId(0), NodeId(4), NodeId(2)]);
-    let two = one.without(&Set::from([NodeId(2)]), &images);
+    let two = one.without(&Set::from([NodeId(2)]), &members, Redundancy::Copies(1));
     assert_eq!(two.orphans().collect::<Vec<_>>(), [Rank(2)], "n3 is a standby, but of Linux");
+}
+
+#[test]
+fn a_standby_is_chosen_by_board_then_load_then_number() {
+    let after = |boards: [u16; 6], dead: u16| {
+        let mut members = config(0, 3, 3).members;
+        members.iter_mut().zip(boards).for_each(|(member, board)| member.board = board);
+        let view = View::first(&config(0, 3, 3));
+        view.without(&Set::from([NodeId(dead)]), &members, Redundancy::Copies(1)).ranks
+            [usize::from(dead)]
+        .0
+    };
+    assert_eq!(after([0, 1, 2, 3, 4, 5], 1), 3, "all are equal: the lowest");
+    assert_eq!(after([0, 1, 2, 1, 4, 5], 1), 4, "n3 is on the board of the dead one");
+    assert_eq!(after([0, 1, 2, 0, 2, 5], 1), 5, "n3 and n4 share their boards with a rank");
+    assert_eq!(
+        after([0, 1, 2, 1, 0, 1], 1),
+        4,
+        "a board with a rank is better than that of the dead"
+    );
+    // All compute nodes on one board: their copies are on n3.
+    assert_eq!(after([0, 0, 0, 3, 4, 5], 1), 4, "n3 keeps copies");
+}
+
+/// Runs a joining node 3 against three members, until the wire is quiet.
+fn joining(world: &mut World, life: u32) {
+    let mut config = config(3, 3, 1);
+    config.generation = Generation(life);
+    world.nodes[3] = Membership::new(&config, world.now, Duration::from_millis(50));
+    for node in 0..3 {
+        world.nodes[3].ask(NodeId(node));
+    }
+    for pick in 0..200 {
+        world.collect();
+        if world.wire.is_empty() {
+            return;
+        }
+        world.step(pick * 7919, &Set::new());
+    }
+}
+
+#[test]
+fn a_later_life_is_let_in_when_all_vouch_and_votes_on_nothing_before() {
+    let mut world = World::new(3, 1);
+    let dead = Set::from([NodeId(3)]);
+    for node in [0, 1, 2] {
+        world.nodes[node].suspect(Instant(0), NodeId(3));
+    }
+    world.run(&mut 7, &dead);
+    joining(&mut world, 2);
+    assert!(!world.nodes[3].is_member() && world.nodes[0].wants_change());
+    assert!(!world.nodes[1].wants_change(), "only the coordinator does");
+    let ballot = Ballot { round: 9, by: NodeId(0) };
+    world.nodes[3].handle(world.now, NodeId(0), Message::Prepare { view: ViewId(3), ballot });
+    assert_eq!(world.nodes[3].poll(), None, "no promise");
+    world.nodes[0].change(world.now);
+    for pick in 0..400 {
+        world.step(pick * 7919, &Set::new());
+    }
+    world.assert_no_fork();
+    for node in &world.nodes {
+        let view = node.view();
+        assert_eq!((view.id, view.members.get(&NodeId(3))), (ViewId(3), Some(&Generation(2))));
+    }
+    assert!(world.nodes[3].is_member());
+}
+
+#[test]
+fn one_that_does_not_know_the_job_or_is_not_heard_by_all_waits() {
+    let mut world = World::new(3, 1);
+    for node in [0, 1, 2] {
+        world.nodes[node].suspect(Instant(0), NodeId(3));
+    }
+    world.run(&mut 7, &Set::from([NodeId(3)]));
+    world.nodes[1].set_job(Job(1));
+    joining(&mut world, 2);
+    assert!(!world.nodes[0].wants_change(), "n1 did not vouch");
+    world.nodes[3].set_job(Job(1));
+    world.nodes[3].ask(NodeId(1));
+    for pick in 0..20 {
+        world.step(pick, &Set::new());
+    }
+    assert!(world.nodes[0].wants_change());
 }
 
 /// Everybody hears everybody but for these pairs: the first suspects the second.

@@ -2,10 +2,10 @@
 
 use super::message::Tag;
 use super::session::{Session, Shared};
-use super::{Call, Config, Input, Output, Timer};
+use super::{Call, Config, Input, Medium, Output, Timer};
 use crate::checkpoint::Store;
 use crate::event::Event;
-use crate::id::{Job, NodeId, Peer};
+use crate::id::{Generation, Job, NodeId, Peer, ViewId};
 use crate::link::{self, Link, Proto};
 use crate::mem::PageMem;
 use crate::membership::{self, Membership, View};
@@ -14,7 +14,6 @@ use crate::sorted::{Map, Set};
 use crate::time::Instant;
 use crate::wire::{Malformed, Reader};
 use alloc::collections::VecDeque;
-use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
@@ -60,7 +59,12 @@ impl Node {
         let links: Map<NodeId, Link> =
             others.map(|n| (n, Link::new(settings(n), n, now))).collect();
         let due = links.iter().filter_map(|(n, link)| Some((*n, link.deadline()?))).collect();
-        let membership = Membership::new(&config, config.heartbeat.times(ELECTION_HEARTBEATS));
+        let membership = Membership::new(&config, now, config.heartbeat.times(ELECTION_HEARTBEATS));
+        let mut out = VecDeque::new();
+        if !membership.is_member() {
+            let generation = config.generation;
+            out.push_back(Output::Event(Event::Joining { generation }));
+        }
         Self {
             links,
             due,
@@ -70,7 +74,7 @@ impl Node {
                 config,
                 now,
                 store: Store::default(),
-                out: VecDeque::new(),
+                out,
                 frames: VecDeque::new(),
                 own: VecDeque::new(),
                 job: Job(0),
@@ -79,6 +83,8 @@ impl Node {
                 stopping: false,
                 hosts: (Job(0), Vec::new()),
                 holders: Vec::new(),
+                standing: None,
+                held: false,
                 called_at: now,
             },
             session: None,
@@ -148,6 +154,7 @@ impl Node {
                 }
             }
             Input::Call(call) => self.on_call(call, mem),
+            Input::Migrate { rank, to } => self.membership.move_rank(rank, to),
             Input::Damage(rank) => drop(self.shared.store.damage(rank)),
             Input::Fault { page, access } => {
                 if let Some(session) = self.running() {
@@ -190,7 +197,10 @@ impl Node {
             self.shared.job = job;
             self.shared.done = false;
             self.shared.store.clear();
-            self.begin_session();
+            self.shared.standing = None;
+            if self.membership.is_member() {
+                self.begin_session();
+            }
         }
     }
 
@@ -227,6 +237,7 @@ impl Node {
             if let Some(session) = &mut self.session {
                 moved |= session.pump(&mut self.shared, mem);
             }
+            moved |= self.consider_change();
             self.check_ready();
             if !moved || self.halted {
                 return;
@@ -254,17 +265,28 @@ impl Node {
                 self.shared.out.push_back(Output::Transmit { to: peer, bytes });
             }
             link::Event::Deliver { proto, payload } => self.on_message(peer, proto, &payload, mem),
-            link::Event::Up { generation } => self.event(Event::LinkUp { peer, generation }),
+            link::Event::Up { generation } => {
+                self.event(Event::LinkUp { peer, generation });
+                if !self.membership.is_member() {
+                    self.membership.ask(peer);
+                }
+            }
+            link::Event::Gone { view } => self.membership.gone(view),
             link::Event::Refused { reason } => self.event(Event::Refused { peer, reason }),
             link::Event::Restarted { .. } => self.suspect(peer, "restarted".to_string(), 0),
             link::Event::HeardAgain => {
-                if self.view().members.contains_key(&peer) {
+                if self.membership.is_member() && self.view().members.contains_key(&peer) {
                     self.event(Event::HeardAgain { peer });
                 }
                 self.membership.trust(peer);
             }
             link::Event::Suspect { reason, silent } => {
                 self.suspect(peer, reason, silent.as_micros());
+                let lost = self.links.get(&peer).is_some_and(Link::is_over);
+                if lost && !self.membership.is_member() && self.view().members.contains_key(&peer) {
+                    // With this member this life never comes together; the next one may.
+                    self.membership.gone(self.view().id);
+                }
             }
         }
     }
@@ -274,7 +296,7 @@ impl Node {
     }
 
     fn suspect(&mut self, peer: NodeId, reason: alloc::string::String, silent_us: u64) {
-        if self.view().members.contains_key(&peer) {
+        if self.membership.is_member() && self.view().members.contains_key(&peer) {
             self.event(Event::Suspected { peer, reason, silent_us });
         }
         self.membership.suspect(self.shared.now, peer);
@@ -338,21 +360,29 @@ impl Node {
             match action {
                 membership::Action::Send(to, message) => {
                     let now = self.shared.now;
+                    let asks = matches!(message, membership::Message::Join { .. });
+                    if asks && !self.links.get(&to).is_some_and(Link::is_up) {
+                        // It is asked when it is there.
+                        continue;
+                    }
                     // Straight to the link: a view must go out before anything of that view.
                     self.on_link(to, |l| l.send(now, Proto::Membership, message.emit()));
                 }
-                membership::Action::Install(view) => self.install(&view),
+                membership::Action::Install(view, gone) => self.install(&view, &gone),
                 membership::Action::NoMajority { reachable, members } => {
                     let view = self.view().id;
                     self.event(Event::NoMajority { view, reachable, members });
                 }
-                membership::Action::Fenced(view) => self.fenced(view),
+                membership::Action::Fenced(view) => self.begin_anew(view),
+                membership::Action::Refused { rank, to, reason } => {
+                    self.event(Event::MoveRefused { rank, to, reason });
+                }
             }
         }
         moved
     }
 
-    fn install(&mut self, view: &View) {
+    fn install(&mut self, view: &View, gone: &[Peer]) {
         self.event(Event::View {
             view: view.id,
             coordinator: view.coordinator(),
@@ -363,26 +393,68 @@ impl Node {
         self.shared.frames.clear();
         self.shared.own.clear();
         self.early.retain(|(_, its, _)| its.view >= view.id);
-        let gone: Vec<NodeId> =
-            self.links.keys().copied().filter(|n| !view.members.contains_key(n)).collect();
-        for node in gone {
-            // The last word to it, the view without it, must get out first.
-            while let Some(event) = self.links.get_mut(&node).and_then(Link::poll) {
-                if let link::Event::Transmit(bytes) = event {
-                    self.shared.out.push_back(Output::Transmit { to: node, bytes });
+        for Peer { node, generation } in gone {
+            self.touched.insert(*node);
+            let Some(link) = self.links.get_mut(node) else { continue };
+            if link.close(*generation, view.id) {
+                // The last word to it, the view without it, must get out first.
+                while let Some(event) = link.poll() {
+                    if let link::Event::Transmit(bytes) = event {
+                        self.shared.out.push_back(Output::Transmit { to: *node, bytes });
+                    }
                 }
+                self.shared.out.push_back(Output::Disconnect(*node));
             }
-            self.on_link(node, Link::close);
-            self.shared.out.push_back(Output::Disconnect(node));
+        }
+        // Who joined was heard by all; whoever is lost since is no news of its link any more.
+        let others = view.members.keys().filter(|node| **node != self.shared.config.me);
+        let lost = others.filter(|node| self.links.get(node).is_some_and(Link::is_over));
+        for node in lost.copied().collect::<Vec<_>>() {
+            self.suspect(node, "connection closed".to_string(), 0);
         }
         if self.shared.job > Job(0) {
             self.begin_session();
         }
     }
 
-    fn fenced(&mut self, view: crate::id::ViewId) {
+    /// A view without this life was agreed, so the life ends, with its rank and its copies. The next
+    /// one asks to be let in.
+    fn begin_anew(&mut self, view: ViewId) {
         self.event(Event::Fenced { view });
-        self.halt(format!("{view} was agreed without this node: it was taken for dead"));
+        let now = self.shared.now;
+        let generation = Generation(self.shared.config.generation.0 + 1);
+        self.shared.config.generation = generation;
+        self.session = None;
+        self.shared.begin_anew();
+        self.early.clear();
+        self.ready = false;
+        let others: Vec<NodeId> = self.links.keys().copied().collect();
+        for node in others {
+            self.on_link(node, |link| link.begin_anew(now, generation));
+            if self.shared.config.medium_to(node) == Medium::Stream {
+                self.shared.out.push_back(Output::Disconnect(node));
+            }
+        }
+        let retry = self.shared.config.heartbeat.times(ELECTION_HEARTBEATS);
+        self.membership = Membership::new(&self.shared.config, now, retry);
+        self.event(Event::Joining { generation });
+    }
+
+    /// The coordinator: may the view change on purpose now? If ranks run, they are held first.
+    fn consider_change(&mut self) -> bool {
+        let Shared { done, job, now, .. } = self.shared;
+        self.membership.set_job(if done { Job(0) } else { job });
+        let held = core::mem::take(&mut self.shared.held);
+        if !held && !self.membership.wants_change() {
+            return false;
+        }
+        if let Some(session) = self.session.as_mut().filter(|_| !held && !done)
+            && !session.is_over()
+        {
+            return session.ask_to_hold(&mut self.shared);
+        }
+        self.membership.change(now);
+        true
     }
 
     fn halt(&mut self, reason: alloc::string::String) {
@@ -393,7 +465,10 @@ impl Node {
 
     fn check_ready(&mut self) {
         let all = self.view().members.keys().filter(|node| **node != self.shared.config.me);
-        if !self.ready && all.clone().all(|n| self.links.get(n).is_some_and(Link::is_up)) {
+        if !self.ready
+            && self.membership.is_member()
+            && all.clone().all(|n| self.links.get(n).is_some_and(Link::is_up))
+        {
             self.ready = true;
             let view = self.view().id;
             self.event(Event::Ready { view });

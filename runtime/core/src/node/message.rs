@@ -4,7 +4,7 @@
 
 use crate::checkpoint::{CopyMessage, Holdings, Transfer};
 use crate::id::{Epoch, Job, NodeId, Rank, ViewId};
-use crate::limits::{MAX_NODES, MAX_RANKS, MAX_REPLICAS};
+use crate::limits::{MAX_GROUP, MAX_LOSSES, MAX_NODES, MAX_RANKS, MAX_REPLICAS};
 use crate::wire::{Malformed, Reader, Writer};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -32,25 +32,34 @@ pub(super) enum Message {
     Status(Holdings),
     /// To all: go to this epoch, and send these copies.
     Recover { epoch: Epoch, transfers: Vec<Transfer> },
-    /// Pages of one of these copies.
-    Copy(CopyMessage),
+    /// Pages of one of these copies, and what it is for.
+    Copy { target: Rank, copy: CopyMessage },
     /// To the coordinator: I am at the epoch, and my connections are open.
     Recovered,
     /// To all: the ranks run.
     Resume { epoch: Epoch },
-    /// To the coordinator: my rank's part of the epoch is here and at all its partners.
-    Prepared { epoch: Epoch },
+    /// To the coordinator: my rank's part of the epoch is here and at all its partners. Is the rank held
+    /// in its call beyond the commit?
+    Prepared { epoch: Epoch, held: bool },
     /// To all: the epoch is committed.
     Commit { epoch: Epoch },
     /// To the coordinator: my rank left the program.
     Exited,
     /// To all: every rank left the program.
     Done,
+    /// To the host of the rank where all ranks arrive: let them stay in their next checkpoint, at the next
+    /// barrier if it can be one.
+    Hold,
     /// To all: the job cannot go on.
     Lost { reason: String },
 }
 
 const MAX_REASON: usize = 1024;
+/// Pieces of parity, should every rank be a group.
+const MAX_PIECES: usize = MAX_RANKS * MAX_LOSSES;
+/// To every holder of an image, or, to make it, all of its group and its pieces.
+const MAX_TRANSFERS: usize =
+    (MAX_NODES + MAX_PIECES) * (1 + MAX_REPLICAS + MAX_GROUP as usize + MAX_LOSSES);
 
 impl Message {
     pub(super) fn emit(&self, tag: Tag) -> Vec<u8> {
@@ -74,11 +83,12 @@ impl Message {
             Self::Recover { epoch, transfers } => {
                 w.u8(2).u64(epoch.0).u16(u16::try_from(transfers.len()).unwrap_or(u16::MAX));
                 for transfer in transfers {
-                    w.u16(transfer.rank.0).u16(transfer.from.0).u16(transfer.to.0);
+                    w.u16(transfer.rank.0).u16(transfer.target.0);
+                    w.u16(transfer.from.0).u16(transfer.to.0);
                 }
             }
-            Self::Copy(copy) => {
-                w.u8(3);
+            Self::Copy { target, copy } => {
+                w.u8(3).u16(target.0);
                 copy.emit(w);
             }
             Self::Recovered => {
@@ -87,8 +97,8 @@ impl Message {
             Self::Resume { epoch } => {
                 w.u8(5).u64(epoch.0);
             }
-            Self::Prepared { epoch } => {
-                w.u8(6).u64(epoch.0);
+            Self::Prepared { epoch, held } => {
+                w.u8(6).u64(epoch.0).u8(u8::from(*held));
             }
             Self::Commit { epoch } => {
                 w.u8(7).u64(epoch.0);
@@ -98,6 +108,9 @@ impl Message {
             }
             Self::Done => {
                 w.u8(9);
+            }
+            Self::Hold => {
+                w.u8(11);
             }
             Self::Lost { reason } => {
                 w.u8(10).bytes(reason.as_bytes());
@@ -111,10 +124,10 @@ impl Message {
         let message = match r.u8("recovery kind")? {
             1 => Self::Status(parse_holdings(r)?),
             2 => Self::Recover { epoch: epoch(r)?, transfers: parse_transfers(r)? },
-            3 => Self::Copy(CopyMessage::parse(r)?),
+            3 => Self::Copy { target: Rank(r.u16("target")?), copy: CopyMessage::parse(r)? },
             4 => Self::Recovered,
             5 => Self::Resume { epoch: epoch(r)? },
-            6 => Self::Prepared { epoch: epoch(r)? },
+            6 => Self::Prepared { epoch: epoch(r)?, held: r.u8("held")? != 0 },
             7 => Self::Commit { epoch: epoch(r)? },
             8 => Self::Exited,
             9 => Self::Done,
@@ -123,6 +136,7 @@ impl Message {
                 let reason = reason.get(..MAX_REASON).unwrap_or(reason);
                 Self::Lost { reason: String::from_utf8_lossy(reason).into_owned() }
             }
+            11 => Self::Hold,
             _ => return Err(r.malformed("recovery kind")),
         };
         r.end("end of recovery message")?;
@@ -139,7 +153,7 @@ fn parse_holdings(r: &mut Reader<'_>) -> Result<Holdings, Malformed> {
     let done = r.u8("done")? != 0;
     let set = |r: &mut Reader<'_>| {
         let count = usize::from(r.u16("holding count")?);
-        if count > 2 * MAX_RANKS {
+        if count > 2 * (MAX_RANKS + MAX_PIECES) {
             return Err(r.malformed("holding count"));
         }
         (0..count).map(|_| Ok((Rank(r.u16("rank")?), epoch(r)?))).collect()
@@ -156,13 +170,13 @@ fn parse_holdings(r: &mut Reader<'_>) -> Result<Holdings, Malformed> {
 
 fn parse_transfers(r: &mut Reader<'_>) -> Result<Vec<Transfer>, Malformed> {
     let count = usize::from(r.u16("transfer count")?);
-    if count > MAX_NODES * (1 + MAX_REPLICAS) {
+    if count > MAX_TRANSFERS {
         return Err(r.malformed("transfer count"));
     }
     (0..count)
         .map(|_| {
-            let (rank, from) = (Rank(r.u16("rank")?), NodeId(r.u16("from")?));
-            Ok(Transfer { rank, from, to: NodeId(r.u16("to")?) })
+            let (rank, target) = (Rank(r.u16("rank")?), Rank(r.u16("target")?));
+            Ok(Transfer { rank, target, from: NodeId(r.u16("from")?), to: NodeId(r.u16("to")?) })
         })
         .collect()
 }

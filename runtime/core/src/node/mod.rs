@@ -19,7 +19,9 @@
 
 mod machine;
 mod message;
+mod moving;
 mod policy;
+mod rebuild;
 mod saving;
 mod session;
 mod sparing;
@@ -27,6 +29,7 @@ mod sparing;
 pub use machine::Node;
 pub use policy::{Policy, best_interval};
 
+use crate::checkpoint::Redundancy;
 use crate::event::Event;
 use crate::id::{Generation, Job, LockId, NodeId, PageNo, Rank};
 use crate::mem::Access;
@@ -134,8 +137,8 @@ pub struct Config {
     pub suspect_after: u32,
     /// How long the first contact with a peer may take before it is taken for dead.
     pub join_timeout: Duration,
-    /// Copies of each rank's epoch on other nodes.
-    pub replicas: usize,
+    /// How each rank's epoch outlives its host.
+    pub redundancy: Redundancy,
     /// Most pages of a checkpoint that are on their way to a partner at a time.
     pub copy_window: usize,
     /// Checkpoints besides those that the program asks for.
@@ -238,6 +241,14 @@ pub enum Input<'a> {
     Start(Job),
     /// Time has passed: a deadline is due.
     Tick,
+    /// Move a rank to a standby, with nothing lost; given to every node. It happens at the next checkpoint, or
+    /// barrier, or at once when nothing runs; or there is an [`Event::MoveRefused`].
+    Migrate {
+        /// Which rank.
+        rank: Rank,
+        /// Where to.
+        to: NodeId,
+    },
     /// The memory that holds the copy of a rank goes bad: for tests of what comes of it.
     Damage(Rank),
 }
@@ -252,7 +263,7 @@ pub enum Output {
         /// The frame.
         bytes: Vec<u8>,
     },
-    /// Break the connection to a node; it is not a peer any more.
+    /// Break the connection to a node, with all that is on it; a new one may come.
     Disconnect(NodeId),
     /// The page is as the rank needs it: let it try again.
     Wake,

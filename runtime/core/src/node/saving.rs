@@ -14,7 +14,7 @@
 use super::message::Message;
 use super::session::{Session, Shared};
 use super::sparing::Sparing;
-use crate::checkpoint::{self, CopyMessage, PAGES_PER_MESSAGE, SealedPage};
+use crate::checkpoint::{self, CopyMessage, PAGES_PER_MESSAGE, Redundancy, SealedPage};
 use crate::event::Event;
 use crate::id::{Epoch, NodeId, PageNo, Rank};
 use crate::limits::PAGE_SIZE;
@@ -38,7 +38,7 @@ pub(super) struct Saving {
     pub(super) partners: Map<NodeId, usize>,
     /// The rank's records, which go last; `None` when all is sent.
     records: Option<VecDeque<(PageNo, SealedPage)>>,
-    /// The rank waits for the commit.
+    /// The rank stays where it is, beyond the commit: the view is to change (see `moving`).
     held: bool,
     shared_pages: u64,
     private_pages: u64,
@@ -52,15 +52,18 @@ pub(super) struct Saving {
 }
 
 impl Session {
-    /// All ranks came to a checkpoint: what is to be saved is kept, and the rank goes on. With `held` it
-    /// waits for the commit.
+    /// All ranks came to a checkpoint: what is to be saved is kept, and the rank goes on; with `held`
+    /// it stays, for the view is to change.
     pub(super) fn save(&mut self, held: bool, shared: &mut Shared, mem: &mut dyn PageMem) {
         if self.saving.is_some() {
             self.save_next = Some(held);
             return;
         }
-        let (Some(rank), Some(sdsm)) = (self.rank, &mut self.sdsm) else { return };
+        let Some(rank) = self.rank else { return };
+        let partners = self.placement(shared).guardians(rank);
+        let Some(sdsm) = &mut self.sdsm else { return };
         let epoch = shared.store.committed().next();
+        shared.standing = held.then_some((self.job, rank, epoch));
         shared.event(Event::CheckpointBegun { epoch });
         let mut records = Writer::new();
         records.u64(mem.context()).bytes(&sdsm.records());
@@ -72,8 +75,6 @@ impl Session {
         let Some(sdsm) = &mut self.sdsm else { return };
         sdsm.freeze(mem);
         self.pacer.began(shared.now);
-        let (members, replicas) = (&shared.config.members, shared.config.replicas);
-        let partners = checkpoint::partners(&self.view, rank, members, replicas);
         self.saving = Some(Saving {
             epoch,
             partners: partners.into_iter().map(|partner| (partner, 0)).collect(),
@@ -139,15 +140,34 @@ impl Session {
             }
         }
         let epoch = saving.epoch;
-        for (number, page) in &pages {
-            shared.store.stage(rank, epoch, *number, page.clone());
-        }
         let all = saving.looked_at_all && pages.is_empty();
-        let pages = self.hold_back(pages);
+        self.stage_own(rank, epoch, &mut pages, shared);
+        let pages = self.hold_back(pages, shared);
         if !pages.is_empty() {
-            self.send_stage(CopyMessage::Pages { rank, epoch, pages });
+            self.send_stage(CopyMessage::Pages { rank, epoch, pages }, shared);
         } else if all && !self.waits_for_offers() && !self.send_held_back(rank, room) {
             self.all_sent(rank, shared);
+        }
+    }
+
+    /// Keeps pages of this node's rank, and makes of them what the partners get.
+    fn stage_own(
+        &self,
+        rank: Rank,
+        epoch: Epoch,
+        pages: &mut [(PageNo, SealedPage)],
+        shared: &mut Shared,
+    ) {
+        let parity = matches!(shared.config.redundancy, Redundancy::Parity(_));
+        if parity {
+            shared.store.number(rank, epoch, pages);
+        }
+        for (number, page) in pages {
+            shared.store.stage(rank, epoch, *number, page.clone());
+            if parity {
+                // It follows the change; the seal stays that of the page.
+                *page = shared.store.change(rank, *number, page);
+            }
         }
     }
 
@@ -157,7 +177,7 @@ impl Session {
         let (epoch, count) = (saving.epoch, saving.sent_pages);
         let copied_pages = sdsm.frozen().copied();
         shared.store.stage_done(rank, epoch, count);
-        self.send_stage(CopyMessage::Done { rank, epoch, count });
+        self.send_stage(CopyMessage::Done { rank, epoch, count }, shared);
         let Some(saving) = &self.saving else { return };
         let (shared_pages, private_pages) = (saving.shared_pages, saving.private_pages);
         let page = u64::try_from(PAGE_SIZE).unwrap_or(u64::MAX);
@@ -173,17 +193,30 @@ impl Session {
         self.check_replicated(shared);
     }
 
-    fn send_stage(&mut self, copy: CopyMessage) {
+    /// Sends it to all partners. A host may have to keep parity of its own rank, where there is nobody
+    /// else.
+    fn send_stage(&mut self, copy: CopyMessage, shared: &mut Shared) {
         let Some(saving) = &mut self.saving else { return };
         let pages = if let CopyMessage::Pages { pages, .. } = &copy { pages.len() } else { 0 };
         saving.sent_pages += u64::try_from(pages).unwrap_or(u64::MAX);
         let mut w = Writer::new();
-        checkpoint::Message::Stage(copy).emit(&mut w);
+        // As `checkpoint::Message::Stage` has it.
+        copy.emit(&mut w);
         let bytes = w.into_vec();
+        let me = self.me;
         for (partner, under_way) in &mut saving.partners {
+            if *partner == me {
+                continue;
+            }
             *under_way += pages;
             saving.sent_bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             self.binding.send(*partner, Side::Receive, &bytes);
+        }
+        if saving.partners.contains_key(&me)
+            && self.keep_stage(copy, shared).is_some()
+            && let Some(saving) = &mut self.saving
+        {
+            saving.partners.remove(&me);
         }
     }
 
@@ -195,16 +228,18 @@ impl Session {
         mem: &dyn PageMem,
     ) {
         match message {
-            checkpoint::Message::Stage(CopyMessage::Pages { rank, epoch, pages }) => {
-                let count = u8::try_from(pages.len()).unwrap_or(u8::MAX);
-                for (number, page) in pages {
-                    shared.store.stage(rank, epoch, number, page);
-                }
-                self.answer(from, &checkpoint::Message::Taken { rank, epoch, pages: count });
-            }
-            checkpoint::Message::Stage(CopyMessage::Done { rank, epoch, count }) => {
+            checkpoint::Message::Stage(copy) => {
+                let (rank, epoch) = copy.of();
+                let pages = if let CopyMessage::Pages { pages, .. } = &copy {
+                    Some(u8::try_from(pages.len()).unwrap_or(u8::MAX))
+                } else {
+                    None
+                };
                 // If pages are missing there is no answer, and no commit: the older epoch stays.
-                if shared.store.stage_done(rank, epoch, count) {
+                let whole = self.keep_stage(copy, shared).is_some();
+                if let Some(pages) = pages {
+                    self.answer(from, &checkpoint::Message::Taken { rank, epoch, pages });
+                } else if whole {
                     self.answer(from, &checkpoint::Message::Staged { rank, epoch });
                 }
             }
@@ -231,6 +266,40 @@ impl Session {
         }
     }
 
+    /// Keeps what comes towards an epoch of another rank; the rank and the epoch when all of it is here.
+    fn keep_stage(&self, copy: CopyMessage, shared: &mut Shared) -> Option<(Rank, Epoch)> {
+        let rank = copy.of().0;
+        let piece = match shared.config.redundancy {
+            Redundancy::Copies(_) => None,
+            // Who keeps no parity of the rank has no use for it.
+            Redundancy::Parity(parity) => {
+                Some((self.placement(shared).piece_on(self.me, parity, rank)?, parity))
+            }
+        };
+        let store = &mut shared.store;
+        match (copy, piece) {
+            (CopyMessage::Pages { epoch, pages, .. }, None) => {
+                for (number, page) in pages {
+                    store.stage(rank, epoch, number, page);
+                }
+                None
+            }
+            (CopyMessage::Pages { epoch, pages, .. }, Some(piece)) => {
+                for (number, change) in pages {
+                    store.absorb(piece, (rank, epoch), number, &change);
+                }
+                None
+            }
+            (CopyMessage::Done { epoch, count, .. }, None) => {
+                store.stage_done(rank, epoch, count).then_some((rank, epoch))
+            }
+            (CopyMessage::Done { epoch, count, .. }, Some((piece, parity))) => {
+                let ranks = parity.ranks(parity.place(rank).0, self.view.rank_count()).count();
+                store.absorbed(piece, (rank, epoch), count, ranks).then_some((rank, epoch))
+            }
+        }
+    }
+
     fn answer(&mut self, to: NodeId, message: &checkpoint::Message) {
         let mut w = Writer::new();
         message.emit(&mut w);
@@ -244,12 +313,12 @@ impl Session {
     }
 
     fn check_replicated(&mut self, shared: &mut Shared) {
-        if let Some(Saving { epoch, partners, records: None, .. }) = &self.saving
+        if let Some(Saving { epoch, partners, records: None, held, .. }) = &self.saving
             && (partners.is_empty() || Step::Staged.is_left_out())
         {
-            let epoch = *epoch;
+            let (epoch, held) = (*epoch, *held);
             shared.event(Event::CheckpointReplicated { epoch });
-            self.tell_coordinator(&Message::Prepared { epoch }, shared);
+            self.tell_coordinator(&Message::Prepared { epoch, held }, shared);
             if Step::CommitRound.is_left_out() {
                 self.send(shared.config.me, &Message::Commit { epoch }, shared);
             }
@@ -274,10 +343,8 @@ impl Session {
             let (cost_us, interval_us) = (cost.as_micros(), interval.as_micros());
             shared.event(Event::CheckpointPaced { epoch, cost_us, interval_us });
         }
-        if saving.held
-            && let Some(sdsm) = &mut self.sdsm
-        {
-            sdsm.go_on(epoch.0);
+        if saving.held {
+            shared.event(Event::Held { epoch });
         }
         if let Some(held) = self.save_next.take() {
             self.save(held, shared, mem);

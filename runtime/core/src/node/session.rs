@@ -2,13 +2,13 @@
 
 use super::message::{Message, Tag};
 use super::policy::Pacer;
+use super::rebuild::Rebuilding;
 use super::saving::Saving;
 use super::sparing::Offer;
 use super::{Call, Config, Output};
-use crate::checkpoint::{self, CopyMessage, Holdings, Store, Transfer};
+use crate::checkpoint::{self, Holdings, Placement, Store, Transfer};
 use crate::event::{Counters, Event};
 use crate::id::{Epoch, Job, NodeId, PageNo, Rank};
-use crate::limits::PAGE_SIZE;
 use crate::link::Proto;
 use crate::mem::{Access, PageMem};
 use crate::membership::View;
@@ -43,6 +43,10 @@ pub(super) struct Shared {
     pub(super) hosts: (Job, Vec<NodeId>),
     /// By rank, then: its host, and its partners.
     pub(super) holders: Vec<Vec<NodeId>>,
+    /// This rank of this job stands at this epoch, in memory as in the copies of it.
+    pub(super) standing: Option<(Job, Rank, Epoch)>,
+    /// All ranks are held at a checkpoint: the view may change on purpose.
+    pub(super) held: bool,
     pub(super) called_at: Instant,
 }
 
@@ -51,7 +55,7 @@ impl Shared {
         self.out.push_back(Output::Event(event));
     }
 
-    fn stop_rank(&mut self) {
+    pub(super) fn stop_rank(&mut self) {
         if self.rank_runs && !self.stopping {
             self.stopping = true;
             self.out.push_back(Output::StopRank);
@@ -63,7 +67,7 @@ impl Shared {
 pub(super) enum Stage {
     Stopping,
     Gathering,
-    Recovering { epoch: Epoch, missing: Set<(Rank, NodeId)> },
+    Recovering(Rebuilding),
     Opening,
     Recovered,
     Running,
@@ -72,19 +76,21 @@ pub(super) enum Stage {
 
 /// What only the coordinator of the view keeps.
 #[derive(Clone, Debug, Default)]
-struct Lead {
+pub(super) struct Lead {
     statuses: Map<NodeId, Holdings>,
     epoch: Epoch,
     recovered: Set<NodeId>,
     prepared: Map<NodeId, Epoch>,
+    /// The ranks were asked to stay in their next checkpoint.
+    pub(super) hold: bool,
     exited: Set<NodeId>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Session {
     pub(super) view: View,
-    job: Job,
-    me: NodeId,
+    pub(super) job: Job,
+    pub(super) me: NodeId,
     pub(super) rank: Option<Rank>,
     pub(super) stage: Stage,
     pub(super) binding: Binding,
@@ -96,10 +102,10 @@ pub(super) struct Session {
     pub(super) exits: bool,
     /// What partners have of this rank's pages.
     pub(super) offers: Map<NodeId, Offer>,
+    pub(super) lead: Lead,
     /// Of the host of rank 0, where all ranks arrive.
     pub(super) pacer: Pacer,
-    lead: Lead,
-    fatal: Option<String>,
+    pub(super) fatal: Option<String>,
 }
 
 impl Session {
@@ -147,6 +153,12 @@ impl Session {
         self.fatal.take()
     }
 
+    /// Who keeps what in this view.
+    pub(super) fn placement<'a>(&'a self, shared: &'a Shared) -> Placement<'a> {
+        let (members, redundancy) = (&shared.config.members, shared.config.redundancy);
+        Placement { view: &self.view, members, redundancy }
+    }
+
     pub(super) fn send(&self, to: NodeId, message: &Message, shared: &mut Shared) {
         let bytes = message.emit(self.tag());
         if to == self.me {
@@ -191,10 +203,11 @@ impl Session {
         match message {
             Message::Status(holdings) => self.lead_status(from, holdings, shared),
             Message::Recovered => self.lead_recovered(from, shared),
-            Message::Prepared { epoch } => self.lead_prepared(from, epoch, shared),
+            Message::Prepared { epoch, held } => self.lead_prepared(from, epoch, held, shared),
+            Message::Hold => self.hold(),
             Message::Exited => self.lead_exited(from, shared),
             Message::Recover { epoch, transfers } => self.recover(epoch, &transfers, shared, mem),
-            Message::Copy(copy) => self.on_copy(from, copy, shared, mem),
+            Message::Copy { target, copy } => self.on_copy(from, target, copy, shared, mem),
             Message::Resume { epoch } => self.resume(epoch, shared),
             Message::Commit { epoch } => self.commit(epoch, shared, mem),
             Message::Done => self.finish(shared),
@@ -214,23 +227,21 @@ impl Session {
             return;
         }
         let orphans: Vec<Rank> = self.view.orphans().collect();
-        let ranks = self.view.rank_count();
         let message = if self.lead.statuses.values().any(|status| status.done) {
             Message::Done
         } else if let Some(rank) = orphans.first() {
             Message::Lost { reason: format!("no standby is left to take over {rank}") }
         } else {
-            match checkpoint::choose_epoch(ranks, &self.lead.statuses, &shared.holders) {
+            let placement = self.placement(shared);
+            match checkpoint::choose_epoch(&placement, &self.lead.statuses, &shared.holders) {
                 Err(reason) => Message::Lost { reason },
                 Ok(epoch) => {
-                    self.lead.epoch = epoch;
-                    let (members, replicas) = (&shared.config.members, shared.config.replicas);
-                    let list = &self.lead.statuses;
                     let mut transfers =
-                        checkpoint::transfers(&self.view, epoch, list, members, replicas);
+                        checkpoint::transfers(&placement, epoch, &self.lead.statuses);
                     if Step::Rebuild.is_left_out() {
-                        transfers.retain(|one| self.view.rank_of(one.to) == Some(one.rank));
+                        transfers.retain(|one| self.view.rank_of(one.to) == Some(one.target));
                     }
+                    self.lead.epoch = epoch;
                     Message::Recover { epoch, transfers }
                 }
             }
@@ -245,10 +256,11 @@ impl Session {
         }
     }
 
-    fn lead_prepared(&mut self, from: NodeId, epoch: Epoch, shared: &mut Shared) {
+    fn lead_prepared(&mut self, from: NodeId, epoch: Epoch, held: bool, shared: &mut Shared) {
         self.lead.prepared.insert(from, epoch);
         if self.view.ranks.iter().all(|host| self.lead.prepared.get(host) == Some(&epoch)) {
             self.broadcast(&Message::Commit { epoch }, shared);
+            shared.held |= held;
         }
     }
 
@@ -283,83 +295,34 @@ impl Session {
         shared.event(Event::Recovering { view, job, epoch, taken_over });
         shared.store.settle(epoch);
         shared.store.keep(view, self.keeps(shared));
-        for transfer in transfers.iter().filter(|transfer| transfer.from == self.me) {
+        self.stage = Stage::Recovering(Rebuilding::new(self.me, epoch, transfers, &shared.store));
+        let me = self.me;
+        for transfer in transfers.iter().filter(|transfer| transfer.from == me) {
             self.send_copy(*transfer, epoch, shared);
         }
-        // Copies come from others than this word, and may have been quicker.
-        let here = shared.store.holdings().whole;
-        let mine = transfers.iter().filter(|t| t.to == self.me && !here.contains(&(t.rank, epoch)));
-        let missing = mine.map(|transfer| (transfer.rank, transfer.from)).collect();
-        self.stage = Stage::Recovering { epoch, missing };
+        self.make_images(shared);
         self.restore_when_whole(shared, mem);
     }
 
-    /// Who holds each rank's epochs in this view: its host, and its partners.
+    /// Who holds each rank's epochs in this view: its host, and those that its host sends them to.
     fn holders(&self, shared: &Shared) -> Vec<Vec<NodeId>> {
-        let (members, replicas) = (&shared.config.members, shared.config.replicas);
+        let placement = self.placement(shared);
         let of = |(rank, host): (u16, &NodeId)| {
-            let partners = checkpoint::partners(&self.view, Rank(rank), members, replicas);
-            core::iter::once(*host).chain(partners).collect()
+            core::iter::once(*host).chain(placement.guardians(Rank(rank))).collect()
         };
         (0u16..).zip(&self.view.ranks).map(of).collect()
     }
 
-    /// The ranks of which this node keeps copies in this view.
+    /// What this node keeps in this view: images of ranks, and pieces of parity.
     fn keeps(&self, shared: &Shared) -> Set<Rank> {
-        let holders = self.holders(shared);
-        let kept = (0u16..).zip(&holders).filter(|(_, nodes)| nodes.contains(&self.me));
-        kept.map(|(rank, _)| Rank(rank)).collect()
+        let placement = self.placement(shared);
+        let ids = placement.ids().into_iter();
+        ids.filter(|id| placement.holders(*id).contains(&self.me)).collect()
     }
 
-    fn send_copy(&self, Transfer { rank, to, .. }: Transfer, epoch: Epoch, shared: &mut Shared) {
-        let Some(image) = shared.store.image(rank) else { return };
-        let (count, bytes) = (image.pages.len(), image.bytes());
-        let mut messages = Vec::new();
-        let mut pages = image.pages.iter().map(|(page, bytes)| (*page, bytes.clone())).peekable();
-        while pages.peek().is_some() {
-            let pages = pages.by_ref().take(checkpoint::PAGES_PER_MESSAGE).collect();
-            messages.push(Message::Copy(CopyMessage::Pages { rank, epoch, pages }));
-        }
-        let count = u64::try_from(count).unwrap_or(u64::MAX);
-        messages.push(Message::Copy(CopyMessage::Done { rank, epoch, count }));
-        for message in messages {
-            self.send(to, &message, shared);
-        }
-        shared.event(Event::CopySent { rank, epoch, to, pages: count, bytes });
-    }
-
-    fn on_copy(
-        &mut self,
-        from: NodeId,
-        copy: CopyMessage,
-        shared: &mut Shared,
-        mem: &mut dyn PageMem,
-    ) {
-        match copy {
-            CopyMessage::Pages { rank, epoch, pages } => {
-                for (number, page) in pages {
-                    shared.store.receive(rank, epoch, number, page);
-                }
-            }
-            CopyMessage::Done { rank, epoch, count } => {
-                if let Some(pages) = shared.store.receive_done(rank, epoch, count) {
-                    let bytes = pages * u64::try_from(PAGE_SIZE).unwrap_or(u64::MAX);
-                    shared.event(Event::CopyReceived { rank, epoch, from, pages, bytes });
-                    if let Stage::Recovering { missing, .. } = &mut self.stage {
-                        missing.remove(&(rank, from));
-                    }
-                    self.restore_when_whole(shared, mem);
-                }
-            }
-        }
-    }
-
-    fn restore_when_whole(&mut self, shared: &mut Shared, mem: &mut dyn PageMem) {
-        let Stage::Recovering { epoch, missing } = &self.stage else { return };
-        if !missing.is_empty() {
-            return;
-        }
-        let epoch = *epoch;
+    pub(super) fn restore_when_whole(&mut self, shared: &mut Shared, mem: &mut dyn PageMem) {
+        let Stage::Recovering(rebuilding) = &self.stage else { return };
+        let Some(epoch) = rebuilding.finished() else { return };
         if let Some(rank) = self.rank
             && let Err(error) = self.restore(rank, epoch, shared, mem)
         {
@@ -377,6 +340,10 @@ impl Session {
         shared: &mut Shared,
         mem: &mut dyn PageMem,
     ) -> Result<(), Malformed> {
+        let stands = epoch > Epoch(0) && shared.standing.take() == Some((self.job, rank, epoch));
+        if stands {
+            return self.stand_again(rank, shared, mem);
+        }
         mem.reset_shared();
         mem.reset_private();
         if epoch == Epoch(0) {
@@ -404,6 +371,7 @@ impl Session {
             return;
         }
         self.stage = Stage::Running;
+        shared.standing = None;
         self.pacer = Pacer::new(shared.config.checkpoint, shared.now);
         shared.hosts = (self.job, self.view.ranks.clone());
         shared.holders = self.holders(shared);

@@ -5,11 +5,11 @@
 //! and checksum. The home holds pages that others have copies of back until its partners have offered, and
 //! tells each to *keep* those whose checksums are its own; only the others are sent. Whether a copy is what
 //! the home has is thus never taken on trust, and it is stored under the home's seal. What is kept stays frozen until the epoch is committed, for
-//! before that no partner freezes anew.
+//! before that no partner freezes anew. Where partners keep parity instead of pages, nothing is spared.
 
 use super::saving::{LOOKED_AT, Saving, differs};
 use super::session::{Session, Shared};
-use crate::checkpoint::{self, CopyMessage, Message, PAGES_PER_MESSAGE, SealedPage};
+use crate::checkpoint::{CopyMessage, Message, PAGES_PER_MESSAGE, Redundancy, SealedPage};
 use crate::id::{Epoch, NodeId, PageNo, Rank};
 use crate::mem::PageMem;
 use crate::sdsm::Side;
@@ -53,10 +53,12 @@ impl Session {
     /// Freezes the copies of pages of those ranks that this node keeps epochs of.
     pub(super) fn begin_sparing(&mut self, shared: &Shared) -> Sparing {
         let mut sparing = Sparing::default();
-        let (members, replicas) = (&shared.config.members, shared.config.replicas);
+        if matches!(shared.config.redundancy, Redundancy::Parity(_)) {
+            return sparing;
+        }
+        let me = shared.config.me;
         for rank in (0..self.view.rank_count()).map(Rank) {
-            let backs = checkpoint::partners(&self.view, rank, members, replicas)
-                .contains(&shared.config.me);
+            let backs = self.placement(shared).guardians(rank).contains(&me);
             if let Some(sdsm) = self.sdsm.as_ref().filter(|_| backs && self.rank != Some(rank)) {
                 sparing.to_offer.extend(sdsm.copies_of(rank).into_iter().map(|page| (rank, page)));
                 sparing.offers.insert(rank, Vec::new());
@@ -135,7 +137,11 @@ impl Session {
     pub(super) fn hold_back(
         &mut self,
         pages: Vec<(PageNo, SealedPage)>,
+        shared: &Shared,
     ) -> Vec<(PageNo, SealedPage)> {
+        if matches!(shared.config.redundancy, Redundancy::Parity(_)) {
+            return pages;
+        }
         let (Some(saving), Some(sdsm)) = (&mut self.saving, &self.sdsm) else { return pages };
         let hosts = saving.partners.keys().any(|node| self.view.rank_of(*node).is_some());
         let (back, now): (Vec<_>, Vec<_>) =

@@ -80,7 +80,7 @@ pub enum Action {
     Complete(Result<u64, CallError>),
     /// All ranks came to a checkpoint, and all diffs of before are home: [`Sdsm::freeze`].
     Snapshot {
-        /// The rank waits for the commit.
+        /// The rank stays in it, beyond its commit.
         held: bool,
     },
 }
@@ -134,7 +134,7 @@ pub struct Sdsm {
     told: Map<Rank, usize>,
     /// Diff messages not yet known to be applied.
     unapplied: u32,
-    held: Set<LockId>,
+    locks_held: Set<LockId>,
     waiting: Waiting,
     /// Diffs of ranks that are ahead, which must not be in the snapshot that is due here.
     early: Vec<(Rank, u32, Diffs)>,
@@ -171,7 +171,7 @@ impl Sdsm {
             time: alloc::vec![0; usize::from(ranks)],
             told: Map::new(),
             unapplied: 0,
-            held: Set::new(),
+            locks_held: Set::new(),
             waiting: Waiting::Nothing,
             early: Vec::new(),
             snapshot_due: false,
@@ -322,8 +322,8 @@ impl Sdsm {
     }
 
     /// Makes the next collective call that can be one a checkpoint, of all ranks: the next barrier at which
-    /// nobody holds a lock, or one that the program asks for. With `held` no rank goes on before it is
-    /// committed. Only the rank where all arrive ([`BARRIER_MANAGER`]) can want this.
+    /// nobody holds a lock, or one that the program asks for. With `held` the ranks stay in it,
+    /// beyond its commit. Only the rank where all arrive ([`BARRIER_MANAGER`]) can want this.
     pub const fn want_snapshot(&mut self, held: bool) {
         self.manager.want_snapshot(held);
     }

@@ -20,7 +20,7 @@ impl Sdsm {
     pub(super) fn lock(&mut self, lock: LockId) {
         if lock.0 >= MAX_LOCKS {
             self.complete(Err(CallError::BadArgument));
-        } else if self.held.contains(&lock) {
+        } else if self.locks_held.contains(&lock) {
             self.complete(Err(CallError::LockState));
         } else {
             self.waiting = Waiting::Locking(lock);
@@ -30,7 +30,7 @@ impl Sdsm {
     }
 
     pub(super) fn unlock(&mut self, lock: LockId, mem: &mut dyn PageMem) {
-        if self.held.remove(&lock) {
+        if self.locks_held.remove(&lock) {
             self.close_interval(mem);
             self.waiting = Waiting::Flushing(Call::Unlock(lock));
         } else {
@@ -41,7 +41,7 @@ impl Sdsm {
     pub(super) fn arrive(&mut self, call: Call, mem: &mut dyn PageMem) {
         let saves =
             call == Call::Checkpoint || (call == Call::Barrier && self.saves_next_barrier());
-        if saves && !self.held.is_empty() {
+        if saves && !self.locks_held.is_empty() {
             self.complete(Err(CallError::LockState));
             return;
         }
@@ -83,7 +83,7 @@ impl Sdsm {
             seq: self.passed + 1,
             call,
             interval: self.time[self.me.index()],
-            locks: !self.held.is_empty(),
+            locks: !self.locks_held.is_empty(),
             pages: self.period.iter().copied().collect(),
         };
         self.send(BARRIER_MANAGER, Side::Receive, message);
@@ -179,7 +179,7 @@ impl Sdsm {
             *mine = (*mine).max(*theirs);
         }
         self.invalidate(stale, mem);
-        self.held.insert(lock);
+        self.locks_held.insert(lock);
         self.counters.locks += 1;
         self.complete(Ok(0));
     }

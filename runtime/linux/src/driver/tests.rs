@@ -62,7 +62,11 @@ impl Machine for Alone {
                 assert_eq!(bytes, b"hello");
                 outputs.push_back(Output::Halt { reason: "greeted".into() });
             }
-            Input::TransportDown(_) | Input::PortDown(_) | Input::Tick | Input::Damage(_) => {}
+            Input::TransportDown(_)
+            | Input::PortDown(_)
+            | Input::Tick
+            | Input::Damage(_)
+            | Input::Migrate { .. } => {}
         }
     }
 
@@ -89,7 +93,7 @@ fn setup(me: u16, listener: TcpListener, peers: Vec<(NodeId, SocketAddr)>) -> Se
         heartbeat: second,
         suspect_after: 5,
         join_timeout: second,
-        replicas: 1,
+        redundancy: runtime_core::checkpoint::Redundancy::Copies(1),
         copy_window: 32,
         checkpoint: Policy::Program,
         shared_pages: SIZES.shared_pages,

@@ -31,8 +31,6 @@ struct Peer {
     connection: Option<Connection>,
     /// Was [`Happening::Up`] said?
     up: bool,
-    /// No part of the cluster any more, until it comes with a higher generation.
-    cut: bool,
     generation: Option<Generation>,
     redial_at: Option<Instant>,
     backoff: Duration,
@@ -77,7 +75,6 @@ impl Tcp {
             address,
             connection: None,
             up: false,
-            cut: false,
             generation: None,
             redial_at: (me > node).then_some(now),
             backoff: FIRST_REDIAL,
@@ -95,10 +92,15 @@ impl Tcp {
         }
     }
 
-    /// Breaks the connection to a node and keeps it broken, unless the node comes in another life.
+    /// Breaks the connection to a node, with all that came over it. A new one may come: a node that was
+    /// given up asks over it what became of it, and begins a new life.
     pub(super) fn disconnect(&mut self, node: NodeId) {
         if let Some(peer) = self.peers.iter_mut().find(|p| p.node == node) {
-            (peer.connection, peer.up, peer.cut, peer.redial_at) = (None, false, true, None);
+            peer.lose(self.me);
+            self.happened.retain(|happened| match happened {
+                Happening::Up(of) | Happening::Down(of) | Happening::Frame(of) => *of != node,
+                Happening::PortDown(_) => true,
+            });
         }
     }
 
@@ -235,9 +237,8 @@ impl Tcp {
             tracing::warn!(node = %hello.node, "a node that should not dial this one does: closing");
             return;
         };
-        let old = peer.generation.is_some_and(|g| hello.generation < g);
-        if old || (peer.cut && peer.generation.is_none_or(|g| hello.generation <= g)) {
-            tracing::debug!(node = %hello.node, generation = %hello.generation, "not a peer any more: closing");
+        if peer.generation.is_some_and(|g| hello.generation < g) {
+            tracing::debug!(node = %hello.node, generation = %hello.generation, "a process before the one that is known: closing");
             return;
         }
         if peer.up {
@@ -252,7 +253,7 @@ impl Tcp {
 
 impl Peer {
     fn greet(&mut self, generation: Generation) {
-        (self.up, self.cut, self.generation) = (true, false, Some(generation));
+        (self.up, self.generation) = (true, Some(generation));
         self.backoff = FIRST_REDIAL;
     }
 
@@ -262,7 +263,7 @@ impl Peer {
 
     fn lose(&mut self, me: NodeId) {
         (self.connection, self.up) = (None, false);
-        if me > self.node && !self.cut {
+        if me > self.node {
             self.redial_at = Some(Instant::now() + self.backoff);
             self.backoff = (self.backoff * 2).min(LAST_REDIAL);
         }

@@ -5,6 +5,7 @@
 //! node for each rank. Beyond that the run may be refused, in words that the facts bear out.
 
 use crate::world::End;
+use runtime_core::checkpoint::Placement;
 use runtime_core::event::Event;
 use runtime_core::id::{Epoch, Generation, Job, NodeId, Rank, ViewId};
 use runtime_core::membership::View;
@@ -35,7 +36,7 @@ impl Promise {
     pub(super) fn new(config: &Config) -> Self {
         let first = View::first(config);
         Self {
-            replicas: config.replicas,
+            replicas: config.redundancy.losses(),
             config: config.clone(),
             views: BTreeMap::from([(first.id, first.clone())]),
             running: first,
@@ -162,10 +163,10 @@ impl Promise {
 
     /// Who hosts this rank or keeps copies of it, where ranks last ran.
     pub(super) fn holders(&self, rank: Rank) -> Vec<NodeId> {
-        let Config { members, replicas, .. } = &self.config;
+        let Config { members, redundancy, .. } = &self.config;
+        let placement = Placement { view: &self.running, members, redundancy: *redundancy };
         let host = self.running.ranks.get(rank.index()).copied();
-        let partners = runtime_core::checkpoint::partners(&self.running, rank, members, *replicas);
-        host.into_iter().chain(partners).collect()
+        host.into_iter().chain(placement.guardians(rank)).collect()
     }
 
     /// Some rank's host and all its copies are gone.

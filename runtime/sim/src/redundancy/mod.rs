@@ -6,6 +6,7 @@ use crate::rng::Rng;
 use crate::script::{KEPT_PAGES, Script, ScriptMachine};
 use crate::world::{End, Told, World, WorldConfig};
 use netem::Profile;
+use runtime_core::checkpoint::Redundancy;
 use runtime_core::checkpoint::survival::{Layout, Survival};
 use runtime_core::event::Event;
 use runtime_core::id::{Epoch, Generation, NodeId};
@@ -19,7 +20,7 @@ use std::rc::Rc;
 struct Cluster {
     members: Vec<Member>,
     quorum: Quorum,
-    replicas: usize,
+    redundancy: Redundancy,
 }
 
 /// Nodes that die together.
@@ -56,15 +57,15 @@ struct Held {
 
 impl Cluster {
     /// Compute nodes on these boards, and standbys on these.
-    fn of(compute: &[u16], standby: &[u16], replicas: usize) -> Self {
+    fn of(compute: &[u16], standby: &[u16], redundancy: Redundancy) -> Self {
         let member = |role| move |board: &u16| Member { role, board: *board, image: Image::Linux };
         let standbys = standby.iter().map(member(Role::Standby));
         let members = compute.iter().map(member(Role::Compute)).chain(standbys).collect();
-        Self { members, quorum: Quorum::Majority, replicas }
+        Self { members, quorum: Quorum::Majority, redundancy }
     }
 
     fn layout(&self) -> Layout<'_> {
-        Layout { members: &self.members, quorum: self.quorum, replicas: self.replicas }
+        Layout { members: &self.members, quorum: self.quorum, redundancy: self.redundancy }
     }
 
     fn ranks(&self) -> u16 {
@@ -85,7 +86,7 @@ impl Cluster {
             heartbeat: Duration::from_millis(10),
             suspect_after: 10,
             join_timeout: Duration::from_millis(500),
-            replicas: self.replicas,
+            redundancy: self.redundancy,
             copy_window: 8,
             checkpoint: Policy::Program,
             shared_pages,
@@ -164,7 +165,11 @@ impl Cluster {
     fn hold_to_the_bound(&self, survival: &Survival, outcome: &Outcome) -> u64 {
         let part = |(node, bytes): &(NodeId, u64)| {
             let private_pages = 1 + KEPT_PAGES;
-            let most = survival.kept[node.index()].bytes(outcome.shared_pages, private_pages);
+            let most = survival.kept[node.index()].bytes(
+                outcome.shared_pages,
+                private_pages,
+                self.redundancy,
+            );
             assert!(*bytes <= most, "{self:?}: {node} keeps {bytes} bytes, {most} were stated");
             bytes * 100 / most.max(1)
         };

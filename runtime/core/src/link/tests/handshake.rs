@@ -1,5 +1,5 @@
 use super::{HEARTBEAT, Pair, settings};
-use crate::id::{Generation, NodeId};
+use crate::id::{Generation, NodeId, ViewId};
 use crate::link::frame::{Body, Frame};
 use crate::link::{Counters, Event, Link, Settings};
 use crate::node::Image;
@@ -213,49 +213,95 @@ fn a_frame_for_another_life_of_ours_dies() {
     assert_eq!(pair.links[0].counters(), Counters { stale: 1, ..Counters::default() });
 }
 
+const GONE: Event = Event::Gone { view: ViewId(2) };
+
+fn close(pair: &mut Pair) -> bool {
+    let closed = pair.links[0].close(Generation(1), ViewId(2));
+    pair.drain();
+    closed
+}
+
 #[test]
-fn a_closed_link_is_silent_and_deaf() {
+fn a_closed_link_takes_nothing_and_says_that_it_is_closed() {
     for medium in [Stream, Datagram] {
         let mut pair = Pair::joined(medium);
         pair.cut = true;
         pair.send(0, b"nobody hears this");
+        assert!(close(&mut pair), "the word of it is lost");
+        assert!(!close(&mut pair));
         pair.cut = false;
-        pair.links[0].close();
-        pair.links[0].close();
         assert_eq!((pair.links[0].deadline(), pair.links[0].queued()), (None, 0));
         assert!(!pair.links[0].is_up());
-        let sent = pair.frames[0];
         pair.send(0, b"nor this");
-        pair.send(1, b"hello?");
-        pair.run(A_WHILE);
+        pair.run(HEARTBEAT);
         assert!(pair.said[0].is_empty());
-        assert_eq!(pair.frames[0], sent);
+        assert_eq!(pair.said[1][0], GONE, "each sign of life is answered");
+        assert!(pair.delivered(1).is_empty());
         assert!(pair.links[0].counters().stale > 0);
-        // The same life is not let in again.
-        pair.links[0].reopen(pair.now);
-        pair.run(A_WHILE);
-        assert!(pair.said[0].is_empty() && !pair.links[0].is_up());
     }
 }
 
 #[test]
-fn a_closed_link_notes_a_new_life_and_lets_it_in_when_reopened() {
+fn a_life_that_is_gone_learns_it_over_a_new_connection() {
+    let mut pair = Pair::joined(Stream);
+    pair.cut = true;
+    assert!(close(&mut pair));
+    pair.cut = false;
+    pair.disconnect();
+    pair.said[1].clear();
+    pair.connect();
+    pair.run(HEARTBEAT);
+    assert_eq!(pair.said[1], [GONE]);
+    assert!(pair.said[0].is_empty());
+}
+
+#[test]
+fn one_that_starts_too_late_learns_it_too() {
+    for medium in [Stream, Datagram] {
+        let mut pair = Pair::new(medium);
+        assert!(close(&mut pair));
+        pair.connect();
+        pair.run(Duration(HEARTBEAT.0 - 1));
+        assert_eq!(pair.said, [vec![], vec![GONE]]);
+    }
+}
+
+#[test]
+fn a_closed_link_lets_a_new_life_in() {
     for medium in [Stream, Datagram] {
         let mut pair = Pair::joined(medium);
-        pair.links[0].close();
+        close(&mut pair);
         pair.disconnect();
         pair.restart(settings(1, 2, medium));
         pair.connect();
         pair.run(A_WHILE);
-        assert_eq!(pair.said[0], [RESTARTED]);
-        assert!(pair.said[1].is_empty());
-        pair.links[0].reopen(pair.now);
+        assert_eq!(pair.said, [vec![RESTARTED, UP_AGAIN], vec![UP]]);
+        assert!(!close(&mut pair), "the word about the old life is nothing to the new one");
+        pair.send(1, b"back");
+        pair.run(A_WHILE);
+        assert_eq!(pair.delivered(0), [b"back"]);
+    }
+}
+
+#[test]
+fn a_node_that_is_gone_begins_anew_where_it_stands() {
+    for medium in [Stream, Datagram] {
+        let mut pair = Pair::joined(medium);
+        pair.send(1, b"of the old life");
+        pair.cut = true;
+        close(&mut pair);
+        pair.cut = false;
+        pair.run(A_WHILE);
+        assert_eq!(pair.said[1][0], GONE);
+        pair.said[1].clear();
+        pair.links[1].begin_anew(pair.now, Generation(2));
+        if medium == Stream {
+            pair.disconnect();
+            pair.connect();
+        }
         pair.drain();
         pair.run(A_WHILE);
         assert_eq!(pair.said[0], [RESTARTED, UP_AGAIN]);
         assert_eq!(pair.said[1], [UP]);
-        pair.send(1, b"back");
-        pair.run(A_WHILE);
-        assert_eq!(pair.delivered(0), [b"back"]);
     }
 }

@@ -1,0 +1,73 @@
+//! A view that changes on purpose while ranks run: they are held at a checkpoint, and go on from it in the next view.
+//!
+//! ```text
+//!  coordinator: a change is wanted ──Hold──▶ host of rank 0: its next release of a checkpoint, or of a barrier at
+//!                                            which no rank holds a lock, says *held*
+//!  every host: the epoch is staged, the rank stays in its call ──Prepared, held──▶ coordinator
+//!  coordinator: all are ──Commit──▶ all, and then the agreement on the next view
+//!  next view: a recovery like any other, to that very epoch; a host whose rank stands there keeps its memory as
+//!             it is and only opens its connections, so that nobody computes anything again
+//! ```
+//! A death at any point of it is a death at a checkpoint: the recovery finds the epoch whole, or the one before.
+
+use super::message::Message;
+use super::session::{Session, Shared, Stage};
+use crate::id::{Job, Rank};
+use crate::mem::{Access, PageMem};
+use crate::sdsm::Sdsm;
+use crate::wire::{Malformed, Reader};
+use alloc::vec::Vec;
+
+impl Shared {
+    /// A new life: no rank, no copies.
+    pub(super) fn begin_anew(&mut self) {
+        self.store.clear();
+        self.frames.clear();
+        self.own.clear();
+        self.hosts = (Job(0), Vec::new());
+        (self.standing, self.held) = (None, false);
+        self.stop_rank();
+    }
+}
+
+impl Session {
+    /// Does nothing run any more?
+    pub(super) fn is_over(&self) -> bool {
+        self.stage == Stage::Over
+    }
+
+    /// The coordinator: all ranks are to stay in their next checkpoint. Says so once.
+    pub(super) fn ask_to_hold(&mut self, shared: &mut Shared) -> bool {
+        if self.stage != Stage::Running || core::mem::replace(&mut self.lead.hold, true) {
+            return false;
+        }
+        if let Some(host) = self.view.ranks.first() {
+            self.send(*host, &Message::Hold, shared);
+        }
+        true
+    }
+
+    pub(super) fn hold(&mut self) {
+        if let Some(sdsm) = &mut self.sdsm {
+            sdsm.want_snapshot(true);
+        }
+    }
+
+    /// The rank was held at the epoch to go back to: its memory is as it is to be, but for pages of others.
+    pub(super) fn stand_again(
+        &mut self,
+        rank: Rank,
+        shared: &Shared,
+        mem: &mut dyn PageMem,
+    ) -> Result<(), Malformed> {
+        let missing = Malformed { what: "image: there is none", at: 0 };
+        let meta = shared.store.image(rank).ok_or(missing)?.meta();
+        let records = &mut Reader::new(&meta);
+        mem.set_context(records.u64("context")?);
+        mem.protect(0..shared.config.shared_pages, Access::None);
+        match &mut self.sdsm {
+            Some(sdsm) => Sdsm::restore(sdsm, records, mem),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The copies of a recovery: sent, received, and made from parity where there are none.
+
+use super::message::Message;
+use super::session::{Session, Shared, Stage};
+use crate::checkpoint::{self, CopyMessage, Redundancy, Store, Transfer};
+use crate::event::Event;
+use crate::id::{Epoch, NodeId, Rank};
+use crate::limits::PAGE_SIZE;
+use crate::mem::PageMem;
+use crate::sorted::Set;
+use alloc::format;
+use alloc::vec::Vec;
+
+/// What this node still waits for in a recovery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Rebuilding {
+    epoch: Epoch,
+    /// Copies on their way here.
+    missing: Vec<Transfer>,
+    /// What is to be made here, of these.
+    builds: Set<Rank>,
+    /// Copies of what is to be made here.
+    owed: Vec<Transfer>,
+}
+
+impl Rebuilding {
+    /// As planned. Copies come from others than the plan, and may have been quicker.
+    pub(super) fn new(me: NodeId, epoch: Epoch, plan: &[Transfer], store: &Store) -> Self {
+        let here = store.holdings().whole;
+        let is_here = |t: &Transfer| match t.rank == t.target {
+            true => here.contains(&(t.rank, epoch)),
+            false => store.is_fed((t.target, t.rank), epoch),
+        };
+        let mine = || plan.iter().filter(|t| t.to == me);
+        let builds = mine().filter(|t| t.rank != t.target).map(|t| t.target).collect();
+        let missing = mine().filter(|t| !is_here(t)).copied().collect();
+        Self { epoch, missing, builds, owed: Vec::new() }
+    }
+
+    /// The epoch, when all is here.
+    pub(super) fn finished(&self) -> Option<Epoch> {
+        (self.missing.is_empty() && self.builds.is_empty()).then_some(self.epoch)
+    }
+
+    /// Something of which all sources are here.
+    fn ready(&mut self) -> Option<Rank> {
+        let waits = |target: &Rank| self.missing.iter().any(|t| t.target == *target);
+        let target = self.builds.iter().find(|target| !waits(target)).copied()?;
+        self.builds.remove(&target);
+        Some(target)
+    }
+}
+
+impl Session {
+    /// Sends a copy, or owes it until it is made.
+    pub(super) fn send_copy(&mut self, transfer: Transfer, epoch: Epoch, shared: &mut Shared) {
+        let Transfer { rank, target, to, .. } = transfer;
+        let Some(image) = shared.store.image(rank) else {
+            if let Stage::Recovering(rebuilding) = &mut self.stage {
+                rebuilding.owed.push(transfer);
+            }
+            return;
+        };
+        let (count, bytes) = (image.pages.len(), image.bytes());
+        let mut messages = Vec::new();
+        let mut pages = image.pages.iter().map(|(page, bytes)| (*page, bytes.clone())).peekable();
+        while pages.peek().is_some() {
+            let pages = pages.by_ref().take(checkpoint::PAGES_PER_MESSAGE).collect();
+            messages.push(CopyMessage::Pages { rank, epoch, pages });
+        }
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        messages.push(CopyMessage::Done { rank, epoch, count });
+        for copy in messages {
+            self.send(to, &Message::Copy { target, copy }, shared);
+        }
+        shared.event(Event::CopySent { rank, epoch, to, pages: count, bytes });
+    }
+
+    pub(super) fn on_copy(
+        &mut self,
+        from: NodeId,
+        target: Rank,
+        copy: CopyMessage,
+        shared: &mut Shared,
+        mem: &mut dyn PageMem,
+    ) {
+        let store = &mut shared.store;
+        let Redundancy::Parity(parity) = shared.config.redundancy else {
+            return self.on_own_copy(from, copy, shared, mem);
+        };
+        match copy {
+            copy if copy.of().0 == target => self.on_own_copy(from, copy, shared, mem),
+            CopyMessage::Pages { rank, epoch, pages } => {
+                for (number, page) in pages {
+                    store.feed(parity, (target, rank), epoch, number, page);
+                }
+            }
+            CopyMessage::Done { rank, epoch, count } => {
+                if store.fed((target, rank), epoch, count) {
+                    self.received(from, (rank, target), epoch, count, shared);
+                    self.restore_when_whole(shared, mem);
+                }
+            }
+        }
+    }
+
+    /// A copy to keep as it is.
+    fn on_own_copy(
+        &mut self,
+        from: NodeId,
+        copy: CopyMessage,
+        shared: &mut Shared,
+        mem: &mut dyn PageMem,
+    ) {
+        match copy {
+            CopyMessage::Pages { rank, epoch, pages } => {
+                for (number, page) in pages {
+                    shared.store.receive(rank, epoch, number, page);
+                }
+            }
+            CopyMessage::Done { rank, epoch, count } => {
+                if let Some(pages) = shared.store.receive_done(rank, epoch, count) {
+                    self.received(from, (rank, rank), epoch, pages, shared);
+                    self.restore_when_whole(shared, mem);
+                }
+            }
+        }
+    }
+
+    fn received(
+        &mut self,
+        from: NodeId,
+        (rank, target): (Rank, Rank),
+        epoch: Epoch,
+        pages: u64,
+        shared: &mut Shared,
+    ) {
+        let bytes = pages * u64::try_from(PAGE_SIZE).unwrap_or(u64::MAX);
+        shared.event(Event::CopyReceived { rank, epoch, from, pages, bytes });
+        if let Stage::Recovering(rebuilding) = &mut self.stage {
+            let it = |t: &Transfer| (t.rank, t.target, t.from) == (rank, target, from);
+            rebuilding.missing.retain(|transfer| !it(transfer));
+            self.make_images(shared);
+        }
+    }
+
+    /// Makes what can be made by now, and sends what was owed of it.
+    pub(super) fn make_images(&mut self, shared: &mut Shared) {
+        let Redundancy::Parity(parity) = shared.config.redundancy else { return };
+        while let Stage::Recovering(rebuilding) = &mut self.stage
+            && let Some(rank) = rebuilding.ready()
+        {
+            let epoch = rebuilding.epoch;
+            let due = rebuilding.owed.extract_if(.., |transfer| transfer.rank == rank);
+            let due: Vec<Transfer> = due.collect();
+            match shared.store.finish(parity, rank, self.view.rank_count()) {
+                Ok(pages) => shared.event(Event::Rebuilt { rank, epoch, pages }),
+                Err(page) => {
+                    shared.event(Event::CopyDamaged { rank, epoch, page });
+                    self.fatal =
+                        Some(format!("the parity of {rank} at {epoch} is damaged: {page}"));
+                    return;
+                }
+            }
+            for transfer in due {
+                self.send_copy(transfer, epoch, shared);
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Cuts of every kind: nobody forks, a minority stops and says so, and whoever was replaced comes back.
+
+use super::members::{Story, scenarios};
+use super::*;
+use runtime_core::id::ViewId;
+use std::collections::BTreeMap;
+
+const MS: u64 = 1_000_000;
+
+impl Story {
+    /// Cuts or heals the ways from the ones to the others.
+    fn ways(&mut self, ways: &[(u16, u16)], cut: bool) {
+        for (from, to) in ways {
+            if cut {
+                self.world.cut(NodeId(*from), NodeId(*to), false);
+            } else {
+                self.world.heal(NodeId(*from), NodeId(*to));
+            }
+        }
+    }
+
+    fn for_ms(&mut self, ms: u64) {
+        let until = self.world.now_ns() + ms * MS;
+        while self.end.is_none() && self.world.now_ns() < until {
+            self.steps(1);
+        }
+    }
+
+    /// Of one number there is one view, whoever installed it.
+    fn has_no_fork(&self) -> bool {
+        let mut views: BTreeMap<ViewId, (&[NodeId], &[NodeId])> = BTreeMap::new();
+        self.told.iter().all(|(_, event)| match event {
+            Event::View { view, members, ranks, .. } => {
+                *views.entry(*view).or_insert((members, ranks)) == (members, ranks)
+            }
+            _ => true,
+        })
+    }
+
+    fn count(&self, wanted: impl Fn(NodeId, &Event) -> bool) -> usize {
+        self.told.iter().filter(|(node, event)| wanted(*node, event)).count()
+    }
+}
+
+/// Both ways between the two sides.
+fn between(ones: &[u16], others: &[u16]) -> Vec<(u16, u16)> {
+    let pairs = ones.iter().flat_map(|a| others.iter().map(move |b| (*a, *b)));
+    pairs.flat_map(|(a, b)| [(a, b), (b, a)]).collect()
+}
+
+#[test]
+fn a_minority_stops_and_says_so_and_comes_back_when_the_cut_is_healed() {
+    let mut back = 0;
+    for scenario in scenarios(5, 3, 2) {
+        let mut story = Story::of(&scenario, 10);
+        story.steps(500 + Rng::new(scenario.seed).below(500));
+        let ways = between(&[0, 4], &[1, 2, 3]);
+        story.ways(&ways, true);
+        let alone = |node: NodeId, event: &Event| {
+            matches!(node.0, 0 | 4)
+                && matches!(event, Event::NoMajority { reachable: 2, members: 5, .. })
+        };
+        assert!(story.until(alone), "{scenario}: {:?}", story.end);
+        if !story.until_out(0) {
+            // The only copy of its rank was with it, or all ranks had left the program.
+            let end = story.end.as_ref().unwrap();
+            assert!(matches!(end, End::Lost(_) | End::Done), "{scenario}: {end:?}");
+            continue;
+        }
+        assert_eq!(story.host_of(0), NodeId(3), "{scenario}: the majority goes on");
+        story.ways(&ways, false);
+        back += u32::from(story.until_in(0));
+        assert_eq!(story.finish(), End::Done, "{scenario}");
+        assert!(story.has_no_fork(), "{scenario}");
+    }
+    assert!(back > 2, "{back} came back");
+}
+
+#[test]
+fn a_cut_shorter_than_the_suspicion_changes_nothing() {
+    for scenario in scenarios(3, 3, 1) {
+        let mut story = Story::of(&scenario, 6);
+        for round in 0..4 {
+            story.steps(200);
+            let node = round % 4;
+            let ways = between(&[node], &[(node + 1) % 4, (node + 2) % 4]);
+            story.ways(&ways, true);
+            story.for_ms(50);
+            story.ways(&ways, false);
+        }
+        assert_eq!(story.finish(), End::Done, "{scenario}");
+        assert_eq!(story.count(|_, e| matches!(e, Event::View { .. })), 0, "{scenario}");
+    }
+}
+
+#[test]
+fn a_flapping_link_costs_one_of_its_ends_at_most_and_forks_nobody() {
+    for scenario in scenarios(6, 3, 2) {
+        let mut story = Story::of(&scenario, 10);
+        let one_way = scenario.seed % 2 == 1;
+        let ways = between(&[1], &[2]);
+        let ways = if one_way { &ways[..1] } else { &ways[..] };
+        story.steps(400);
+        for _ in 0..6 {
+            story.ways(ways, true);
+            story.for_ms(150);
+            story.ways(ways, false);
+            story.for_ms(40);
+        }
+        assert_eq!(story.finish(), End::Done, "{scenario}");
+        assert!(story.has_no_fork(), "{scenario}");
+        let innocent = |node: NodeId, event: &Event| {
+            !matches!(node.0, 1 | 2) && matches!(event, Event::Fenced { .. })
+        };
+        assert_eq!(story.count(innocent), 0, "{scenario}: only the ends of the link may go");
+    }
+}
+
+#[test]
+fn a_slow_node_that_is_wrongly_suspected_harms_nothing() {
+    let mut fenced = 0;
+    for scenario in scenarios(8, 3, 1) {
+        let mut story = Story::of(&scenario, 10);
+        let node = NodeId(u16::try_from(scenario.seed % 4).unwrap());
+        story.steps(400);
+        for round in 0..3 {
+            story.world.pause(node);
+            // About as long as the others are patient.
+            story.for_ms(90 + 15 * round);
+            story.world.wake(node);
+            story.for_ms(60);
+        }
+        assert_eq!(story.finish(), End::Done, "{scenario}");
+        assert!(story.has_no_fork(), "{scenario}");
+        let gone = |event: &Event| matches!(event, Event::Fenced { .. });
+        fenced += story.count(|who, event| who == node && gone(event));
+        assert_eq!(story.count(|who, event| who != node && gone(event)), 0, "{scenario}");
+    }
+    assert!(fenced > 3, "{fenced} times a node was replaced");
+}
