@@ -112,6 +112,6 @@ fn a_guest_whose_program_has_no_room_says_what_to_raise() {
 fn a_guest_too_small_for_its_program_and_its_copies_is_refused_before_it_boots() {
     let bench = Bench::qemu();
     let yaml = Cluster::of(2, 1).with("shared-memory: 128MiB").yaml();
-    let file = bench.file("small.yaml", &format!("{yaml}defaults: {{ memory: 96MiB }}\n"));
+    let file = bench.file("small.yaml", format!("{yaml}defaults: {{ memory: 96MiB }}\n"));
     bench.on_file("test", &file).must(2, &["node \"n0\" has 96MiB", "for epochs", "memory: "]);
 }

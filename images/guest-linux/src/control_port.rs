@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 mod tests;
 
 /// What comes in.
+#[expect(clippy::large_enum_variant, reason = "one at a time, and gone at once")]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Incoming {
     /// A message.

@@ -139,7 +139,8 @@ impl Session {
                 break;
             }
         }
-        let (epoch, all) = (saving.epoch, saving.looked_at_all && pages.is_empty());
+        let epoch = saving.epoch;
+        let all = saving.looked_at_all && pages.is_empty();
         self.stage_own(rank, epoch, &mut pages, shared);
         let pages = self.hold_back(pages, shared);
         if !pages.is_empty() {

@@ -100,9 +100,9 @@ pub(super) struct Session {
     pub(super) save_next: Option<bool>,
     /// The rank left while its last checkpoint was on its way.
     pub(super) exits: bool,
-    pub(super) lead: Lead,
     /// What partners have of this rank's pages.
     pub(super) offers: Map<NodeId, Offer>,
+    pub(super) lead: Lead,
     /// Of the host of rank 0, where all ranks arrive.
     pub(super) pacer: Pacer,
     pub(super) fatal: Option<String>,

@@ -5,7 +5,7 @@
 //! and checksum. The home holds pages that others have copies of back until its partners have offered, and
 //! tells each to *keep* those whose checksums are its own; only the others are sent. Whether a copy is what
 //! the home has is thus never taken on trust, and it is stored under the home's seal. What is kept stays frozen until the epoch is committed, for
-//! before that no partner freezes anew.
+//! before that no partner freezes anew. Where partners keep parity instead of pages, nothing is spared.
 
 use super::saving::{LOOKED_AT, Saving, differs};
 use super::session::{Session, Shared};
@@ -43,11 +43,6 @@ pub(super) struct Sparing {
     pub(super) spared_pages: u64,
 }
 
-/// Parity is made of changes, which no partner has.
-const fn spares(shared: &Shared) -> bool {
-    matches!(shared.config.redundancy, Redundancy::Copies(_))
-}
-
 impl Sparing {
     pub(super) fn offers_are_due(&self) -> bool {
         !self.offers.is_empty()
@@ -58,12 +53,12 @@ impl Session {
     /// Freezes the copies of pages of those ranks that this node keeps epochs of.
     pub(super) fn begin_sparing(&mut self, shared: &Shared) -> Sparing {
         let mut sparing = Sparing::default();
-        if !spares(shared) {
+        if matches!(shared.config.redundancy, Redundancy::Parity(_)) {
             return sparing;
         }
-        let placement = self.placement(shared);
+        let me = shared.config.me;
         for rank in (0..self.view.rank_count()).map(Rank) {
-            let backs = placement.guardians(rank).contains(&shared.config.me);
+            let backs = self.placement(shared).guardians(rank).contains(&me);
             if let Some(sdsm) = self.sdsm.as_ref().filter(|_| backs && self.rank != Some(rank)) {
                 sparing.to_offer.extend(sdsm.copies_of(rank).into_iter().map(|page| (rank, page)));
                 sparing.offers.insert(rank, Vec::new());
@@ -144,10 +139,10 @@ impl Session {
         pages: Vec<(PageNo, SealedPage)>,
         shared: &Shared,
     ) -> Vec<(PageNo, SealedPage)> {
-        let (Some(saving), Some(sdsm)) = (&mut self.saving, &self.sdsm) else { return pages };
-        if !spares(shared) {
+        if matches!(shared.config.redundancy, Redundancy::Parity(_)) {
             return pages;
         }
+        let (Some(saving), Some(sdsm)) = (&mut self.saving, &self.sdsm) else { return pages };
         let hosts = saving.partners.keys().any(|node| self.view.rank_of(*node).is_some());
         let (back, now): (Vec<_>, Vec<_>) =
             pages.into_iter().partition(|(page, _)| hosts && sdsm.has_copies(*page));
