@@ -112,6 +112,8 @@ struct Place<M> {
     life: u64,
     tick_at: Option<u64>,
     done: bool,
+    /// It said that too few are left.
+    no_majority: bool,
     /// A rank was started here and does not stand still yet.
     rank_runs: bool,
 }
@@ -125,6 +127,7 @@ impl<M> Place<M> {
             life: 0,
             tick_at: None,
             done: false,
+            no_majority: false,
             rank_runs: false,
             paused: None,
         }
@@ -160,7 +163,6 @@ pub struct World<M> {
     rng: Rng,
     trace: u64,
     end: Option<End>,
-    no_majority: bool,
     told_at: u64,
     job: Job,
     /// Jobs that follow this one.
@@ -199,7 +201,6 @@ impl<M: Machine> World<M> {
             rng: Rng::new(config.seed ^ 0x776f_726c_6400),
             trace: 0xcbf2_9ce4_8422_2325,
             end: None,
-            no_majority: false,
             told_at: 0,
             job: Job(1),
             more: 0,
@@ -324,7 +325,7 @@ impl<M: Machine> World<M> {
                 return Some(self.stalled());
             };
             self.now = at;
-            let quiet = self.no_majority && at > self.told_at + QUIET_NS;
+            let quiet = self.lacks_majority() && at > self.told_at + QUIET_NS;
             if quiet || at > self.config.limit.0 {
                 return Some(self.stalled());
             }
@@ -357,7 +358,12 @@ impl<M: Machine> World<M> {
     }
 
     fn stalled(&self) -> End {
-        if self.no_majority { End::NoMajority } else { End::Stalled }
+        if self.lacks_majority() { End::NoMajority } else { End::Stalled }
+    }
+
+    /// Did a living node say that too few are left, and nobody since that it goes on?
+    fn lacks_majority(&self) -> bool {
+        self.places.iter().any(|place| place.alive && place.no_majority)
     }
 
     fn plan(&mut self, at: u64, happening: Happening) {
@@ -513,9 +519,12 @@ impl<M: Machine> World<M> {
         match &event {
             Event::JobDone { job, .. } if *job == self.job => self.places[id.index()].done = true,
             Event::JobLost { reason, .. } => self.end = Some(End::Lost(reason.clone())),
-            Event::NoMajority { .. } => self.no_majority = true,
-            // Somebody goes on, or this one begins anew.
-            Event::Resumed { .. } | Event::Fenced { .. } => self.no_majority = false,
+            Event::NoMajority { .. } => self.places[id.index()].no_majority = true,
+            // It begins anew; what the others said still holds.
+            Event::Fenced { .. } => self.places[id.index()].no_majority = false,
+            Event::Resumed { .. } => {
+                self.places.iter_mut().for_each(|place| place.no_majority = false);
+            }
             _ => {}
         }
         self.tell(id, Told::Event(event));

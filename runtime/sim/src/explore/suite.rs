@@ -152,7 +152,8 @@ fn crashes() -> Result<u64, String> {
 fn takeovers() -> Result<u64, String> {
     let mut runs = 0;
     let begun = second_epoch_begins(&Scenario::tour(4, 3, 2, 2));
-    for step in (begun..begun + 24).step_by(4) {
+    // Late enough for some copies to be there, early enough for others not to be.
+    for step in (begun..begun + 56).step_by(8) {
         let crashes = vec![(NodeId(1), When::Step(step))];
         let scenario = Scenario { crashes, death_is_seen: false, ..Scenario::tour(4, 3, 2, 2) };
         let tally = enumerate(&scenario, Plan::every(13, 0), &mut |_| {});
