@@ -1,3 +1,5 @@
+mod change;
+
 use super::{Action, Dispatcher, Event, OWNER};
 use crate::plan::{Backend, Plan, tests::plan};
 use crate::proto::{EXIT_TESTBED, EXIT_USAGE, Request, Response};

@@ -1,0 +1,71 @@
+//! Nodes that start again, and ranks that move.
+
+use super::*;
+
+fn ask(story: &mut Story, request: Request) -> Vec<Action> {
+    story.tell(Event::Client { client: CLIENT, request })
+}
+
+fn migrate(what: &str, to: &str) -> Request {
+    Request::Migrate { what: what.to_owned(), to: to.to_owned() }
+}
+
+/// To how many nodes it was said that rank 0 is to move to `n3`.
+fn told_of_move(actions: &[Action]) -> usize {
+    let told =
+        |a: &&Action| matches!(a, Action::Send { message: ToNode::Migrate { rank: 0, to: 3 }, .. });
+    actions.iter().filter(told).count()
+}
+
+fn view(view: u64, ranks: [u16; 3]) -> NodeEvent {
+    NodeEvent::View {
+        view: ViewId(view),
+        coordinator: NodeId(0),
+        members: (0..4).map(NodeId).collect(),
+        ranks: ranks.map(NodeId).to_vec(),
+    }
+}
+
+#[test]
+fn a_rebooted_node_begins_a_later_life_and_the_verb_ends_when_it_is_a_standby() {
+    let mut story = Story::up(plan());
+    assert_eq!(killed(&ask(&mut story, Request::Reboot { node: "n3".to_owned() })), [3]);
+    let actions = story.tell(Event::Exited { node: 3, status: "signal: 9".to_owned() });
+    assert!(actions.contains(&Action::Spawn { node: 3 }), "{actions:?}");
+    story.tell(Event::Spawned { node: 3, pid: 101 });
+    let actions = story.hello(3, "same");
+    let second = |a: &Action| matches!(a, Action::Send { node: 3, message: ToNode::Configure(c) } if c.generation == 2);
+    assert!(actions.iter().any(second), "{actions:?}");
+    assert_eq!(story.status_of(3), "rejoining");
+    let actions = story.say(3, NodeEvent::Ready { view: ViewId(2) });
+    let [.., Response::Done { text }] = &replies(&actions, CLIENT)[..] else {
+        panic!("{actions:?}")
+    };
+    assert_eq!(text, "n3 is back");
+    assert_eq!(story.status_of(3), "ready");
+}
+
+#[test]
+fn a_move_is_said_to_all_and_again_after_each_view_until_the_rank_is_there() {
+    let mut story = Story::running(plan());
+    assert_eq!(told_of_move(&ask(&mut story, migrate("n0", "n3"))), 4);
+    assert_eq!(told_of_move(&story.say(1, view(2, [0, 1, 2]))), 4);
+    let actions = story.say(1, view(3, [3, 1, 2]));
+    assert_eq!(told_of_move(&actions), 0);
+    let [.., Response::Done { text }] = &replies(&actions, CLIENT)[..] else {
+        panic!("{actions:?}")
+    };
+    assert_eq!(text, "rank 0 is on n3");
+}
+
+#[test]
+fn what_cannot_move_is_said_at_once() {
+    let mut story = Story::up(plan());
+    let (exit, reason) = failure(&ask(&mut story, migrate("n3", "n3")), CLIENT);
+    assert_eq!((exit, reason.as_str()), (EXIT_USAGE, "n3 hosts no rank"));
+    ask(&mut story, Request::Kill { node: "n3".to_owned() });
+    let (_, reason) = failure(&ask(&mut story, migrate("0", "n3")), CLIENT);
+    assert_eq!(reason, "n3 is dead: start it again with `understudy reboot n3`");
+    let (_, reason) = failure(&ask(&mut story, migrate("0", "n9")), CLIENT);
+    assert_eq!(reason, "no node n9: there are n0, n1, n2, n3");
+}
