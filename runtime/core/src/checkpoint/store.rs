@@ -49,7 +49,8 @@ impl Image {
     }
 
     /// The first page whose seal is broken.
-    fn broken(&self) -> Option<PageNo> {
+    #[must_use]
+    pub fn broken(&self) -> Option<PageNo> {
         self.pages.iter().find(|(_, page)| !page.is_intact()).map(|(number, _)| *number)
     }
 

@@ -11,7 +11,7 @@
 //! A death at any point of it is a death at a checkpoint: the recovery finds the epoch whole, or the one before.
 
 use super::message::Message;
-use super::session::{Session, Shared, Stage};
+use super::session::{Session, Shared, Stage, intact};
 use crate::id::{Job, Rank};
 use crate::mem::{Access, PageMem};
 use crate::sdsm::Sdsm;
@@ -61,7 +61,9 @@ impl Session {
         mem: &mut dyn PageMem,
     ) -> Result<(), Malformed> {
         let missing = Malformed { what: "image: there is none", at: 0 };
-        let meta = shared.store.image(rank).ok_or(missing)?.meta();
+        let image = shared.store.image(rank).ok_or(missing)?;
+        intact(image)?;
+        let meta = image.meta();
         let records = &mut Reader::new(&meta);
         mem.set_context(records.u64("context")?);
         mem.protect(0..shared.config.shared_pages, Access::None);

@@ -351,6 +351,7 @@ impl Session {
         }
         let missing = Malformed { what: "image: there is none", at: 0 };
         let image = shared.store.image(rank).ok_or(missing)?;
+        intact(image)?;
         for (page, bytes) in image.pages.range(..PageNo(checkpoint::META_BASE)) {
             mem.write(*page, bytes.bytes());
         }
@@ -511,4 +512,11 @@ impl Session {
             _ => Err(Malformed { what: "addressee: no rank lives here or there", at: 0 }),
         }
     }
+}
+
+/// A copy may go bad after this node said that it holds it. Then it must not be used: the node ends, and the
+/// next recovery goes on from another copy.
+pub(super) fn intact(image: &checkpoint::Image) -> Result<(), Malformed> {
+    let damaged = Malformed { what: "image: a page is not as it was sealed", at: 0 };
+    if image.broken().is_some() { Err(damaged) } else { Ok(()) }
 }

@@ -69,6 +69,8 @@ impl Promise {
                     return Some(format!("{node} installs another {view} than others did"));
                 }
             }
+            // Whoever slept may hear late of a view that is over; nothing comes of that.
+            Event::Recovering { view, .. } if self.views.keys().any(|newest| newest > view) => {}
             Event::Recovering { job, epoch, .. } => {
                 if (*job, *epoch) < self.committed {
                     return Some(format!("{node} goes back to {epoch} from {}", self.committed.1));
