@@ -33,8 +33,8 @@ pub struct WorldConfig {
     pub profile: Profile,
     /// Of everything that is left to chance.
     pub seed: u64,
-    /// The others see the connections of a dead node close; otherwise, and where there are none
-    /// (datagrams), it is just silent.
+    /// The others see the connections of a dead node close or, of datagrams, the switch tells; otherwise
+    /// it is just silent.
     pub death_is_seen: bool,
     /// Virtual time that a run may take before it counts as stalled.
     pub limit: Duration,
