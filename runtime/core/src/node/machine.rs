@@ -11,7 +11,7 @@ use crate::mem::PageMem;
 use crate::membership::{self, Membership, View};
 use crate::sabotage::Step;
 use crate::sorted::{Map, Set};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::{Malformed, Reader};
 use alloc::collections::VecDeque;
 use alloc::string::ToString;
@@ -20,6 +20,8 @@ use core::cmp::Ordering;
 
 /// An election that got no answer is repeated after so many heartbeats.
 const ELECTION_HEARTBEATS: u64 = 5;
+/// A node that does nothing for so many heartbeats stood still.
+const PUNCTUAL: u64 = 2;
 /// Most messages kept for a job that the others know and this node does not yet.
 const MAX_EARLY: usize = 4 * crate::limits::MAX_NODES;
 
@@ -131,7 +133,11 @@ impl Node {
         if self.halted {
             return;
         }
+        let pause = now.since(self.shared.now);
         self.shared.now = now;
+        if pause > self.shared.config.heartbeat.times(PUNCTUAL) {
+            self.stood_still(pause);
+        }
         match input {
             Input::TransportUp(node) => self.on_link(node, |link| link.transport_up(now)),
             Input::TransportDown(node) => self.on_link(node, |link| link.transport_down(now)),
@@ -169,6 +175,15 @@ impl Node {
                 Some(due) => drop(self.due.insert(node, due)),
                 None => drop(self.due.remove(&node)),
             }
+        }
+    }
+
+    /// It had something to do in each heartbeat, and did nothing: its machine was busy, or it was stopped. It has
+    /// no right to blame others for that time.
+    fn stood_still(&mut self, pause: Duration) {
+        let now = self.shared.now;
+        for node in self.links.keys().copied().collect::<Vec<_>>() {
+            self.on_link(node, |link| link.excuse(now, pause));
         }
     }
 
