@@ -185,10 +185,12 @@ impl Store {
         found
     }
 
-    /// Damages the copy of a rank, if there is one here, and says of which epoch it is: for tests of what
-    /// comes of it.
+    /// Damages the newest whole copy of a rank, if there is one here, and says of which epoch it is: for tests
+    /// of what comes of it.
     pub fn damage(&mut self, rank: Rank) -> Option<Epoch> {
-        let image = self.slots.get_mut(&rank)?.committed.as_mut()?;
+        let slot = self.slots.get_mut(&rank)?;
+        let staged = slot.staged.as_mut().filter(|staged| staged.whole);
+        let image = staged.map(|staged| &mut staged.image).or(slot.committed.as_mut())?;
         image.pages.values_mut().next_back().map(SealedPage::damage)?;
         Some(image.epoch)
     }

@@ -180,12 +180,24 @@ fn what_is_staged_on_a_damaged_epoch_is_given_up_with_it() {
     assert!(store.stage_done(Rank(0), Epoch(1), 1));
     store.commit(Epoch(1));
     store.stage(Rank(0), Epoch(2), PageNo(5), page(2));
+    assert_eq!(store.damage(Rank(0)), Some(Epoch(1)), "the later one is not whole yet");
     assert!(store.stage_done(Rank(0), Epoch(2), 1));
-    assert!(store.damage(Rank(0)).is_some());
     assert_eq!(store.inspect(), [(Rank(0), Epoch(1), PageNo(4))]);
     let holdings = store.holdings();
     assert!(holdings.whole.is_empty());
     assert_eq!(holdings.damaged, Set::from([(Rank(0), Epoch(1)), (Rank(0), Epoch(2))]));
+}
+
+#[test]
+fn a_staged_epoch_that_is_damaged_leaves_the_one_before() {
+    let mut store = Store::default();
+    for epoch in [1, 2] {
+        store.stage(Rank(0), Epoch(epoch), PageNo(4), page(1));
+        assert!(store.stage_done(Rank(0), Epoch(epoch), 1));
+    }
+    assert_eq!(store.damage(Rank(0)), Some(Epoch(2)));
+    assert_eq!(store.inspect(), [(Rank(0), Epoch(2), PageNo(4))]);
+    assert_eq!(store.holdings().whole, Set::from([(Rank(0), Epoch(1))]));
 }
 
 #[test]
