@@ -76,7 +76,7 @@ impl Case {
         let nodes: String =
             (0..*compute).map(|n| format!("  n{n}: {{ role: compute }}\n")).collect();
         format!(
-            "name: outage\ndefaults: {{ image: {image}, memory: 256MiB }}\nnodes:\n{nodes}  \
+            "name: outage\ndefaults: {{ image: {image}, memory: 384MiB }}\nnodes:\n{nodes}  \
              n{compute}: {{ role: standby }}\n\
              runtime: {{ transport: {transport}, heartbeat: 10ms, suspect-after: 10, shared-memory: {shared}, heap: 8MiB }}\n\
              run: {{ workload: laplace, args: {{ size: {grid}, iterations: {iterations}, checkpoint-every: {every} }} }}\n\

@@ -185,6 +185,13 @@ impl Store {
         found
     }
 
+    /// Gives up a copy that was found damaged after the inspection.
+    pub fn give_up(&mut self, rank: Rank) {
+        if let Some(image) = self.slots.remove(&rank).and_then(|slot| slot.committed) {
+            self.damaged.insert((rank, image.epoch));
+        }
+    }
+
     /// Damages the newest whole copy of a rank, if there is one here, and says of which epoch it is: for tests
     /// of what comes of it.
     pub fn damage(&mut self, rank: Rank) -> Option<Epoch> {

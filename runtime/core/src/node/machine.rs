@@ -84,8 +84,9 @@ impl Node {
                 hosts: (Job(0), Vec::new()),
                 holders: Vec::new(),
                 standing: None,
-                held: false,
+                renew: false,
                 called_at: now,
+                unfit: None,
             },
             session: None,
             early: Vec::new(),
@@ -443,15 +444,16 @@ impl Node {
         self.event(Event::Joining { generation });
     }
 
-    /// The coordinator: may the view change on purpose now? If ranks run, they are held first.
+    /// The coordinator: may the view change on purpose now? If ranks run, they are held first; a recovery that
+    /// cannot go on needs the next view at once.
     fn consider_change(&mut self) -> bool {
         let Shared { done, job, now, .. } = self.shared;
         self.membership.set_job(if done { Job(0) } else { job });
-        let held = core::mem::take(&mut self.shared.held);
-        if !held && !self.membership.wants_change() {
+        let renew = core::mem::take(&mut self.shared.renew);
+        if !renew && !self.membership.wants_change() {
             return false;
         }
-        if let Some(session) = self.session.as_mut().filter(|_| !held && !done)
+        if let Some(session) = self.session.as_mut().filter(|_| !renew && !done)
             && !session.is_over()
         {
             return session.ask_to_hold(&mut self.shared);

@@ -1,5 +1,6 @@
 //! Every failure story, first here.
 
+mod damage;
 mod members;
 mod overlap;
 mod partitions;
