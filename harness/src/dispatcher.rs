@@ -5,6 +5,7 @@ mod boot;
 mod change;
 mod run;
 mod state;
+mod strike;
 #[cfg(test)]
 mod tests;
 mod verdict;

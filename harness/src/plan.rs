@@ -8,6 +8,7 @@ use crate::backend::loopback::Loopback;
 use images_control::sim::{SimLink, SimProfile, SimStrike, Trigger};
 use images_control::{Configure, Hold, Nic, NodeSpec, RuntimeSpec, Transport};
 use netem::Profile;
+use runtime_core::id::Rank;
 use runtime_core::node::{Image, Role};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -250,5 +251,8 @@ pub(crate) const fn sim_strike(strike: Strike) -> SimStrike {
         Strike::Resume => SimStrike::Resume,
         Strike::Cut => SimStrike::Cut,
         Strike::Heal => SimStrike::Heal,
+        Strike::Reboot => SimStrike::Reboot,
+        Strike::Migrate(Rank(rank)) => SimStrike::Migrate { rank },
+        Strike::Corrupt(Rank(rank)) => SimStrike::Corrupt { rank },
     }
 }

@@ -98,5 +98,8 @@ const fn words(strike: SimStrike) -> &'static str {
         SimStrike::Resume => "resumed",
         SimStrike::Cut => "cut off",
         SimStrike::Heal => "healed",
+        SimStrike::Reboot => "killed, and starts again",
+        SimStrike::Migrate { .. } => "a rank is to move here",
+        SimStrike::Corrupt { .. } => "a copy goes bad",
     }
 }

@@ -1,7 +1,7 @@
 mod change;
 
 use super::{Action, Dispatcher, Event, OWNER};
-use crate::plan::{Backend, Plan, tests::plan};
+use crate::plan::{Backend, Plan, Wanted, tests::plan};
 use crate::proto::{EXIT_TESTBED, EXIT_USAGE, Request, Response};
 use crate::result::RunResult;
 use images_control::sim::Trigger;

@@ -84,6 +84,18 @@ pub enum SimStrike {
     Cut,
     /// Everything passes again.
     Heal,
+    /// It is gone, and starts again with nothing in its memory.
+    Reboot,
+    /// A rank is to move to it; all nodes are told.
+    Migrate {
+        /// Which rank.
+        rank: u16,
+    },
+    /// The memory of its copy of a rank goes bad.
+    Corrupt {
+        /// Which rank.
+        rank: u16,
+    },
 }
 
 /// A moment in a run.

@@ -5,7 +5,7 @@ use anyhow::{Context, Error, Result, anyhow, bail};
 use images_control::sim::{SimFault, SimLine, SimLink, SimPlan, SimProfile, SimStrike, Trigger};
 use images_control::{FromNode, VERSION, kind_of, to_line};
 use runtime_core::event::Event;
-use runtime_core::id::{Epoch, NodeId, Rank};
+use runtime_core::id::{Epoch, Generation, NodeId, Rank};
 use runtime_core::mem::PageMem;
 use runtime_core::node::{Config, Medium, Role};
 use runtime_core::time::Duration;
@@ -76,12 +76,14 @@ pub(crate) fn run() -> Result<()> {
         teller.says(0, node, hello)?;
     }
     let mut faults: Vec<(&SimFault, u32)> = plan.faults.iter().map(|fault| (fault, 0)).collect();
+    let mut changes = Changes { lives: vec![1; plan.nodes.len()], moves: Vec::new() };
     let end = loop {
         let end = world.step();
         let at_us = world.now_ns() / 1_000;
         let told = world.take_told();
         for (at_ns, node, told) in &told {
             teller.told(at_ns / 1_000, *node, told)?;
+            changes.follow(&mut world, *node, told);
         }
         let started = teller.started_us;
         let mut due = Vec::new();
@@ -96,7 +98,7 @@ pub(crate) fn run() -> Result<()> {
             !now
         });
         for (node, blow) in due {
-            strike(&mut world, node, blow);
+            changes.strike(&mut world, node, blow);
             teller.struck(at_us, node, blow)?;
         }
         if let Some(end) = end {
@@ -111,13 +113,52 @@ pub(crate) fn run() -> Result<()> {
     }
 }
 
-fn strike(world: &mut World<SimNode>, node: NodeId, strike: SimStrike) {
-    match strike {
-        SimStrike::Kill => world.kill(node),
-        SimStrike::Pause => world.pause(node),
-        SimStrike::Resume => world.wake(node),
-        SimStrike::Cut => world.isolate(node),
-        SimStrike::Heal => world.rejoin(node),
+/// What must be known of the past when something befalls a node.
+struct Changes {
+    /// The latest life of each node.
+    lives: Vec<u32>,
+    /// Ranks that are still to move.
+    moves: Vec<(Rank, NodeId)>,
+}
+
+impl Changes {
+    fn strike(&mut self, world: &mut World<SimNode>, node: NodeId, strike: SimStrike) {
+        match strike {
+            SimStrike::Kill => world.kill(node),
+            SimStrike::Pause => world.pause(node),
+            SimStrike::Resume => world.wake(node),
+            SimStrike::Cut => world.isolate(node),
+            SimStrike::Heal => world.rejoin(node),
+            SimStrike::Reboot => {
+                let life = &mut self.lives[node.index()];
+                *life += 1;
+                world.kill(node);
+                world.restart(node, Generation(*life));
+            }
+            SimStrike::Migrate { rank } => {
+                self.moves.push((Rank(rank), node));
+                world.migrate(Rank(rank), node);
+            }
+            SimStrike::Corrupt { rank } => world.damage(node, Rank(rank)),
+        }
+    }
+
+    fn follow(&mut self, world: &mut World<SimNode>, node: NodeId, told: &Told) {
+        match told {
+            Told::Event(Event::Joining { generation }) => {
+                let life = &mut self.lives[node.index()];
+                *life = (*life).max(generation.0);
+            }
+            // Whoever leads now may not have heard of them.
+            Told::Event(Event::View { ranks, .. }) => {
+                self.moves.retain(|(rank, to)| ranks.get(rank.index()) != Some(to));
+                self.moves.iter().for_each(|(rank, to)| world.migrate(*rank, *to));
+            }
+            Told::Event(Event::MoveRefused { rank, to, .. }) => {
+                self.moves.retain(|wanted| wanted != &(*rank, *to));
+            }
+            _ => {}
+        }
     }
 }
 

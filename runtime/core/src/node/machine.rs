@@ -162,7 +162,10 @@ impl Node {
             }
             Input::Call(call) => self.on_call(call, mem),
             Input::Migrate { rank, to } => self.membership.move_rank(rank, to),
-            Input::Damage(rank) => drop(self.shared.store.damage(rank)),
+            Input::Damage(rank) => {
+                let epoch = self.shared.store.damage(rank);
+                self.shared.event(Event::Corrupted { rank, epoch });
+            }
             Input::Fault { page, access } => {
                 if let Some(session) = self.running() {
                     session.on_fault(page, access, mem);
