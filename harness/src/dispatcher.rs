@@ -15,7 +15,7 @@ use crate::proto::{
 };
 use crate::result::RunResult;
 use change::Change;
-use images_control::sim::SimPlan;
+use images_control::sim::{SimPlan, SimStrike};
 use images_control::{FromNode, ToNode};
 use run::Run;
 use runtime_core::node::Image;
@@ -42,8 +42,8 @@ pub(crate) enum Event {
     Garbled { node: usize, reason: String },
     /// A node's process ended.
     Exited { node: usize, status: String },
-    /// The simulated world killed a node, as its plan said.
-    SimKilled { node: usize },
+    /// Something befell a node of the simulated world, as its plan said.
+    SimStruck { node: usize, strike: SimStrike },
     /// The simulated world ended. `Err`: not as it should.
     SimEnded(Result<(), String>),
     /// The sequential program is through: the SHA-256 of its result.
@@ -174,7 +174,7 @@ impl Dispatcher {
             Event::Node { node, message } => self.heard(now, node, message),
             Event::Garbled { node, reason } => self.fail_node(node, &reason),
             Event::Exited { node, status } => self.exited(now, node, &status),
-            Event::SimKilled { node } => self.sim_killed(now, node),
+            Event::SimStruck { node, strike } => self.sim_struck(now, node, strike),
             Event::SimEnded(result) => self.sim_ended(now, result),
             Event::Reference(result) => self.reference_known(now, result),
             Event::Client { client, request } => self.request(now, client, request),

@@ -5,7 +5,7 @@ mod from_topology;
 pub(crate) mod tests;
 
 use crate::backend::loopback::Loopback;
-use images_control::sim::{SimLink, SimProfile, Trigger};
+use images_control::sim::{SimLink, SimProfile, SimStrike, Trigger};
 use images_control::{Configure, Hold, Nic, NodeSpec, RuntimeSpec, Transport};
 use netem::Profile;
 use runtime_core::node::{Image, Role};
@@ -239,5 +239,16 @@ pub(crate) const fn image_name(image: Image) -> &'static str {
     match image {
         Image::Linux => "linux",
         Image::BareMetal => "bare-metal",
+    }
+}
+
+/// A fault, as a simulated world knows it.
+pub(crate) const fn sim_strike(strike: Strike) -> SimStrike {
+    match strike {
+        Strike::Kill => SimStrike::Kill,
+        Strike::Pause => SimStrike::Pause,
+        Strike::Resume => SimStrike::Resume,
+        Strike::Cut => SimStrike::Cut,
+        Strike::Heal => SimStrike::Heal,
     }
 }

@@ -4,7 +4,7 @@ use super::{Action, ClientId, Dispatcher, Life, Phase, QUIET_TIMEOUT, micros};
 use crate::plan::{Backend, Fault, Wanted, number};
 use crate::proto::{EXIT_TESTBED, EXIT_USAGE, Response};
 use crate::result::{Checkpoint, Death};
-use images_control::sim::{SimKill, SimPlan, Trigger};
+use images_control::sim::{SimFault, SimPlan, SimStrike, Trigger};
 use images_control::{Run as RunCommand, ToNode, kind_of};
 use runtime_core::event::Event as NodeEvent;
 use std::collections::{BTreeMap, BTreeSet};
@@ -299,7 +299,11 @@ impl Dispatcher {
         self.images.clear();
         self.view = 0;
         self.hosts = self.plan.first_hosts();
-        let kill = |f: &Fault| SimKill { node: number(f.node), at: f.at.clone() };
+        let fault = |f: &Fault| SimFault {
+            node: number(f.node),
+            strike: crate::plan::sim_strike(f.strike),
+            at: f.at.clone(),
+        };
         let plan = SimPlan {
             seed: self.plan.seed,
             // Nothing can happen between a simulated trigger and its kill: no holds.
@@ -308,7 +312,7 @@ impl Dispatcher {
                 .collect(),
             links: self.plan.nodes.iter().map(|n| n.link).collect(),
             death_is_seen: self.plan.switches.iter().all(|switch| switch.port_notices),
-            kills: self.plan.faults.iter().map(kill).collect(),
+            faults: self.plan.faults.iter().map(fault).collect(),
             run,
         };
         self.actions.push(Action::Sim(Box::new(plan)));
@@ -339,14 +343,20 @@ impl Dispatcher {
         }
     }
 
-    pub(super) fn sim_killed(&mut self, now: Duration, node: usize) {
-        if let Some(run) = &mut self.run {
-            let waits = |a: &&mut Armed| a.fault.node == node && a.fired.is_none();
-            if let Some(armed) = run.faults.iter_mut().find(waits) {
-                armed.fired = Some(now);
-            }
+    /// The world has done it already: what follows from it.
+    pub(super) fn sim_struck(&mut self, now: Duration, node: usize, struck: SimStrike) {
+        let waits = |a: &&mut Armed| {
+            let strike = crate::plan::sim_strike(a.fault.strike);
+            (a.fault.node, strike, a.fired) == (node, struck, None)
+        };
+        let Some(armed) = self.run.as_mut().and_then(|r| r.faults.iter_mut().find(waits)) else {
+            return;
+        };
+        armed.fired = Some(now);
+        let strike = armed.fault.strike;
+        if self.nodes[node].life != Life::Dead {
+            self.feel(now, strike, node);
         }
-        self.died(now, node);
     }
 
     /// Kills a node on purpose.
@@ -360,19 +370,25 @@ impl Dispatcher {
         if self.nodes[node].life == Life::Dead {
             return;
         }
+        self.actions.push(match strike {
+            Strike::Kill => Action::Kill { node },
+            Strike::Pause | Strike::Resume => {
+                Action::Freeze { node, still: strike == Strike::Pause }
+            }
+            Strike::Cut | Strike::Heal => Action::Cut { node, cut: strike == Strike::Cut },
+        });
+        self.feel(now, strike, node);
+    }
+
+    /// A fault has struck a node.
+    fn feel(&mut self, now: Duration, strike: Strike, node: usize) {
         let away = match strike {
-            Strike::Kill => return self.kill(now, node),
+            Strike::Kill => return self.died(now, node),
             Strike::Pause => Some("paused"),
             Strike::Cut => Some("cut off"),
             Strike::Resume | Strike::Heal => None,
         };
         self.nodes[node].away = away;
-        self.actions.push(match strike {
-            Strike::Pause | Strike::Resume => {
-                Action::Freeze { node, still: strike == Strike::Pause }
-            }
-            _ => Action::Cut { node, cut: strike == Strike::Cut },
-        });
         match away {
             Some(how) => self.gone(now, node, how),
             None => self.progress(0, 0, &format!("{} is back: {}", self.name(node), strike.word())),
