@@ -2,6 +2,7 @@
 
 mod bindings;
 mod conformance;
+mod double_up;
 mod failures;
 mod faults;
 mod litmus;

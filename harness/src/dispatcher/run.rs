@@ -361,7 +361,7 @@ impl Dispatcher {
 
     /// Kills a node on purpose.
     pub(super) fn kill(&mut self, now: Duration, node: usize) {
-        self.actions.push(Action::Kill { node });
+        self.actions.extend(self.plan.with_seat(node).map(|node| Action::Kill { node }));
         self.died(now, node);
     }
 
@@ -370,13 +370,14 @@ impl Dispatcher {
         if self.nodes[node].life == Life::Dead {
             return;
         }
-        self.actions.push(match strike {
+        let actions = self.plan.with_seat(node).map(|node| match strike {
             Strike::Kill => Action::Kill { node },
             Strike::Pause | Strike::Resume => {
                 Action::Freeze { node, still: strike == Strike::Pause }
             }
             Strike::Cut | Strike::Heal => Action::Cut { node, cut: strike == Strike::Cut },
         });
+        self.actions.extend(actions);
         self.feel(now, strike, node);
     }
 
@@ -388,7 +389,9 @@ impl Dispatcher {
             Strike::Cut => Some("cut off"),
             Strike::Resume | Strike::Heal => None,
         };
-        self.nodes[node].away = away;
+        for node in self.plan.with_seat(node) {
+            self.nodes[node].away = away;
+        }
         match away {
             Some(how) => self.gone(now, node, how),
             None => self.progress(0, 0, &format!("{} is back: {}", self.name(node), strike.word())),
@@ -396,7 +399,9 @@ impl Dispatcher {
     }
 
     fn died(&mut self, now: Duration, node: usize) {
-        self.nodes[node].life = Life::Dead;
+        for node in self.plan.with_seat(node) {
+            self.nodes[node].life = Life::Dead;
+        }
         self.gone(now, node, "killed");
         self.check_end(now);
     }
@@ -404,12 +409,18 @@ impl Dispatcher {
     /// A node is away, for the others at least: how long until they notice, and what comes of it?
     fn gone(&mut self, now: Duration, node: usize, how: &str) {
         let name = self.name(node).to_owned();
-        let rank = self.hosts.iter().position(|&h| h == node).map(number);
         let view = self.view;
         if let Some(run) = &mut self.run {
             let at_us = micros(now.saturating_sub(run.started.unwrap_or(now)));
-            let death = Death { node: name.clone(), at_us, rank, ..Death::default() };
-            run.deaths.push(Dead { view, at: now, death });
+            for lost in self.plan.with_seat(node) {
+                let rank = self.hosts.iter().position(|&h| h == lost).map(number);
+                // Nobody misses an idle seat.
+                if lost == node || rank.is_some() {
+                    let node = self.plan.nodes[lost].name.clone();
+                    let death = Death { node, at_us, rank, ..Death::default() };
+                    run.deaths.push(Dead { view, at: now, death });
+                }
+            }
         }
         self.progress(0, 0, &format!("{name} is {how}"));
     }
@@ -521,6 +532,13 @@ impl Dispatcher {
         if let Some(text) = text {
             self.progress(0, 0, &text);
         }
+        if let NodeEvent::Doubled { rank, on } = event {
+            let host = names.get(on.index()).map_or("?", String::as_str);
+            let seat = self.name(node);
+            let text =
+                format!("degraded: {host} hosts two ranks, for {rank} runs on its seat {seat}");
+            self.progress(0, 0, &text);
+        }
         if let NodeEvent::NoMajority { members, .. } = event {
             self.check_majority(now, usize::from(*members));
         }
@@ -534,7 +552,8 @@ impl Dispatcher {
 
     /// The nodes cannot agree on anything any more if too few of them are left; who is dead stays so.
     fn check_majority(&mut self, now: Duration, members: usize) {
-        let alive = self.nodes.iter().filter(|n| n.life != Life::Dead && !n.outside).count();
+        let nodes = self.nodes.iter().zip(&self.plan.nodes).filter(|(_, plan)| plan.host.is_none());
+        let alive = nodes.filter(|(n, _)| n.life != Life::Dead && !n.outside).count();
         if alive * 2 <= members {
             let reason = format!("no majority: {alive} of {members} members are left");
             self.finish(now, End::Lost(reason));
