@@ -96,6 +96,8 @@ enum Phase {
 const BOOT_TIMEOUT: Duration = Duration::from_secs(20);
 /// A run in which no node says anything for so long hangs.
 const QUIET_TIMEOUT: Duration = Duration::from_secs(60);
+/// What a node says before it ends arrives within this after others have missed it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The state of a cluster.
 #[derive(Debug)]
@@ -111,6 +113,8 @@ pub(crate) struct Dispatcher {
     /// Newest view heard of, and which node hosts each rank in it.
     view: u64,
     hosts: Vec<usize>,
+    /// Who is in it.
+    members: Vec<usize>,
     /// The sequential program's answer, once known.
     reference: Option<String>,
     jobs: u32,
@@ -135,6 +139,7 @@ impl Dispatcher {
             images: Vec::new(),
             view: 0,
             hosts,
+            members: Vec::new(),
             reference: None,
             jobs: 0,
             run: None,

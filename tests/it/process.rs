@@ -189,7 +189,7 @@ fn two_nodes_may_die_one_after_the_other() {
 fn the_heir_of_a_rank_may_die_like_anybody_else() {
     let bench = Bench::process();
     let cluster = Cluster::of(3, 2)
-        .kill("n1", "{ checkpoint: 2 }")
+        .kill_held("n1", "{ checkpoint: 2 }")
         .kill("n3", "{ checkpoint: 4, on: n3 }")
         .expects_the_right_result()
         .expects("takeover: { of: n1, by: n3 }")

@@ -1,6 +1,7 @@
 //! One run: from the command until the job is done, lost, or hangs.
 
-use super::{Action, ClientId, Dispatcher, Life, Phase, QUIET_TIMEOUT, micros};
+use super::state::NodeState;
+use super::{Action, ClientId, Dispatcher, LAST_WORDS, Life, Phase, QUIET_TIMEOUT, micros};
 use crate::plan::{Backend, Fault, Wanted, number};
 use crate::proto::{EXIT_TESTBED, EXIT_USAGE, Response};
 use crate::result::{Checkpoint, Death};
@@ -48,6 +49,8 @@ pub(super) struct Run {
     /// The view of the newest recovery.
     recovery: u64,
     pub(super) deaths: Vec<Dead>,
+    /// The job cannot go on, for this reason; the last words of a node are waited for.
+    lost: Option<String>,
 }
 
 /// An epoch, over all nodes.
@@ -80,6 +83,7 @@ impl Run {
             epochs: BTreeMap::new(),
             recovery: 0,
             deaths: Vec::new(),
+            lost: None,
         }
     }
 
@@ -504,9 +508,10 @@ impl Dispatcher {
             NodeEvent::Ready { .. } => self.node_ready(now, node),
             NodeEvent::Joining { generation } => self.node_joins(node, generation.0),
             NodeEvent::MoveRefused { rank, to, reason } => self.move_refused(*rank, *to, reason),
-            NodeEvent::View { view, ranks, .. } if view.0 >= self.view => {
+            NodeEvent::View { view, ranks, members, .. } if view.0 >= self.view => {
                 let newer = view.0 > self.view;
                 self.view = view.0;
+                self.members = members.iter().map(|n| n.index()).collect();
                 self.hosts = ranks.iter().map(|n| n.index()).collect();
                 if newer {
                     self.view_changed();
@@ -545,8 +550,23 @@ impl Dispatcher {
         if let NodeEvent::JobLost { job, reason } = event
             && self.run.as_ref().is_some_and(|r| r.job == job.0)
         {
-            let reason = format!("{} says: {reason}", self.name(node));
-            self.finish(now, End::Lost(reason));
+            self.lost(now, format!("{} says: {reason}", self.name(node)));
+        }
+    }
+
+    /// The job cannot go on. If the others miss a node of which nothing is known here, its own last words are on
+    /// their way, and they say more: they are waited for.
+    fn lost(&mut self, now: Duration, reason: String) {
+        let is_known =
+            |node: &NodeState| node.life == Life::Dead || node.away.is_some() || node.outside;
+        let mut others = (0..self.nodes.len()).filter(|node| !self.members.contains(node));
+        let is_explained = self.view == 0 || others.all(|node| is_known(&self.nodes[node]));
+        if is_explained || self.plan.backend == Backend::Sim {
+            return self.finish(now, End::Lost(reason));
+        }
+        if let Some(run) = self.run.as_mut().filter(|run| run.lost.is_none()) {
+            run.lost = Some(reason);
+            self.deadline = Some(now + self.plan.scaled(LAST_WORDS));
         }
     }
 
@@ -571,6 +591,9 @@ impl Dispatcher {
     }
 
     pub(super) fn hangs(&mut self, now: Duration) {
+        if let Some(reason) = self.run.as_mut().and_then(|run| run.lost.take()) {
+            return self.finish(now, End::Lost(reason));
+        }
         let quiet = self.plan.scaled(QUIET_TIMEOUT).as_secs();
         let states: Vec<String> = (self.nodes.iter().zip(&self.plan.nodes))
             .map(|(state, plan)| format!("{} {}", plan.name, state.words()))
@@ -580,7 +603,8 @@ impl Dispatcher {
     }
 
     fn heard_something(&mut self, now: Duration) {
-        if self.phase == Phase::Running && self.plan.backend != Backend::Sim {
+        let is_lost = self.run.as_ref().is_some_and(|run| run.lost.is_some());
+        if self.phase == Phase::Running && self.plan.backend != Backend::Sim && !is_lost {
             self.deadline = Some(now + self.plan.scaled(QUIET_TIMEOUT));
         }
     }

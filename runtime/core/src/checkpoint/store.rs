@@ -185,6 +185,13 @@ impl Store {
         found
     }
 
+    /// Gives up a copy that was found damaged after the inspection.
+    pub fn give_up(&mut self, rank: Rank) {
+        if let Some(image) = self.slots.remove(&rank).and_then(|slot| slot.committed) {
+            self.damaged.insert((rank, image.epoch));
+        }
+    }
+
     /// Damages the copy of a rank, if there is one here: for tests of what comes of it.
     pub fn damage(&mut self, rank: Rank) -> bool {
         let image = self.slots.get_mut(&rank).and_then(|slot| slot.committed.as_mut());
