@@ -273,7 +273,7 @@ impl Executor {
             }
             self.record.event(arrival.at, &arrival.event, &self.plan);
             if let (Event::Exited { node, .. }, Some(wire)) = (&arrival.event, &self.wire) {
-                wire.unplug(*node);
+                wire.unplug(self.plan.machine_of(*node));
             }
             for action in dispatcher.handle(arrival.at, arrival.event) {
                 if action == Action::Stop {
@@ -307,7 +307,7 @@ impl Executor {
                     killed.process.kill();
                 }
                 if let Some(wire) = &self.wire {
-                    wire.unplug(node);
+                    wire.unplug(self.plan.machine_of(node));
                 }
                 self.record.killed(self.inbox.start.elapsed(), &self.plan.nodes[node].name);
             }
@@ -318,7 +318,7 @@ impl Executor {
             }
             Action::Cut { node, cut } => {
                 if let Some(wire) = &self.wire {
-                    wire.cut(node, cut);
+                    wire.cut(self.plan.machine_of(node), cut);
                 }
             }
             Action::Reference(workload) => {

@@ -10,7 +10,7 @@ mod strike;
 mod tests;
 mod verdict;
 
-use crate::plan::{Backend, Plan, Workload, image_name, role_name};
+use crate::plan::{Backend, Plan, Workload, image_name};
 use crate::proto::{
     EXIT_OK, EXIT_TESTBED, EXIT_USAGE, Frames, NodeStatus, Request, Response, Status,
 };
@@ -219,7 +219,7 @@ impl Dispatcher {
                 let status = self.status();
                 self.reply(client, Response::Status { status });
             }
-            Request::Kill { node } => match self.node_to_touch(&node) {
+            Request::Kill { node } => match self.machine_to_touch(&node) {
                 Err(reason) => self.reply(client, Response::failed(EXIT_USAGE, reason)),
                 Ok(n) if self.nodes[n].life == Life::Dead => {
                     self.reply(client, Response::Done { text: format!("{node} is dead already") });
@@ -229,7 +229,7 @@ impl Dispatcher {
                     self.reply(client, Response::Done { text: format!("{node} is killed") });
                 }
             },
-            Request::Reboot { node } => match self.node_to_touch(&node) {
+            Request::Reboot { node } => match self.machine_to_touch(&node) {
                 Err(reason) => self.reply(client, Response::failed(EXIT_USAGE, reason)),
                 Ok(n) => self.reboot(now, client, n),
             },
@@ -354,7 +354,7 @@ impl Dispatcher {
                 let hosted = self.hosts.iter().enumerate().filter(|(_, h)| **h == i);
                 NodeStatus {
                     name: plan.name.clone(),
-                    role: role_name(plan.role).to_owned(),
+                    role: self.plan.role(i),
                     image: image_name(self.plan.runs(i)).to_owned(),
                     state: state.words().to_owned(),
                     boot_us: state.boot.map(micros),

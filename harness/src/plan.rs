@@ -53,10 +53,12 @@ pub(crate) struct Plan {
     pub(crate) expect: Vec<Expect>,
 }
 
-/// A machine.
+/// A node, on a machine of its own unless it is a seat.
 #[derive(Clone, Debug)]
 pub(crate) struct NodePlan {
     pub(crate) name: String,
+    /// It is a seat: a second node program on the machine of this node.
+    pub(crate) host: Option<usize>,
     pub(crate) role: Role,
     pub(crate) board: u16,
     /// What the file wants it to run; see [`Plan::runs`].
@@ -142,6 +144,7 @@ impl Plan {
                     transport: *transport,
                     address: n.address.clone(),
                     mac: n.mac.clone(),
+                    host: n.host.map(number),
                 })
                 .collect(),
             nic: self.nodes[node].nic.clone(),
@@ -153,6 +156,30 @@ impl Plan {
                 .filter_map(|f| f.hold.clone())
                 .collect(),
             bench: None,
+        }
+    }
+
+    /// How many machines there are; seats come after the nodes that they are on.
+    pub(crate) fn machines(&self) -> usize {
+        self.nodes.iter().filter(|node| node.host.is_none()).count()
+    }
+
+    /// A node and its seat, or any node of a machine alone.
+    pub(crate) fn with_seat(&self, node: usize) -> impl Iterator<Item = usize> + use<> {
+        let seat = self.nodes.iter().position(|n| n.host == Some(node));
+        std::iter::once(node).chain(seat)
+    }
+
+    /// The node whose machine a node is on: itself, but for a seat.
+    pub(crate) fn machine_of(&self, node: usize) -> usize {
+        self.nodes[node].host.unwrap_or(node)
+    }
+
+    /// `compute`, `standby`, or whose seat it is.
+    pub(crate) fn role(&self, node: usize) -> String {
+        match self.nodes[node].host {
+            Some(host) => format!("seat on {}", self.nodes[host].name),
+            None => role_name(self.nodes[node].role).to_owned(),
         }
     }
 
@@ -228,7 +255,7 @@ pub(crate) fn number(node: usize) -> u16 {
 }
 
 /// `compute` or `standby`.
-pub(crate) const fn role_name(role: Role) -> &'static str {
+const fn role_name(role: Role) -> &'static str {
     match role {
         Role::Compute => "compute",
         Role::Standby => "standby",

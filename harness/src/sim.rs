@@ -9,7 +9,8 @@ use crate::client::Failure;
 use crate::progress::Progress;
 use crate::proto::{EXIT_OK, EXIT_VERDICT};
 use clap::{Args, ValueEnum};
-use runtime_core::node::Binding;
+use runtime_core::limits::MAX_NODES;
+use runtime_core::node::{Binding, Quorum};
 use runtime_core::sabotage::{Sabotage, Step};
 use runtime_sim::Scenario;
 use runtime_sim::explore::{Broken, Crash, Media, Program, suite};
@@ -54,6 +55,12 @@ pub(crate) struct SimArgs {
     /// Copies of each rank, with every node on a board of its own.
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=3))]
     replicas: Option<u8>,
+    /// Every machine has a seat: with no standby left, a survivor hosts two ranks.
+    #[arg(long)]
+    double_up: bool,
+    /// Whoever is left decides on views, in place of a majority.
+    #[arg(long)]
+    fail_stop: bool,
     /// What the shared memory speaks.
     #[arg(long, value_enum)]
     binding: Option<BindingArg>,
@@ -190,6 +197,8 @@ impl SimArgs {
             || self.medium.is_some()
             || self.tour
             || self.replicas.is_some()
+            || self.double_up
+            || self.fail_stop
             || (self.exhaustive && self.nodes.is_some())
     }
 }
@@ -213,8 +222,13 @@ fn described(args: &SimArgs) -> Result<Scenario, Failure> {
     let Nodes(compute, standby) = args.nodes.unwrap_or(Nodes(3, 1));
     let parse = |text: &String| Crash::from_str(text).map_err(Failure::usage);
     let crashes = args.crash.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
-    if let Some(Crash(node, _)) = crashes.iter().find(|Crash(n, _)| n.0 >= compute + standby) {
-        let last = compute + standby - 1;
+    let nodes = (compute + standby) * if args.double_up { 2 } else { 1 };
+    if usize::from(nodes) > MAX_NODES {
+        let most = MAX_NODES / 2;
+        return Err(Failure::usage(format!("--double-up: at most {most} nodes, each has a seat")));
+    }
+    if let Some(Crash(node, _)) = crashes.iter().find(|Crash(n, _)| n.0 >= nodes) {
+        let last = nodes - 1;
         return Err(Failure::usage(format!("--crash {node}: the nodes are n0 to n{last}")));
     }
     let mut one = Scenario::new(args.seed, compute, standby);
@@ -230,6 +244,10 @@ fn described(args: &SimArgs) -> Result<Scenario, Failure> {
         one.program = Program::Tour;
     }
     one.replicas = args.replicas;
+    one.double_up = args.double_up;
+    if args.fail_stop {
+        one.quorum = Quorum::FailStop;
+    }
     one.death_is_seen = !args.silent;
     one.crashes = crashes.into_iter().map(|Crash(node, when)| (node, when)).collect();
     Ok(one)

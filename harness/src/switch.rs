@@ -73,7 +73,7 @@ impl Fabric {
         let mut bridges: Vec<Bridge> = Vec::new();
         for (s, planned) in plan.switches.iter().enumerate() {
             let ports: Vec<usize> =
-                (0..plan.nodes.len()).filter(|&n| plan.nodes[n].switch == s).collect();
+                (0..plan.machines()).filter(|&n| plan.nodes[n].switch == s).collect();
             let switch = Switch::new(ports.len(), TABLE);
             let (name, tells) = (planned.name.clone(), planned.port_notices);
             bridges.push(Bridge { name, switch, tells, ports });
@@ -95,7 +95,7 @@ impl Fabric {
                 drops: BTreeMap::new(),
             }
         };
-        let ports = plan.nodes.iter().enumerate().map(port).collect();
+        let ports = plan.nodes[..plan.machines()].iter().enumerate().map(port).collect();
         Self { bridges, ports, flights: BinaryHeap::new(), serial: 0 }
     }
 

@@ -64,7 +64,7 @@ fn config(me: u16, binding: Binding, medium: Medium) -> Config {
         generation: Generation(1),
         hash: [7; 32],
         members: (0..NODES)
-            .map(|board| Member { role: Role::Compute, board, image: Image::Linux })
+            .map(|board| Member { role: Role::Compute, board, image: Image::Linux, host: None })
             .collect(),
         media: vec![medium; usize::from(NODES)],
         mtu: MTU,

@@ -3,6 +3,7 @@
 mod bindings;
 mod bytes;
 mod conformance;
+mod double_up;
 mod failures;
 mod faults;
 mod litmus;

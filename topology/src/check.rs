@@ -1,11 +1,13 @@
 //! What follows from the whole: can what the file breaks be survived the way it expects?
 
 use crate::error::Reader;
-use crate::model::{Expectation, Fault, Node, Runtime, Strike, Trigger};
-use crate::read::{At, Cluster, Marks};
+use crate::model::{
+    Expectation, Fault, Link, Node, OnExhausted, Runtime, Strike, Transport, Trigger,
+};
+use crate::read::{At, Cluster, Marks, Settings};
 use runtime_core::checkpoint::survival::Refusal;
 use runtime_core::checkpoint::{Parity, Redundancy};
-use runtime_core::limits::MAX_REPLICAS;
+use runtime_core::limits::{MAX_NODES, MAX_REPLICAS};
 use runtime_core::membership::View;
 use runtime_core::node::{Image, Quorum, Role};
 use runtime_core::sorted::Set;
@@ -21,7 +23,7 @@ pub(crate) fn consequences(
     killed_once(r, nodes, faults);
     triggers(r, nodes, faults);
     moves(r, nodes, faults);
-    takeovers(r, nodes, faults, expectations);
+    takeovers(r, nodes, runtime, faults, expectations);
     stillness(r, nodes, faults, expectations);
     let survives = expectations
         .iter()
@@ -47,6 +49,34 @@ pub(crate) fn codes(r: &mut Reader<'_>, cluster: &Cluster, runtime: &Runtime) {
             r.error(*span, message, help);
         }
     }
+}
+
+/// A seat is a second process beside the node's own, with a port of its own at the same address.
+pub(crate) fn seats(r: &mut Reader<'_>, cluster: &Cluster, links: &[Link], settings: &Settings) {
+    if settings.runtime.on_exhausted != OnExhausted::DoubleUp {
+        return;
+    }
+    let nodes = &cluster.nodes;
+    let ethernet = links.iter().find(|link| link.transport == Transport::Ethernet);
+    let (message, help) = if let Some(metal) = nodes.iter().find(|n| n.image == Image::BareMetal) {
+        let message = format!(
+            "\"{}\" is bare metal: it has one address space, and cannot host two ranks",
+            metal.name
+        );
+        (message, "write `on-exhausted: stop`, or `image: linux` for all nodes".into())
+    } else if let Some(link) = ethernet {
+        let name = &nodes[link.node].name;
+        let message =
+            format!("double-up needs tcp between all nodes, but \"{name}\" speaks ethernet");
+        (message, "write `on-exhausted: stop`, or `transport: tcp` for all links".into())
+    } else if nodes.len() > MAX_NODES / 2 {
+        let message = format!("each of {} nodes has a seat, which makes too many", nodes.len());
+        let most = MAX_NODES / 2;
+        (message, format!("write `on-exhausted: stop`, or have at most {most} nodes"))
+    } else {
+        return;
+    };
+    r.error(settings.on_exhausted, message, help);
 }
 
 /// Faults that take a node away and do not give it back.
@@ -136,10 +166,14 @@ fn triggers(r: &mut Reader<'_>, nodes: &[Node], faults: &[(Fault, Marks)]) {
 fn takeovers(
     r: &mut Reader<'_>,
     nodes: &[Node],
+    runtime: &Runtime,
     faults: &[(Fault, Marks)],
     expectations: &[At<Expectation>],
 ) {
-    let standbys: Vec<&Node> = nodes.iter().filter(|n| n.role == Role::Standby).collect();
+    // With seats, who computes can take over as well.
+    let doubles = runtime.on_exhausted == OnExhausted::DoubleUp;
+    let takes_over = |n: &&Node| doubles || n.role == Role::Standby;
+    let standbys: Vec<&Node> = nodes.iter().filter(takes_over).collect();
     for expected in expectations {
         let Expectation::Takeover { of, by, .. } = expected.value else { continue };
         let Node { name, image, .. } = &nodes[of.index()];
@@ -176,7 +210,7 @@ fn takeovers(
         if by == of {
             let help = "name the standby in `by`, or leave it out";
             r.error(expected.span, format!("node \"{name}\" cannot take over from itself"), help);
-        } else if heir.role == Role::Compute {
+        } else if heir.role == Role::Compute && !doubles {
             let help = "name a standby in `by`, or leave it out";
             let message = format!(
                 "compute node \"{}\" cannot take over: it has a rank of its own",
@@ -243,7 +277,7 @@ fn stillness(
 
 /// Walks through the kills: are there hosts for all ranks, copies of the dead, and a majority?
 fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(Fault, Marks)]) {
-    let members = crate::survival::members(nodes);
+    let members = crate::survival::members(nodes, runtime);
     let faults: Vec<&(Fault, Marks)> = for_good(faults).collect();
     let mut done = vec![false; faults.len()];
     let mut view = View::of(&members);
@@ -261,13 +295,18 @@ fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(F
         }
         // The very rule by which the nodes will find a host for each rank.
         let next = view.without(&dead, &members, runtime.redundancy);
-        let (before, left, ranks) = (view.members.len(), next.members.len(), view.ranks.len());
+        let (before, left) = (view.voters(&members), next.voters(&members));
+        let (places, ranks) = (next.members.len(), view.ranks.len());
         let (fault, marks) = faults[first];
         let name = &nodes[fault.node.index()].name;
         if let Some(orphan) = next.orphans().next() {
             let host = next.ranks[orphan.index()];
             let Node { name: host_name, image, .. } = &nodes[host.index()];
-            let message = if left < ranks {
+            let message = if places < ranks && places > left {
+                format!(
+                    "killing \"{name}\" leaves room for {places} of {ranks} ranks, two on each node, but a result is expected"
+                )
+            } else if places < ranks {
                 format!(
                     "killing \"{name}\" leaves fewer nodes than ranks ({left} and {ranks}), but a result is expected"
                 )
@@ -279,7 +318,7 @@ fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(F
             };
             let help =
                 format!("add a standby, for example {}, or remove a kill", spare(nodes, *image));
-            let of_host = faults.iter().find(|(f, _)| left >= ranks && f.node == host);
+            let of_host = faults.iter().find(|(f, _)| places >= ranks && f.node == host);
             r.error(of_host.map_or(marks.node, |(_, marks)| marks.node), message, help);
             return;
         }

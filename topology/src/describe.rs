@@ -1,6 +1,8 @@
 //! The topology in words.
 
-use crate::model::{Expectation, Fault, Node, Strike, Topology, Transport, Trigger};
+use crate::model::{
+    Expectation, Fault, Node, OnExhausted, Strike, Topology, Transport, Trigger,
+};
 use crate::units::{show_duration, show_size};
 use runtime_core::node::{Binding, Image, Policy};
 use std::time::Duration;
@@ -115,7 +117,11 @@ impl Topology {
             Expectation::NoTakeover => "no takeover".into(),
             Expectation::Epochs(n) => format!("at least {n} checkpoints"),
             Expectation::Takeover { of, by, within } => {
-                let by = by.map_or("a standby", |by| self.name_of(by));
+                let anyone = match self.runtime.on_exhausted {
+                    OnExhausted::Stop => "a standby",
+                    OnExhausted::DoubleUp => "a standby or a survivor",
+                };
+                let by = by.map_or(anyone, |by| self.name_of(by));
                 let within =
                     within.map_or(String::new(), |w| format!(" within {}", show_duration(w)));
                 format!("{by} takes over from {}{within}", self.name_of(*of))

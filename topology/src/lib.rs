@@ -23,8 +23,8 @@ mod units;
 
 pub use error::{Errors, Place, Problem};
 pub use model::{
-    Arch, Expectation, Fault, Link, LinkProfile, Node, Phase, Run, Runtime, Strike, Subnet, Switch,
-    Topology, Transport, Trigger,
+    Arch, Expectation, Fault, Link, LinkProfile, Node, OnExhausted, Phase, Run, Runtime, Strike,
+    Subnet, Switch, Topology, Transport, Trigger,
 };
 
 use error::Reader;

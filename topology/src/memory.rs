@@ -1,7 +1,7 @@
 //! How much memory each node may need at most, and whether it has so much.
 
 use crate::error::{Reader, Span};
-use crate::model::{Node, Runtime, Topology};
+use crate::model::{Node, OnExhausted, Runtime, Topology};
 use crate::read::{Cluster, least_memory};
 use crate::survival::{layout, members};
 use crate::units::show_size;
@@ -14,28 +14,35 @@ const COMMON: u64 = 96 * MIB;
 /// In steps of so much otherwise.
 const STEP: u64 = 16 * MIB;
 
+/// A seat, while it hosts nothing: its program's own data, and its links to all others.
+const SEAT: u64 = 8 * MIB;
+
 /// Most that a node may need, in bytes.
 #[derive(Clone, Copy, Debug)]
 struct Need {
     /// The least with which its image boots.
     image: u64,
-    /// A rank: the shared segment, as much again for twins of the pages it writes, heap and stack.
+    /// A rank: the shared segment, as much again for twins of the pages it writes, heap and stack. With a
+    /// seat there may be two.
     rank: u64,
+    /// The second node program, if there is one.
+    seat: u64,
     /// Epochs of its own rank and of others.
     copies: u64,
 }
 
 impl Need {
-    fn of(node: &Node, runtime: &Runtime, kept: Kept) -> Self {
-        Self {
-            image: least_memory(node.image),
-            rank: 2 * runtime.shared_bytes + runtime.heap_bytes + runtime.stack_bytes,
-            copies: copies(runtime, kept),
-        }
+    fn of(node: &Node, runtime: &Runtime, copies: u64) -> Self {
+        let (ranks, seat) = match runtime.on_exhausted {
+            OnExhausted::Stop => (1, 0),
+            OnExhausted::DoubleUp => (2, SEAT),
+        };
+        let rank = 2 * runtime.shared_bytes + runtime.heap_bytes + runtime.stack_bytes;
+        Self { image: least_memory(node.image), rank: ranks * rank, seat, copies }
     }
 
     const fn all(self) -> u64 {
-        (self.image + self.rank + self.copies).next_multiple_of(STEP)
+        (self.image + self.rank + self.seat + self.copies).next_multiple_of(STEP)
     }
 }
 
@@ -45,13 +52,24 @@ fn copies(runtime: &Runtime, kept: Kept) -> u64 {
     kept.bytes(pages(runtime.shared_bytes), private, runtime.redundancy)
 }
 
+/// Most bytes that epochs take on each machine: what its node keeps, and its seat.
+fn copies_of_each(runtime: &Runtime, survival: &Survival, nodes: usize) -> Vec<u64> {
+    let mut of_machine = vec![0; nodes];
+    // Seats come after all nodes, in the same order.
+    for (at, kept) in survival.kept.iter().enumerate() {
+        of_machine[at % nodes] += copies(runtime, *kept);
+    }
+    of_machine
+}
+
 /// Gives memory to nodes that do not say how much they have; the others must have enough.
 pub(crate) fn settle(r: &mut Reader<'_>, cluster: &mut Cluster, runtime: &Runtime) {
-    let survival = layout(&members(&cluster.nodes), runtime).survival();
+    let survival = layout(&members(&cluster.nodes, runtime), runtime).survival();
+    let copies = copies_of_each(runtime, &survival, cluster.nodes.len());
     // What `defaults` says holds for many nodes: one error, about the first that needs most.
     let mut short: Vec<(Span, usize, Need)> = Vec::new();
     for (at, node) in cluster.nodes.iter_mut().enumerate() {
-        let need = Need::of(node, runtime, survival.kept.get(at).copied().unwrap_or_default());
+        let need = Need::of(node, runtime, copies[at]);
         match cluster.memory.get(at).copied().flatten() {
             None => node.memory_bytes = need.all().max(COMMON),
             // Too small for its image: that is said already.
@@ -66,12 +84,13 @@ pub(crate) fn settle(r: &mut Reader<'_>, cluster: &mut Cluster, runtime: &Runtim
     for (span, at, need) in short {
         let node = &cluster.nodes[at];
         let message = format!(
-            "node \"{}\" has {} of memory and may need {}: {} for its image, {} for a rank, {} for epochs",
+            "node \"{}\" has {} of memory and may need {}: {} for its image, {} for {}, {} for epochs",
             node.name,
             show_size(node.memory_bytes),
             show_size(need.all()),
             show_size(need.image),
-            in_mib(need.rank),
+            in_mib(need.rank + need.seat),
+            if need.seat > 0 { "two ranks" } else { "a rank" },
             in_mib(need.copies),
         );
         let help = format!(
@@ -86,7 +105,7 @@ impl Topology {
     /// Most bytes that epochs take in the memory of each node, in the order of the nodes.
     #[must_use]
     pub fn kept_bytes(&self, survival: &Survival) -> Vec<u64> {
-        survival.kept.iter().map(|kept| copies(&self.runtime, *kept)).collect()
+        copies_of_each(&self.runtime, survival, self.nodes.len())
     }
 
     /// What surviving costs: `keeping epochs costs at most 70MiB on n0 and n1, 92MiB on n2`.

@@ -149,6 +149,15 @@ pub enum Transport {
     Ethernet,
 }
 
+/// What becomes of a rank that no standby is left for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnExhausted {
+    /// The run stops, and says so.
+    Stop,
+    /// A survivor hosts two ranks: every node has a second node program, its *seat*.
+    DoubleUp,
+}
+
 /// Settings of the runtime that all nodes share.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,6 +184,8 @@ pub struct Runtime {
     pub checkpoint: Policy,
     /// How each epoch outlives its host.
     pub redundancy: Redundancy,
+    /// What becomes of a rank that no standby is left for.
+    pub on_exhausted: OnExhausted,
 }
 
 /// The program to run.

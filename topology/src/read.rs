@@ -15,6 +15,7 @@ use fields::{Fields, plausible_name};
 
 pub(crate) use faults::Marks;
 pub(crate) use nodes::{Cluster, least_memory};
+pub(crate) use settings::Settings;
 
 const SECTIONS: &[&str] = &[
     "name", "seed", "defaults", "boards", "nodes", "switches", "links", "runtime", "run", "faults",
@@ -48,7 +49,8 @@ pub(crate) fn topology(r: &mut Reader<'_>, yaml: &Yaml) -> Option<Topology> {
     let runtime = settings::runtime(r, top.get("runtime"), cluster.nodes.len());
     let settled = r.count() == before;
     let (switches, links) = links::links(r, &top, &cluster, &runtime);
-    let runtime = runtime.value;
+    check::seats(r, &cluster, &links, &runtime);
+    let runtime = runtime.runtime;
     let run = settings::run(r, top.get("run"));
     let faults = faults::faults(r, top.get("faults"), &cluster.nodes);
     let expectations = faults::expectations(r, top.get("expect"), &cluster.nodes);

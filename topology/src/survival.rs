@@ -1,6 +1,6 @@
 //! What a topology survives, in words.
 
-use crate::model::{Node, Runtime, Topology};
+use crate::model::{Node, OnExhausted, Runtime, Topology};
 use runtime_core::checkpoint::Redundancy;
 use runtime_core::checkpoint::survival::{Layout, Refusal, Survival};
 use runtime_core::id::{NodeId, Rank};
@@ -9,9 +9,14 @@ use runtime_core::node::Member;
 /// So many sets of nodes that may not die together are named.
 const NAMED: usize = 2;
 
-/// The nodes as their runtime knows them.
-pub(crate) fn members(nodes: &[Node]) -> Vec<Member> {
-    nodes.iter().map(|n| Member { role: n.role, board: n.board, image: n.image }).collect()
+/// The nodes as their runtime knows them, and after them their seats, if they have any.
+pub(crate) fn members(nodes: &[Node], runtime: &Runtime) -> Vec<Member> {
+    let member = |n: &Node| Member { role: n.role, board: n.board, image: n.image, host: None };
+    let members = nodes.iter().map(member).collect();
+    match runtime.on_exhausted {
+        OnExhausted::Stop => members,
+        OnExhausted::DoubleUp => Member::with_seats(members),
+    }
 }
 
 /// What decides whether deaths are survived.
@@ -23,19 +28,24 @@ impl Topology {
     /// What the topology survives, by the rules that its nodes follow.
     #[must_use]
     pub fn survival(&self) -> Survival {
-        layout(&members(&self.nodes), &self.runtime).survival()
+        layout(&members(&self.nodes, &self.runtime), &self.runtime).survival()
     }
 
     /// One sentence: `survives any 1 node, or board a; does not survive n1 and n2 together (…)`.
     pub(crate) fn survival_words(&self, survival: &Survival) -> String {
         let (may, may_not) = (self.survived(survival), self.fatal(survival));
-        match (survival.any, may_not.is_empty()) {
+        let doubling = match self.runtime.on_exhausted {
+            OnExhausted::Stop => "",
+            OnExhausted::DoubleUp => "; with no standby left, a survivor hosts two ranks",
+        };
+        let words = match (survival.any, may_not.is_empty()) {
             (_, true) => format!("survives {may}"),
             (0, false) if survival.fatal.len() == survival.sets => {
                 format!("survives {may}: {may_not}")
             }
             _ => format!("survives {may}; does not survive {may_not}"),
-        }
+        };
+        words + doubling
     }
 
     fn survived(&self, survival: &Survival) -> String {
@@ -105,6 +115,12 @@ impl Topology {
         match refusal {
             Refusal::NoMajority { left, members } => {
                 format!("{left} of {members} is no majority")
+            }
+            Refusal::NoStandby(rank) if self.runtime.on_exhausted == OnExhausted::DoubleUp => {
+                format!(
+                    "each node has room for two ranks, and there is none for {rank} of {}",
+                    host(rank)
+                )
             }
             Refusal::NoStandby(rank) => format!("no standby for {rank} of {}", host(rank)),
             Refusal::NoCopy(rank) => match self.runtime.redundancy {

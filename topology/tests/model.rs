@@ -262,6 +262,20 @@ fn what_is_survived_depends_on_standbys_copies_and_majority() {
 }
 
 #[test]
+fn a_node_that_may_host_two_ranks_needs_memory_for_both() {
+    let of = |way: &str| {
+        let nodes = "n0: { role: compute }, n1: { role: compute }, n2: { role: compute }";
+        let t =
+            read(&format!("name: t\nnodes: {{ {nodes} }}\nruntime: {{ on-exhausted: {way} }}\n"));
+        (t.nodes[0].memory_bytes >> 20, t.kept_bytes(&t.survival())[0])
+    };
+    let ((stop, kept), (double_up, kept_by_both)) = (of("stop"), of("double-up"));
+    // A second rank: the segment, its twins, heap and stack.
+    assert!(double_up >= stop + 64 + 64 + 16, "{double_up} and {stop} MiB");
+    assert!(kept_by_both > kept, "{kept_by_both} and {kept}");
+}
+
+#[test]
 fn the_sentence_names_who_may_die_and_who_may_not_and_why() {
     let sentence = |nodes: &str, runtime: &str| {
         let boards = "boards: { a: {}, b: {}, c: {} }";
@@ -307,6 +321,18 @@ fn the_sentence_names_who_may_die_and_who_may_not_and_why() {
             "survives any 1 node, or board a, b or c, or any 3 nodes one after another; does not \
              survive n0 and n2 together (rank 0 of n0 and all its copies), nor n1 and n2 together (rank \
              1 of n1 and all its copies)",
+        ),
+        (
+            format!("n0{c}n1{c}n2{c}n3{c}"),
+            "{ on-exhausted: double-up, checkpoint: { replicas: 2 } }",
+            "survives any 1 node, or any 2 nodes one after another; does not survive any 2 at once (2 of \
+             4 is no majority); with no standby left, a survivor hosts two ranks",
+        ),
+        (
+            format!("n0{c}n1{c}n2{c}"),
+            "{ on-exhausted: double-up, quorum: fail-stop, checkpoint: { replicas: 2 } }",
+            "survives any 1 node; does not survive any 2 at once (each node has room for two ranks, and \
+             there is none for rank 1 of n1); with no standby left, a survivor hosts two ranks",
         ),
     ];
     for (nodes, runtime, expected) in cases {

@@ -35,6 +35,19 @@ impl Dispatcher {
         Ok(node)
     }
 
+    /// The same of what happens to a whole machine.
+    pub(super) fn machine_to_touch(&self, name: &str) -> Result<usize, String> {
+        let node = self.node_to_touch(name)?;
+        match self.plan.machine_of(node) {
+            machine if machine == node => Ok(node),
+            machine => {
+                let host = self.name(machine);
+                Err(format!("{name} is the seat of {host}, on the same machine: name {host}"))
+            }
+        }
+    }
+
+    /// A machine starts again, with its seat.
     pub(super) fn reboot(&mut self, now: Duration, client: ClientId, node: usize) {
         self.changes.push((client, Change::Back(node)));
         self.restart(now, node);
@@ -45,10 +58,12 @@ impl Dispatcher {
         if self.nodes[node].life != Life::Dead {
             self.kill(now, node);
         }
-        if self.nodes[node].pid.is_some() {
-            self.nodes[node].again = true;
-        } else {
-            self.start_again(now, node);
+        for node in self.plan.with_seat(node) {
+            if self.nodes[node].pid.is_some() {
+                self.nodes[node].again = true;
+            } else {
+                self.start_again(now, node);
+            }
         }
     }
 

@@ -361,6 +361,13 @@ impl Dispatcher {
         if let Some(text) = text {
             self.progress(0, 0, &text);
         }
+        if let NodeEvent::Doubled { rank, on } = event {
+            let host = names.get(on.index()).map_or("?", String::as_str);
+            let seat = self.name(node);
+            let text =
+                format!("degraded: {host} hosts two ranks, for {rank} runs on its seat {seat}");
+            self.progress(0, 0, &text);
+        }
         if let NodeEvent::NoMajority { members, .. } = event {
             self.check_majority(now, usize::from(*members));
         }
@@ -389,7 +396,8 @@ impl Dispatcher {
 
     /// The nodes cannot agree on anything any more if too few of them are left; who is dead stays so.
     fn check_majority(&mut self, now: Duration, members: usize) {
-        let alive = self.nodes.iter().filter(|n| n.life != Life::Dead && !n.outside).count();
+        let nodes = self.nodes.iter().zip(&self.plan.nodes).filter(|(_, plan)| plan.host.is_none());
+        let alive = nodes.filter(|(n, _)| n.life != Life::Dead && !n.outside).count();
         if alive * 2 <= members {
             let reason = format!("no majority: {alive} of {members} members are left");
             self.finish(now, End::Lost(reason));

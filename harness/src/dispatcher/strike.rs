@@ -70,7 +70,7 @@ impl Dispatcher {
 
     /// Kills a node on purpose.
     pub(super) fn kill(&mut self, now: Duration, node: usize) {
-        self.actions.push(Action::Kill { node });
+        self.actions.extend(self.plan.with_seat(node).map(|node| Action::Kill { node }));
         self.died(now, node);
     }
 
@@ -82,13 +82,16 @@ impl Dispatcher {
         if self.nodes[node].life == Life::Dead {
             return;
         }
+        let machine = self.plan.with_seat(node);
         match strike {
-            Strike::Kill => self.actions.push(Action::Kill { node }),
+            Strike::Kill => self.actions.extend(machine.map(|node| Action::Kill { node })),
             Strike::Pause | Strike::Resume => {
-                self.actions.push(Action::Freeze { node, still: strike == Strike::Pause });
+                let still = strike == Strike::Pause;
+                self.actions.extend(machine.map(|node| Action::Freeze { node, still }));
             }
             Strike::Cut | Strike::Heal => {
-                self.actions.push(Action::Cut { node, cut: strike == Strike::Cut });
+                let cut = strike == Strike::Cut;
+                self.actions.extend(machine.map(|node| Action::Cut { node, cut }));
             }
             Strike::Corrupt(Rank(rank)) => {
                 self.actions.push(Action::Send { node, message: ToNode::Corrupt { rank } });
@@ -114,7 +117,9 @@ impl Dispatcher {
             Strike::Cut => Some("cut off"),
             Strike::Resume | Strike::Heal => None,
         };
-        self.nodes[node].away = away;
+        for node in self.plan.with_seat(node) {
+            self.nodes[node].away = away;
+        }
         match away {
             Some(how) => self.gone(now, node, how),
             None => self.progress(0, 0, &format!("{} is back: {}", self.name(node), strike.word())),
@@ -168,7 +173,9 @@ impl Dispatcher {
     }
 
     fn died(&mut self, now: Duration, node: usize) {
-        self.nodes[node].life = Life::Dead;
+        for node in self.plan.with_seat(node) {
+            self.nodes[node].life = Life::Dead;
+        }
         self.gone(now, node, "killed");
         self.check_end(now);
     }
@@ -176,12 +183,18 @@ impl Dispatcher {
     /// A node is away, for the others at least: how long until they notice, and what comes of it?
     fn gone(&mut self, now: Duration, node: usize, how: &str) {
         let name = self.name(node).to_owned();
-        let rank = self.hosts.iter().position(|&h| h == node).map(number);
         let view = self.view;
         if let Some(run) = &mut self.run {
             let at_us = micros(now.saturating_sub(run.started.unwrap_or(now)));
-            let death = Death { node: name.clone(), at_us, rank, ..Death::default() };
-            run.deaths.push(Dead { view, at: now, death });
+            for lost in self.plan.with_seat(node) {
+                let rank = self.hosts.iter().position(|&h| h == lost).map(number);
+                // Nobody misses an idle seat.
+                if lost == node || rank.is_some() {
+                    let node = self.plan.nodes[lost].name.clone();
+                    let death = Death { node, at_us, rank, ..Death::default() };
+                    run.deaths.push(Dead { view, at: now, death });
+                }
+            }
         }
         self.progress(0, 0, &format!("{name} is {how}"));
     }

@@ -3,7 +3,7 @@
 use super::run::{End, Run};
 use super::strike::Armed;
 use super::{Action, Dispatcher, Life, Phase, micros};
-use crate::plan::{Expect, Wanted, role_name};
+use crate::plan::{Expect, NodePlan, Wanted};
 use crate::proto::Response;
 use crate::result::{Check, Death, NodeResult, RankResult, RunResult};
 use std::time::Duration;
@@ -45,20 +45,21 @@ impl Dispatcher {
     }
 
     fn node_results(&self) -> Vec<NodeResult> {
-        let end = |i: usize| match self.nodes[i].life {
+        let end = |i: usize, plan: &NodePlan| match self.nodes[i].life {
             Life::Dead => "dead".to_owned(),
             _ if self.nodes[i].away.is_some() => self.nodes[i].words().to_owned(),
             _ => match self.hosts.iter().position(|&h| h == i) {
                 Some(rank) => format!("rank {rank}"),
+                None if plan.host.is_some() => "idle".to_owned(),
                 None => "spare".to_owned(),
             },
         };
         (self.nodes.iter().zip(&self.plan.nodes).enumerate())
             .map(|(i, (state, plan))| NodeResult {
                 name: plan.name.clone(),
-                role: role_name(plan.role).to_owned(),
+                role: self.plan.role(i),
                 boot_us: state.boot.map(micros),
-                end: end(i),
+                end: end(i, plan),
             })
             .collect()
     }
@@ -68,7 +69,8 @@ impl Dispatcher {
             Wanted::Reference => self.reference_check(run),
             Wanted::Takeover { of, by, within } => {
                 let of = deaths.iter().rev().find(|d| d.node == self.name(*of));
-                let by = by.map(|n| self.name(n));
+                // Whoever runs on the machine.
+                let by = by.map(|n| self.plan.with_seat(n).map(|n| self.name(n)).collect());
                 takeover_check(of, by, *within)
             }
             Wanted::NoTakeover => match deaths.iter().find_map(|d| d.by.as_ref().map(|by| (d, by)))
@@ -126,7 +128,7 @@ fn job_check(end: &End) -> Check {
 
 fn takeover_check(
     of: Option<&Death>,
-    by: Option<&str>,
+    by: Option<Vec<&str>>,
     within: Option<Duration>,
 ) -> (String, bool) {
     let Some(death) = of else { return ("it did not die".to_owned(), false) };
@@ -139,7 +141,7 @@ fn takeover_check(
         seen += &format!(" (at most {:.2} s on this machine)", limit.as_secs_f64());
     }
     let in_time = within.is_none_or(|limit| Duration::from_micros(us) <= limit);
-    (seen, in_time && by.is_none_or(|by| by == who))
+    (seen, in_time && by.is_none_or(|by| by.contains(&who)))
 }
 
 /// For people only: a microsecond more or less does not matter here.

@@ -6,8 +6,9 @@ use images_control::sim::{SimLink, SimProfile, Trigger};
 use images_control::{Hold, Nic, RuntimeSpec, Transport};
 use netem::{Loss, Profile};
 use runtime_core::id::NodeId;
+use runtime_core::node::Role;
 use std::time::Duration;
-use topology::{Expectation, LinkProfile, Strike, Topology};
+use topology::{Expectation, LinkProfile, OnExhausted, Strike, Topology};
 
 /// Where a guest listens.
 const GUEST_PORT: u16 = 7411;
@@ -25,7 +26,7 @@ impl Plan {
             seed: topology.seed,
             backend: setting.backend,
             factor,
-            nodes: (0..topology.nodes.len()).map(|n| node_plan(topology, n, setting)).collect(),
+            nodes: nodes(topology, setting),
             switches: topology.switches.clone(),
             runtime: runtime(topology, factor),
             workload: topology
@@ -56,10 +57,31 @@ pub(super) fn unsupported(topology: &Topology, backend: Backend) -> Vec<String> 
     };
     let faults = topology.faults.iter().filter(no_way);
     let expect = topology.expectations.iter().filter(|e| wanted(e, 1).is_none());
-    faults
-        .map(|f| format!("{} between processes that speak tcp", topology.fault_words(f)))
-        .chain(expect.map(|e| topology.expectation_words(e)))
-        .collect()
+    // A guest has one node program and one control port.
+    let doubles = topology.runtime.on_exhausted == OnExhausted::DoubleUp;
+    let seats = (doubles && backend == Backend::Qemu)
+        .then(|| "on-exhausted: double-up with backend qemu, only with process and sim".to_owned());
+    let faults =
+        faults.map(|f| format!("{} between processes that speak tcp", topology.fault_words(f)));
+    faults.chain(seats).chain(expect.map(|e| topology.expectation_words(e))).collect()
+}
+
+/// The nodes of the file, and after them their seats, in the same order, as the runtime numbers them.
+fn nodes(topology: &Topology, setting: &Setting<'_>) -> Vec<NodePlan> {
+    let count = topology.nodes.len();
+    let mut nodes: Vec<NodePlan> = (0..count).map(|n| node_plan(topology, n, setting)).collect();
+    if topology.runtime.on_exhausted == OnExhausted::DoubleUp {
+        for host in 0..count {
+            // All speak TCP, for the file was refused otherwise. In the sim, addresses mean nothing.
+            nodes[host].transports = vec![Transport::Tcp; 2 * count];
+            let address = setting.loopback.map(|loopback| loopback.address(count + host));
+            let address = address.unwrap_or_default();
+            let name = format!("{}+", nodes[host].name);
+            let (host, of_host) = (Some(host), nodes[host].clone());
+            nodes.push(NodePlan { name, host, role: Role::Standby, address, nic: None, ..of_host });
+        }
+    }
+    nodes
 }
 
 fn node_plan(topology: &Topology, index: usize, setting: &Setting<'_>) -> NodePlan {
@@ -81,6 +103,7 @@ fn node_plan(topology: &Topology, index: usize, setting: &Setting<'_>) -> NodePl
     };
     NodePlan {
         name: node.name.clone(),
+        host: None,
         role: node.role,
         board: node.board,
         image: node.image,

@@ -14,6 +14,7 @@ pub(crate) fn switch(name: &str) -> topology::Switch {
 pub(crate) fn plan() -> Plan {
     let node = |n: usize| NodePlan {
         name: format!("n{n}"),
+        host: None,
         role: if n == 3 { Role::Standby } else { Role::Compute },
         board: super::number(n),
         image: Image::Linux,

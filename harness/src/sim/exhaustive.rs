@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Instant;
 
-/// The tours of these sizes: compute nodes, standbys, copies of each rank.
+/// The tours of these sizes: compute nodes, standbys, copies of each rank; and 3+0 with double-up.
 const SIZES: [(u16, u16, u8); 4] = [(2, 1, 1), (3, 1, 1), (3, 2, 1), (3, 2, 2)];
 
 /// The tour of each size, or only this scenario.
@@ -21,9 +21,10 @@ pub(super) fn main(
     every: usize,
 ) -> Result<u8, Failure> {
     let all = one.is_none();
-    let sizes = SIZES
-        .map(|(compute, standby, replicas)| Scenario::tour(seed * 4, compute, standby, replicas));
-    let scenarios = one.map_or_else(|| sizes.to_vec(), |one| vec![one]);
+    let tour = |(compute, standby, replicas)| Scenario::tour(seed * 4, compute, standby, replicas);
+    let doubling = Scenario { double_up: true, ..tour((3, 0, 1)) };
+    let sizes = SIZES.map(tour).into_iter().chain([doubling]);
+    let scenarios = one.map_or_else(|| sizes.collect(), |one| vec![one]);
     let plan = Plan { stride: every, ..if pairs { Plan::PAIRS } else { Plan::SINGLES } };
     let mut sum = Tally::default();
     for scenario in scenarios {
@@ -47,7 +48,8 @@ pub(super) fn main(
 
 fn of_scenario(scenario: &Scenario, plan: Plan) -> Result<Tally, Broken> {
     let Scenario { compute, standby, replicas, .. } = scenario;
-    let what = format!("{compute}+{standby}, replicas {}", replicas.unwrap_or_default());
+    let seats = if scenario.double_up { ", double-up" } else { "" };
+    let what = format!("{compute}+{standby}, replicas {}{seats}", replicas.unwrap_or_default());
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let (progress, began) = (Progress::new(), Instant::now());
     let sums = Mutex::new(vec![Tally::default(); threads]);

@@ -172,6 +172,9 @@ pub struct NodeSpec {
     pub address: String,
     /// Hardware address of its NIC: `52:54:00:…`.
     pub mac: String,
+    /// It is a seat: a second process on the machine of this node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<u16>,
 }
 
 /// What carries frames between two nodes.

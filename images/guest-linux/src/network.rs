@@ -38,7 +38,8 @@ pub(crate) fn network(configure: &Configure, interface: Option<&str>) -> Result<
         network.ethernet = Some((card(configure, interface)?, peers));
     }
     if let (Some(interface), Some(nic)) = (interface, &configure.nic) {
-        let cards = (0..).map(NodeId).zip(&configure.nodes);
+        // A seat has no card of its own; the core knows whose machine it is on.
+        let cards = (0..).map(NodeId).zip(&configure.nodes).filter(|(_, spec)| spec.host.is_none());
         let cards = cards.filter_map(|(node, spec)| Some((node, spec.mac.parse().ok()?))).collect();
         let heard = Nic::notices(interface, nic.mac.parse()?, usize::try_from(nic.mtu)?);
         network.notices = Some((heard.context("cannot listen to the switch")?, cards));

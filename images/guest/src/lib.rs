@@ -51,7 +51,12 @@ pub fn config(configure: &Configure, hash: [u8; 32]) -> Result<Config, String> {
         generation: Generation(configure.generation),
         hash,
         members: nodes()
-            .map(|node| Member { role: node.role, board: node.board, image: node.image })
+            .map(|node| Member {
+                role: node.role,
+                board: node.board,
+                image: node.image,
+                host: node.host.map(NodeId),
+            })
             .collect(),
         media: nodes().map(|node| medium(node.transport)).collect(),
         mtu: nic.map_or(DEFAULT_MTU, |nic| nic.mtu as usize),

@@ -9,7 +9,7 @@ const DELAY: u64 = 20_000;
 const PLAN: Plan = Plan { warm_up: 5, round_trips: 100, fetches: 50, stream_bytes: 4 << 20 };
 
 fn config(me: u16, medium: Medium, mtu: usize) -> Config {
-    let member = Member { role: Role::Compute, board: 0, image: Image::Linux };
+    let member = Member { role: Role::Compute, board: 0, image: Image::Linux, host: None };
     Config {
         me: NodeId(me),
         generation: Generation(1),

@@ -95,6 +95,9 @@ pub enum Event {
     RankExited { rank: Rank },
     /// Every rank left the program: the job is done.
     JobDone { job: Job, counters: Counters },
+    /// No standby was left, so this node, a seat, runs a rank next to that of its host: two ranks share one
+    /// machine, and the job goes on more slowly.
+    Doubled { rank: Rank, on: NodeId },
     /// The job cannot go on, and why.
     JobLost { job: Job, reason: String },
     /// This node was replaced while it could not be reached: what it did since is void.
@@ -134,6 +137,7 @@ impl Event {
             | Self::NoMajority { .. }
             | Self::View { .. }
             | Self::RankExited { .. }
+            | Self::Doubled { .. }
             | Self::JobDone { .. }
             | Self::JobLost { .. }
             | Self::Fenced { .. }

@@ -80,6 +80,10 @@ pub struct Scenario {
     pub soak: bool,
     /// Copies of each rank, all nodes on boards of their own; drawn from the seed, like the boards, if `None`.
     pub replicas: Option<u8>,
+    /// Every machine has a seat: with no standby left, a survivor hosts two ranks.
+    pub double_up: bool,
+    /// Who decides on views.
+    pub quorum: Quorum,
 }
 
 /// What the ranks run.
@@ -128,6 +132,8 @@ impl Scenario {
             program: Program::Random,
             soak: false,
             replicas: None,
+            double_up: false,
+            quorum: Quorum::Majority,
         }
     }
 
@@ -159,6 +165,7 @@ impl Scenario {
                 role,
                 board: [0, i, i % 2, apart][usize::try_from(layout).unwrap_or(0)],
                 image: Image::Linux,
+                host: None,
             }
         };
         let drawn = 1 + u8::from(rng.chance(30));
@@ -166,6 +173,7 @@ impl Scenario {
         if self.replicas.is_some() {
             members.iter_mut().zip(0..).for_each(|(member, board)| member.board = board);
         }
+        let members = if self.double_up { Member::with_seats(members) } else { members };
         (members, self.replicas.unwrap_or(drawn))
     }
 
@@ -195,8 +203,10 @@ impl Scenario {
         }
     }
 
-    fn nodes(&self) -> impl Iterator<Item = NodeId> + Clone {
-        (0..self.compute + self.standby).map(NodeId)
+    /// All nodes, seats last.
+    fn nodes(&self) -> impl Iterator<Item = NodeId> + Clone + use<> {
+        let seats = if self.double_up { 2 } else { 1 };
+        (0..seats * (self.compute + self.standby)).map(NodeId)
     }
 
     fn pairs(&self) -> impl Iterator<Item = (NodeId, NodeId)> {
@@ -225,7 +235,7 @@ impl Scenario {
             members,
             mtu: 1500,
             binding: self.binding,
-            quorum: Quorum::Majority,
+            quorum: self.quorum,
             heartbeat: Duration::from_millis(10),
             suspect_after: 10,
             join_timeout: Duration::from_millis(500),
@@ -359,6 +369,12 @@ impl fmt::Display for Scenario {
         }
         if let Some(replicas) = self.replicas {
             write!(f, " --replicas {replicas}")?;
+        }
+        if self.double_up {
+            write!(f, " --double-up")?;
+        }
+        if self.quorum == Quorum::FailStop {
+            write!(f, " --fail-stop")?;
         }
         if !self.death_is_seen {
             write!(f, " --silent")?;

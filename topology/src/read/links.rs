@@ -1,11 +1,11 @@
 //! Switches and links.
 
-use super::At;
+use super::Settings;
 use super::fields::{Fields, plausible_name, suggestion};
 use super::nodes::Cluster;
 use super::settings::TRANSPORTS;
 use crate::error::{Reader, Span};
-use crate::model::{Link, LinkProfile, Node, Runtime, Switch, Transport};
+use crate::model::{Link, LinkProfile, Node, Switch, Transport};
 use crate::raw::{Shape, Yaml};
 use crate::units::{self, Parsed, show_duration};
 use runtime_core::limits::MIN_MTU;
@@ -41,18 +41,19 @@ pub(crate) fn links(
     r: &mut Reader<'_>,
     top: &Fields<'_>,
     cluster: &Cluster,
-    runtime: &At<Runtime>,
+    runtime: &Settings,
 ) -> (Vec<Switch>, Vec<Link>) {
-    let default = runtime.value.transport;
+    let default = runtime.runtime.transport;
     let (switches, links) = all_links(r, top, cluster, default);
     sockets_need_tcp(r, cluster, &links, runtime);
     (switches, links)
 }
 
 /// Plain sockets between two nodes need TCP between them.
-fn sockets_need_tcp(r: &mut Reader<'_>, cluster: &Cluster, links: &[Link], runtime: &At<Runtime>) {
+fn sockets_need_tcp(r: &mut Reader<'_>, cluster: &Cluster, links: &[Link], runtime: &Settings) {
     let speaks = links.iter().find(|link| link.transport == Transport::Ethernet);
-    let (Some(link), Binding::Sockets, [_, _, ..]) = (speaks, runtime.value.binding, links) else {
+    let (Some(link), Binding::Sockets, [_, _, ..]) = (speaks, runtime.runtime.binding, links)
+    else {
         return;
     };
     let node = &cluster.nodes[link.node];
@@ -64,7 +65,7 @@ fn sockets_need_tcp(r: &mut Reader<'_>, cluster: &Cluster, links: &[Link], runti
         Image::BareMetal => "write `binding: mcapi`: a bare-metal node has no tcp",
         Image::Linux => "write `binding: mcapi`, or `transport: tcp` for all links",
     };
-    r.error(runtime.span, message, help);
+    r.error(runtime.binding, message, help);
 }
 
 fn all_links(

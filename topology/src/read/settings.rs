@@ -1,9 +1,8 @@
 //! Settings of the runtime, and the program.
 
-use super::At;
 use super::fields::{Fields, plausible_name};
 use crate::error::{Reader, Span};
-use crate::model::{Run, Runtime, Transport};
+use crate::model::{OnExhausted, Run, Runtime, Transport};
 use crate::raw::{Shape, Yaml};
 use crate::units::{self, Parsed, bad, show_duration, show_size};
 use runtime_core::checkpoint::{Parity, Redundancy};
@@ -24,6 +23,7 @@ const RUNTIME: &[&str] = &[
     "heap",
     "stack",
     "checkpoint",
+    "on-exhausted",
 ];
 const HEARTBEAT: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(60));
 const JOIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3600));
@@ -52,6 +52,7 @@ fn base(nodes: usize) -> Runtime {
         stack_bytes: MIB,
         checkpoint: Policy::Program,
         redundancy: Redundancy::Copies(u8::from(nodes > 1)),
+        on_exhausted: OnExhausted::Stop,
     }
 }
 
@@ -59,15 +60,25 @@ fn base(nodes: usize) -> Runtime {
 pub(super) const TRANSPORTS: &[(&str, Option<Transport>)] =
     &[("tcp", Some(Transport::Tcp)), ("ethernet", Some(Transport::Ethernet)), ("shm", None)];
 
-/// The settings, with what the file leaves out filled in, and where the binding stands.
-pub(crate) fn runtime(r: &mut Reader<'_>, yaml: Option<&Yaml>, nodes: usize) -> At<Runtime> {
-    let nothing = || At { value: base(nodes), span: Span::default() };
+/// Settings, and where those stand that the nodes and links must be fit for.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) runtime: Runtime,
+    pub(crate) binding: Span,
+    pub(crate) on_exhausted: Span,
+}
+
+/// The settings, with what the file leaves out filled in.
+pub(crate) fn runtime(r: &mut Reader<'_>, yaml: Option<&Yaml>, nodes: usize) -> Settings {
+    let none = Span::default();
+    let nothing = || Settings { runtime: base(nodes), binding: none, on_exhausted: none };
     let Some(yaml) = yaml else { return nothing() };
     let Some(fields) = Fields::read(r, yaml, yaml.span, "runtime", RUNTIME, &[]) else {
         return nothing();
     };
-    let span = fields.get("binding").map_or(yaml.span, |y| y.span);
-    At { value: settings(r, &fields, yaml.span, nodes), span }
+    let span = |key| fields.get(key).map_or(yaml.span, |y| y.span);
+    let (binding, on_exhausted) = (span("binding"), span("on-exhausted"));
+    Settings { runtime: settings(r, &fields, yaml.span, nodes), binding, on_exhausted }
 }
 
 fn settings(r: &mut Reader<'_>, fields: &Fields<'_>, section: Span, nodes: usize) -> Runtime {
@@ -83,6 +94,9 @@ fn settings(r: &mut Reader<'_>, fields: &Fields<'_>, section: Span, nodes: usize
     );
     let quorums = [("majority", Some(Quorum::Majority)), ("fail-stop", Some(Quorum::FailStop))];
     set(&mut runtime.quorum, fields.get("quorum").and_then(|y| r.choice(y, "quorum", &quorums)));
+    let ways = [("stop", Some(OnExhausted::Stop)), ("double-up", Some(OnExhausted::DoubleUp))];
+    let way = fields.get("on-exhausted").and_then(|y| r.choice(y, "on-exhausted", &ways));
+    set(&mut runtime.on_exhausted, way);
     for (key, range, slot) in [
         ("heartbeat", HEARTBEAT, &mut runtime.heartbeat),
         ("join-timeout", JOIN, &mut runtime.join_timeout),

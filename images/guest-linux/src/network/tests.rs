@@ -17,6 +17,7 @@ pub(crate) fn configure(transports: &[Transport], nic: Option<NicSpec>) -> Confi
         transport: *transport,
         address: if i == 0 { "127.0.0.1:0".into() } else { format!("127.0.0.1:{i}") },
         mac: format!("52:54:00:00:00:{i:02x}"),
+        host: None,
     };
     let nodes = transports.iter().enumerate().map(node).collect();
     let runtime = RuntimeSpec {

@@ -25,7 +25,7 @@ pub use store::{Image, META_BASE, Store};
 
 use crate::id::{Epoch, NodeId, Rank, ViewId};
 use crate::membership::View;
-use crate::node::Member;
+use crate::node::{Member, machine_of};
 use crate::sabotage::Step;
 use crate::sorted::{Map, Set};
 use alloc::string::String;
@@ -88,7 +88,12 @@ pub fn partners(view: &View, rank: Rank, members: &[Member], replicas: usize) ->
     };
     let mut chosen: Vec<NodeId> = Vec::new();
     while chosen.len() < replicas {
-        let others = view.members.keys().filter(|node| *node != host && !chosen.contains(node));
+        // A node and its seat are lost together: what one has, the other need not have.
+        let taken = |node: NodeId| {
+            let same = |other: &NodeId| machine_of(members, *other) == machine_of(members, node);
+            same(host) || chosen.iter().any(same)
+        };
+        let others = view.members.keys().filter(|node| !taken(**node));
         let best = others.copied().min_by_key(|node| {
             let at_home = board(*node) == board(*host);
             let copies = chosen.iter().filter(|other| board(**other) == board(*node)).count();

@@ -4,7 +4,7 @@ use super::partners;
 use crate::id::{NodeId, Rank};
 use crate::limits::{MAX_LOSSES, MAX_RANKS};
 use crate::membership::View;
-use crate::node::Member;
+use crate::node::{Member, machine_of};
 use crate::sorted::Set;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -155,15 +155,20 @@ impl Placement<'_> {
         let ranks = parity.ranks(group, view.rank_count());
         let hosts: Set<NodeId> =
             ranks.filter_map(|rank| view.ranks.get(rank.index()).copied()).collect();
+        let machine = |node: NodeId| machine_of(self.members, node);
+        let has_rank: Set<NodeId> = view.ranks.iter().map(|host| machine(*host)).collect();
         let mut chosen: Vec<NodeId> = Vec::new();
         while chosen.len() < usize::from(parity.losses) {
-            let others = view.members.keys().filter(|node| !chosen.contains(node));
+            let taken = |node: NodeId| chosen.iter().any(|other| machine(*other) == machine(node));
+            let others = view.members.keys().filter(|node| !taken(**node));
             let best = others.copied().min_by_key(|node| {
                 let on_its_board = hosts.iter().chain(&chosen);
                 let on_its_board = on_its_board.filter(|other| board(**other) == board(*node));
                 let turn = (node.index() + self.members.len() - usize::from(group))
                     % self.members.len().max(1);
-                (hosts.contains(node), on_its_board.count(), view.rank_of(*node).is_some(), turn)
+                let of_group = hosts.iter().any(|host| machine(*host) == machine(*node));
+                let seat = machine(*node) != *node;
+                (of_group, on_its_board.count(), has_rank.contains(&machine(*node)), seat, turn)
             });
             let Some(best) = best else { break };
             chosen.push(best);

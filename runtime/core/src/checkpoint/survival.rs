@@ -5,7 +5,7 @@ use super::{Parity, Placement, Redundancy};
 use crate::id::{NodeId, Rank};
 use crate::limits::{MAX_RANKS, MAX_REPLICAS, PAGE_SIZE};
 use crate::membership::View;
-use crate::node::{Member, Quorum};
+use crate::node::{Member, Quorum, machine_of};
 use crate::sdsm::Sdsm;
 use crate::sorted::{Map, Set};
 use alloc::vec::Vec;
@@ -13,7 +13,8 @@ use alloc::vec::Vec;
 /// What decides whether deaths are survived.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout<'a> {
-    /// All nodes of the first view, by [`NodeId`].
+    /// All nodes of the first view, by [`NodeId`]. A seat dies with its host only: what is said of deaths
+    /// names no seats.
     pub members: &'a [Member],
     /// Who decides on views.
     pub quorum: Quorum,
@@ -127,8 +128,17 @@ impl Layout<'_> {
         View::of(self.members)
     }
 
-    fn nodes(&self) -> impl Iterator<Item = NodeId> + Clone + use<> {
-        (0u16..).map(NodeId).take(self.members.len())
+    /// All machines, each by its node.
+    fn machines(&self) -> impl Iterator<Item = NodeId> + Clone + '_ {
+        let nodes = (0u16..).map(NodeId).take(self.members.len());
+        nodes.filter(|node| machine_of(self.members, *node) == *node)
+    }
+
+    /// These nodes, and their seats.
+    fn with_seats(&self, dead: &Set<NodeId>) -> Set<NodeId> {
+        let nodes = (0u16..).map(NodeId).take(self.members.len());
+        let dies = |node: &NodeId| dead.contains(&machine_of(self.members, *node));
+        nodes.filter(dies).chain(dead.iter().copied()).collect()
     }
 
     fn boards(&self) -> Set<u16> {
@@ -146,7 +156,7 @@ impl Layout<'_> {
     pub fn survival(&self) -> Survival {
         let state = State::new(self, self.first_view());
         let mut survival = Survival::default();
-        let nodes: Vec<NodeId> = self.nodes().collect();
+        let nodes: Vec<NodeId> = self.machines().collect();
         while survival.any < MAX_REPLICAS.min(nodes.len()) {
             let size = survival.any + 1;
             let sets = combinations(&nodes, size);
@@ -171,8 +181,8 @@ impl Layout<'_> {
     }
 
     fn on_board(&self, board: u16, view: &View) -> Set<NodeId> {
-        let on = |node: &&NodeId| self.members.get(node.index()).is_some_and(|m| m.board == board);
-        view.members.keys().filter(on).copied().collect()
+        let on = |node: &NodeId| self.members.get(node.index()).is_some_and(|m| m.board == board);
+        self.machines().filter(|node| view.members.contains_key(node) && on(node)).collect()
     }
 
     /// Follows all that may happen, death by death.
@@ -200,7 +210,8 @@ impl Layout<'_> {
                     most.running = most.running.most(Held::of(kept));
                     most.recovering = most.recovering.most(Held::of(&on_the_way[node]));
                 }
-                fatal |= state.view.members.keys().any(|node| single(&state, *node));
+                let machines = self.machines().filter(|node| state.view.members.contains_key(node));
+                fatal |= machines.into_iter().any(|node| single(&state, node));
                 for dead in state.deaths(self, survival.any) {
                     let at = deaths + dead.len();
                     levels.resize_with(levels.len().max(at + 1), Vec::new);
@@ -262,15 +273,16 @@ impl State {
     /// Why these nodes may not die together, at any instant of a run; `None`: they may.
     fn refusal(&self, layout: &Layout<'_>, dead: &Set<NodeId>) -> Option<Refusal> {
         let next = self.view.without(dead, layout.members, layout.redundancy);
-        let (left, members) = (next.members.len(), self.view.members.len());
+        let (left, members) = (next.voters(layout.members), self.view.voters(layout.members));
         if left == 0 || left < layout.quorum.needed(members, left) {
             return Some(Refusal::NoMajority { left, members });
         }
         if let Some(orphan) = next.orphans().next() {
             return Some(Refusal::NoStandby(orphan));
         }
+        let dead = layout.with_seats(dead);
         let mut ranks = (0..self.view.rank_count()).map(Rank);
-        ranks.find(|rank| self.is_lost(layout, *rank, dead)).map(Refusal::NoCopy)
+        ranks.find(|rank| self.is_lost(layout, *rank, &dead)).map(Refusal::NoCopy)
     }
 
     fn is_lost(&self, layout: &Layout<'_>, rank: Rank, dead: &Set<NodeId>) -> bool {
@@ -288,7 +300,8 @@ impl State {
 
     /// All sets that may die now: up to `any` nodes, and whole boards.
     fn deaths(&self, layout: &Layout<'_>, any: usize) -> Set<Set<NodeId>> {
-        let nodes: Vec<NodeId> = self.view.members.keys().copied().collect();
+        let nodes = layout.machines().filter(|node| self.view.members.contains_key(node));
+        let nodes: Vec<NodeId> = nodes.collect();
         let some = (1..=any.max(1)).flat_map(|size| combinations(&nodes, size));
         let boards = layout.boards().into_iter().map(|board| layout.on_board(board, &self.view));
         let sets = some.map(|nodes| nodes.into_iter().collect()).chain(boards);

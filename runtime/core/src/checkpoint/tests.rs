@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 fn members(boards: &[u16]) -> Vec<Member> {
     boards
         .iter()
-        .map(|board| Member { role: Role::Compute, board: *board, image: Image::Linux })
+        .map(|board| Member { role: Role::Compute, board: *board, image: Image::Linux, host: None })
         .collect()
 }
 

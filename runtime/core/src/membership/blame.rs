@@ -6,6 +6,7 @@
 
 use super::View;
 use crate::id::NodeId;
+use crate::node::{Member, machine_of};
 use crate::sorted::{Map, Set};
 
 /// The members that must go, besides those in `gone`, so that no accusation (accuser, accused) between
@@ -13,12 +14,16 @@ use crate::sorted::{Map, Set};
 /// accused more often, hosts no rank, has the higher number.
 pub(super) fn condemned(
     view: &View,
+    members: &[Member],
     accusations: impl Iterator<Item = (NodeId, NodeId)> + Clone,
     gone: &Set<NodeId>,
 ) -> Set<NodeId> {
     let mut gone = gone.clone();
     loop {
-        let stays = |node: &NodeId| view.members.contains_key(node) && !gone.contains(node);
+        // With a node that goes, its seat does.
+        let goes =
+            |node: &NodeId| gone.contains(node) || gone.contains(&machine_of(members, *node));
+        let stays = |node: &NodeId| view.members.contains_key(node) && !goes(node);
         let standing = accusations.clone().filter(|(from, of)| stays(from) && stays(of));
         let mut pairs: Map<NodeId, (Set<NodeId>, usize)> = Map::new();
         for (from, of) in standing {

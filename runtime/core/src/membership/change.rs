@@ -30,6 +30,7 @@
 
 use super::{Action, Membership, Message, View};
 use crate::id::{Generation, Job, NodeId, Rank, ViewId};
+use crate::node::machine_of;
 use crate::sabotage::Step;
 use crate::sorted::Set;
 use crate::time::Instant;
@@ -124,10 +125,15 @@ impl Membership {
         });
     }
 
-    /// Who may join this view: all its members vouched for it. The first, if there are several.
+    /// Who may join this view: all its members vouched for it. The first, if there are several; a seat after its
+    /// host.
     fn joining(&self, view: &View) -> Option<(NodeId, Generation)> {
         let mut vouched = self.vouched.iter().filter(|(node, (_, by))| {
-            !view.members.contains_key(node) && view.members.keys().all(|m| by.contains(m))
+            let host = machine_of(&self.members, **node);
+            let comes_alone = host != **node && !view.members.contains_key(&host);
+            !view.members.contains_key(node)
+                && !comes_alone
+                && view.members.keys().all(|m| by.contains(m))
         });
         vouched.next().map(|(node, (life, _))| (*node, *life))
     }

@@ -11,6 +11,12 @@
 //!    └──────────────────────────── majority accepted: Install to all ──────────────────┘
 //! ```
 //!
+//! **Seats** (a second, idle node program on a machine, for a rank that no standby is left for) are members, but
+//! have no vote: a majority is one of machines. If both programs of a machine voted, machines with a seat would
+//! weigh more than others, and a seat that dies alone would cost a vote though its machine lives. Two
+//! majorities of machines still have a machine in common, and it promises and accepts in one place, its node. A
+//! view without a node is without its seat, so the lowest member, who leads, is never a seat.
+//!
 //! Whoever suspects a member tells all others. A member that this node suspects itself is left out of
 //! the view that it proposes; one that only others suspect is judged after a while, in which this node
 //! would have noticed a death by itself: see `blame`.
@@ -36,7 +42,7 @@ pub use view::View;
 
 use crate::checkpoint::Redundancy;
 use crate::id::{Generation, Job, NodeId, Peer, Rank, ViewId};
-use crate::node::{Config, Member, Quorum};
+use crate::node::{Config, Member, Quorum, machine_of};
 use crate::sabotage::Step;
 use crate::sorted::{Map, Set};
 use crate::time::{Duration, Instant};
@@ -225,7 +231,7 @@ impl Membership {
     /// Who must go: whom this node suspects, and whom accusations that stood long enough condemn.
     fn condemned(&self, now: Instant) -> Set<NodeId> {
         let judged = self.accusations.iter().filter(|(_, heard)| now >= **heard + self.grace);
-        blame::condemned(&self.view, judged.map(|(pair, _)| *pair), &self.suspects)
+        blame::condemned(&self.view, &self.members, judged.map(|(pair, _)| *pair), &self.suspects)
     }
 
     /// Repeats an attempt that got no answer.
@@ -289,11 +295,19 @@ impl Membership {
         if Step::Majority.is_left_out() {
             return 1;
         }
-        self.quorum.needed(self.view.members.len(), self.reachable())
+        self.quorum.needed(self.view.voters(&self.members), self.reachable())
     }
 
     fn reachable(&self) -> usize {
-        self.view.members.keys().filter(|m| !self.suspects.contains(m)).count()
+        self.voters().filter(|m| !self.suspects.contains(m)).count()
+    }
+
+    fn voters(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.view.members.keys().copied().filter(|node| self.votes(*node))
+    }
+
+    fn votes(&self, node: NodeId) -> bool {
+        self.view.members.contains_key(&node) && machine_of(&self.members, node) == node
     }
 
     fn reconsider(&mut self, now: Instant) {
@@ -306,7 +320,8 @@ impl Membership {
             let reachable = u16::try_from(reachable).unwrap_or(u16::MAX);
             if self.told_reachable != Some(reachable) {
                 self.told_reachable = Some(reachable);
-                let members = u16::try_from(self.view.members.len()).unwrap_or(u16::MAX);
+                let voters = self.view.voters(&self.members);
+                let members = u16::try_from(voters).unwrap_or(u16::MAX);
                 self.actions.push_back(Action::NoMajority { reachable, members });
             }
             self.attempt = None;
@@ -314,8 +329,8 @@ impl Membership {
             self.retry_at = self.changing.then(|| now + self.retry);
             return;
         }
-        let leader = self.view.members.keys().find(|m| !condemned.contains(m));
-        if leader == Some(&self.me) && self.attempt.is_none() {
+        let leader = self.voters().find(|m| !condemned.contains(m));
+        if leader == Some(self.me) && self.attempt.is_none() {
             self.prepare(now);
         }
     }
@@ -332,10 +347,11 @@ impl Membership {
     }
 
     fn send_to_reachable(&mut self, message: &Message) {
-        for member in self.view.members.keys() {
-            if *member != self.me && !self.suspects.contains(member) {
-                self.actions.push_back(Action::Send(*member, message.clone()));
-            }
+        let (me, suspects) = (self.me, &self.suspects);
+        let members =
+            self.view.members.keys().filter(|node| machine_of(&self.members, **node) == **node);
+        for member in members.filter(|member| **member != me && !suspects.contains(member)) {
+            self.actions.push_back(Action::Send(*member, message.clone()));
         }
     }
 
@@ -373,8 +389,7 @@ impl Membership {
         ballot: Ballot,
         accepted: Option<(Ballot, View)>,
     ) {
-        if view != self.next_id() || ballot != self.ballot || !self.view.members.contains_key(&from)
-        {
+        if view != self.next_id() || ballot != self.ballot || !self.votes(from) {
             return;
         }
         let (needed, condemned) = (self.needed(), self.condemned(now));
@@ -410,8 +425,7 @@ impl Membership {
     }
 
     fn on_accepted(&mut self, now: Instant, from: NodeId, view: ViewId, ballot: Ballot) {
-        if view != self.next_id() || ballot != self.ballot || !self.view.members.contains_key(&from)
-        {
+        if view != self.next_id() || ballot != self.ballot || !self.votes(from) {
             return;
         }
         let needed = self.needed();

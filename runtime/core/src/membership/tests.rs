@@ -1,10 +1,12 @@
 //! Agreement under every interleaving that a seed can make of it.
 
+mod seats;
+
 use super::*;
 use crate::node::{Binding, Image, Medium, Member, Policy, Role};
 
 fn config(me: u16, compute: usize, standby: usize) -> Config {
-    let member = |role| Member { role, board: 0, image: Image::Linux };
+    let member = |role| Member { role, board: 0, image: Image::Linux, host: None };
     Config {
         me: NodeId(me),
         generation: Generation(1),
@@ -40,11 +42,11 @@ struct World {
 
 impl World {
     fn new(compute: u16, standby: u16) -> Self {
-        let total = compute + standby;
-        let make = |me| {
-            let config = config(me, usize::from(compute), usize::from(standby));
-            Membership::new(&config, Instant(0), Duration::from_millis(50))
-        };
+        Self::of(compute + standby, |me| config(me, usize::from(compute), usize::from(standby)))
+    }
+
+    fn of(total: u16, config: impl Fn(u16) -> Config) -> Self {
+        let make = |me| Membership::new(&config(me), Instant(0), Duration::from_millis(50));
         Self {
             nodes: (0..total).map(make).collect(),
             wire: Vec::new(),

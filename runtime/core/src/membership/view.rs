@@ -3,7 +3,7 @@
 use super::standby;
 use crate::checkpoint::Redundancy;
 use crate::id::{Generation, NodeId, Rank, ViewId};
-use crate::node::{Config, Member, Role};
+use crate::node::{Config, Member, Role, machine_of};
 use crate::sorted::{Map, Set};
 use alloc::format;
 use alloc::string::String;
@@ -43,13 +43,15 @@ impl View {
         Self { id: ViewId(0), members: Map::new(), ranks: Vec::new() }
     }
 
-    /// The view after this one without the `dead`: each orphaned rank goes to the best standby (see
+    /// The view after this one without the `dead` and their seats: each orphaned rank goes to the best standby (see
     /// `standby`), if there is one that runs the same image.
     #[must_use]
     pub fn without(&self, dead: &Set<NodeId>, members: &[Member], redundancy: Redundancy) -> Self {
         let mut view = self.clone();
         view.id = ViewId(self.id.0 + 1);
-        view.members.retain(|node, _| !dead.contains(node));
+        // A machine goes as one: whoever is not heard any more takes its seat along.
+        let gone = |node| dead.contains(&node) || dead.contains(&machine_of(members, node));
+        view.members.retain(|node, _| !gone(*node));
         view.fill(members, redundancy);
         view
     }
@@ -97,6 +99,12 @@ impl View {
     pub fn rank_of(&self, node: NodeId) -> Option<Rank> {
         let at = self.ranks.iter().position(|host| *host == node)?;
         u16::try_from(at).ok().map(Rank)
+    }
+
+    /// How many of the members vote: one of each machine, so seats do not (see `membership`).
+    #[must_use]
+    pub fn voters(&self, members: &[Member]) -> usize {
+        self.members.keys().filter(|node| machine_of(members, **node) == **node).count()
     }
 
     /// Number of ranks.

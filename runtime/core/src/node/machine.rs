@@ -2,7 +2,7 @@
 
 use super::message::Tag;
 use super::session::{Session, Shared};
-use super::{Call, Config, Input, Medium, Output, Timer};
+use super::{Call, Config, Input, Medium, Output, Timer, machine_of};
 use crate::checkpoint::Store;
 use crate::event::Event;
 use crate::id::{Generation, Job, NodeId, Peer, ViewId};
@@ -141,7 +141,13 @@ impl Node {
         match input {
             Input::TransportUp(node) => self.on_link(node, |link| link.transport_up(now)),
             Input::TransportDown(node) => self.on_link(node, |link| link.transport_down(now)),
-            Input::PortDown(node) => self.on_link(node, |link| link.port_down(now)),
+            Input::PortDown(node) => {
+                // One port for all that is on the machine.
+                let members = &self.shared.config.members;
+                let on_it = |other: &NodeId| machine_of(members, *other) == node;
+                let peers: Vec<NodeId> = self.links.keys().copied().filter(on_it).collect();
+                peers.into_iter().for_each(|peer| self.on_link(peer, |link| link.port_down(now)));
+            }
             Input::Frame { from, bytes } => self.on_link(from, |l| l.handle_frame(now, bytes)),
             Input::Tick => {
                 let due: Vec<NodeId> =

@@ -110,6 +110,30 @@ pub struct Member {
     pub board: u16,
     /// What it runs.
     pub image: Image,
+    /// It is a **seat**: a second node program on the machine of this node, which hosts a rank when no
+    /// standby is left. It lives and dies with that machine, and has no vote of its own.
+    pub host: Option<NodeId>,
+}
+
+impl Member {
+    /// These nodes, and after them a seat on the machine of each, in the same order.
+    #[must_use]
+    pub fn with_seats(mut nodes: Vec<Self>) -> Vec<Self> {
+        let seat = |(host, node): (u16, &Self)| Self {
+            role: Role::Standby,
+            host: Some(NodeId(host)),
+            ..node.clone()
+        };
+        let seats: Vec<Self> = (0u16..).zip(&nodes).map(seat).collect();
+        nodes.extend(seats);
+        nodes
+    }
+}
+
+/// The machine that a node is on, by the node that it belongs to: itself, but for a seat.
+#[must_use]
+pub fn machine_of(members: &[Member], node: NodeId) -> NodeId {
+    members.get(node.index()).and_then(|member| member.host).unwrap_or(node)
 }
 
 /// What a node must know before it starts. The same on all nodes but for `me`, `generation`, `hash` and

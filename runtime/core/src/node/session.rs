@@ -236,7 +236,9 @@ impl Session {
         let message = if self.lead.statuses.values().any(|status| status.done) {
             Message::Done
         } else if let Some(rank) = orphans.first() {
-            Message::Lost { reason: format!("no standby is left to take over {rank}") }
+            let seats = shared.config.members.iter().any(|member| member.host.is_some());
+            let and_seat = if seats { ", and no survivor with one rank only," } else { "" };
+            Message::Lost { reason: format!("no standby{and_seat} is left to take over {rank}") }
         } else {
             let placement = self.placement(shared);
             match checkpoint::choose_epoch(&placement, &self.lead.statuses, &shared.holders) {
@@ -383,6 +385,7 @@ impl Session {
         }
         self.stage = Stage::Running;
         (shared.standing, shared.unfit) = (None, None);
+        self.tell_if_doubled(shared);
         self.pacer = Pacer::new(shared.config.checkpoint, shared.now);
         shared.hosts = (self.job, self.view.ranks.clone());
         shared.holders = self.holders(shared);
@@ -394,6 +397,17 @@ impl Session {
             let restored = (epoch > Epoch(0)).then_some(epoch.0);
             let ranks = self.view.rank_count();
             shared.out.push_back(Output::StartRank { rank, ranks, restored });
+        }
+    }
+
+    /// A seat that gets a rank while its host has one says so: the run is degraded from now on.
+    fn tell_if_doubled(&self, shared: &mut Shared) {
+        let host = shared.config.members.get(self.me.index()).and_then(|member| member.host);
+        if let (Some(rank), Some(on)) = (self.rank, host)
+            && self.view.rank_of(on).is_some()
+            && (shared.hosts.0 != self.job || shared.hosts.1.get(rank.index()) != Some(&self.me))
+        {
+            shared.event(Event::Doubled { rank, on });
         }
     }
 

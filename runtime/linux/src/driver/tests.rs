@@ -85,7 +85,7 @@ fn setup(me: u16, listener: TcpListener, peers: Vec<(NodeId, SocketAddr)>) -> Se
         me: NodeId(me),
         generation: Generation(1),
         hash: [0; 32],
-        members: vec![Member { role: Role::Compute, board: 0, image: Image::Linux }],
+        members: vec![Member { role: Role::Compute, board: 0, image: Image::Linux, host: None }],
         media: vec![Medium::Stream; 2],
         mtu: 1500,
         binding: Binding::Mcapi,

@@ -10,7 +10,6 @@ mod tests;
 
 use super::{Broken, Run, Scenario, Verdict, When};
 use crate::world::End;
-use runtime_core::id::NodeId;
 
 /// What to enumerate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,10 +110,6 @@ pub fn enumerate(
 }
 
 impl Enumerator<'_> {
-    fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
-        (0..self.scenario.compute + self.scenario.standby).map(NodeId)
-    }
-
     fn firsts(&mut self, plan: Plan) -> Result<(), Broken> {
         let mut trunk = Run::new(self.scenario);
         let planned = self.scenario.crashes.len();
@@ -123,7 +118,7 @@ impl Enumerator<'_> {
             // A crash that the scenario plans must have been before those that are enumerated.
             let ready = trunk.crashed().len() == planned;
             if ready && plan.is_due(step) {
-                for node in self.nodes().filter(|node| trunk.is_alive(*node)) {
+                for node in self.scenario.nodes().filter(|node| trunk.is_alive(*node)) {
                     let mut branch = trunk.clone();
                     if planned == 0 {
                         branch.world().deaths_are_seen(!step.is_multiple_of(3));
@@ -143,7 +138,7 @@ impl Enumerator<'_> {
 
     fn seconds(&mut self, mut trunk: Run, stride: usize) -> Result<(), Broken> {
         let began = trunk.steps();
-        let mut concerned = vec![0_usize; self.nodes().count()];
+        let mut concerned = vec![0_usize; self.scenario.nodes().count()];
         loop {
             let (to, from) = trunk.world().next_concerns();
             for node in [to, from].into_iter().flatten().filter(|node| trunk.is_alive(*node)) {

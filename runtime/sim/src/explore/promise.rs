@@ -9,7 +9,7 @@ use runtime_core::checkpoint::Placement;
 use runtime_core::event::Event;
 use runtime_core::id::{Epoch, Generation, Job, NodeId, Rank, ViewId};
 use runtime_core::membership::View;
-use runtime_core::node::Config;
+use runtime_core::node::{Config, machine_of};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Watches a run.
@@ -48,9 +48,15 @@ impl Promise {
         }
     }
 
-    /// A node died.
+    /// A node died, and its seat with it.
     pub(super) fn died(&mut self, node: NodeId) {
-        self.dead.insert(node);
+        let members = &self.config.members;
+        let nodes = (0u16..).map(NodeId).take(members.len());
+        self.dead.extend(nodes.filter(|n| *n == node || machine_of(members, *n) == node));
+    }
+
+    fn machine(&self, node: NodeId) -> NodeId {
+        machine_of(&self.config.members, node)
     }
 
     /// A node may be taken for dead, for a while or for good.
@@ -141,12 +147,17 @@ impl Promise {
     /// Of some view from the one in which ranks ran on.
     fn majority_is_gone(&self) -> bool {
         let views = self.views.range(self.running.id..).map(|(_, view)| view);
-        views.into_iter().any(|view| self.left(view).count() * 2 <= view.members.len())
+        let votes = |node: &NodeId| self.machine(*node) == *node;
+        views.into_iter().any(|view| {
+            let left = self.left(view).filter(votes).count();
+            left < self.config.quorum.needed(view.voters(&self.config.members), left)
+        })
     }
 
     /// More died at a time than there are copies; it says which epoch, rank and copies are lost.
     fn judge_lost(&self, reason: &str) -> Result<(), String> {
-        let died = self.running.members.keys().filter(|node| self.gone(node)).count();
+        let died = self.running.members.keys().filter(|node| self.gone(node));
+        let died = died.map(|node| self.machine(*node)).collect::<BTreeSet<_>>().len();
         if died <= self.replicas {
             let replicas = self.replicas;
             return Err(format!(

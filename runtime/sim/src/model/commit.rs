@@ -96,7 +96,7 @@ impl Cluster {
     #[must_use]
     pub fn new(compute: u16, standby: u16, replicas: usize, deaths: u8, epochs: u64) -> Self {
         let roles = (0..compute).map(|_| Role::Compute).chain((0..standby).map(|_| Role::Standby));
-        let member = |role| Member { role, board: 0, image: Image::Linux };
+        let member = |role| Member { role, board: 0, image: Image::Linux, host: None };
         let members: Vec<Member> = roles.map(member).collect();
         let nodes = 0..compute + standby;
         let place = |_| Place {

@@ -72,7 +72,7 @@ impl Cluster {
     #[must_use]
     pub fn new(compute: u16, standby: u16, bounds: Bounds) -> Self {
         let roles = (0..compute).map(|_| Role::Compute).chain((0..standby).map(|_| Role::Standby));
-        let member = |role| Member { role, board: 0, image: Image::Linux };
+        let member = |role| Member { role, board: 0, image: Image::Linux, host: None };
         let members: Vec<Member> = roles.map(member).collect();
         let count = compute + standby;
         let place = |me| {

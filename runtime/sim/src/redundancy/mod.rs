@@ -58,7 +58,9 @@ struct Held {
 impl Cluster {
     /// Compute nodes on these boards, and standbys on these.
     fn of(compute: &[u16], standby: &[u16], redundancy: Redundancy) -> Self {
-        let member = |role| move |board: &u16| Member { role, board: *board, image: Image::Linux };
+        let member = |role| {
+            move |board: &u16| Member { role, board: *board, image: Image::Linux, host: None }
+        };
         let standbys = standby.iter().map(member(Role::Standby));
         let members = compute.iter().map(member(Role::Compute)).chain(standbys).collect();
         Self { members, quorum: Quorum::Majority, redundancy }

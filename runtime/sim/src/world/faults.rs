@@ -1,10 +1,21 @@
 //! What befalls a world: deaths, new lives, pauses, moves, bad memory.
 
 use super::*;
+use runtime_core::node::machine_of;
 
 impl<M: Machine> World<M> {
-    /// The machine dies, with everything in it.
+    /// The machine dies, with everything in it: a seat as well.
     pub fn kill(&mut self, dead: NodeId) {
+        self.on_machine(dead).into_iter().for_each(|node| self.kill_one(node));
+    }
+
+    /// A node and its seat.
+    pub(super) fn on_machine(&self, node: NodeId) -> Vec<NodeId> {
+        let members = self.config.nodes.first().map_or(&[][..], |config| &config.members);
+        self.nodes().filter(|n| *n == node || machine_of(members, *n) == node).collect()
+    }
+
+    fn kill_one(&mut self, dead: NodeId) {
         let Some(place) = self.places.get_mut(dead.index()) else { return };
         if !core::mem::take(&mut place.alive) {
             return;
@@ -28,8 +39,12 @@ impl<M: Machine> World<M> {
         }
     }
 
-    /// A dead node's machine starts again, with nothing in its memory, in this life.
+    /// A dead node's machine starts again, with nothing in its memory, in this life; its seat as well.
     pub fn restart(&mut self, node: NodeId, generation: Generation) {
+        self.on_machine(node).into_iter().for_each(|node| self.restart_one(node, generation));
+    }
+
+    fn restart_one(&mut self, node: NodeId, generation: Generation) {
         let (now, index) = (self.now, node.index());
         let Some(place) = self.places.get_mut(index).filter(|place| !place.alive) else { return };
         let config = Config { generation, ..self.config.nodes[index].clone() };
@@ -44,15 +59,21 @@ impl<M: Machine> World<M> {
         self.plan_tick(node);
     }
 
-    /// A node stands still, as one that is stopped: what happens to it waits.
+    /// A machine stands still, as one that is stopped: what happens to it waits.
     pub fn pause(&mut self, node: NodeId) {
-        if let Some(place) = self.places.get_mut(node.index()).filter(|place| place.alive) {
-            place.paused.get_or_insert_default();
+        for node in self.on_machine(node) {
+            if let Some(place) = self.places.get_mut(node.index()).filter(|place| place.alive) {
+                place.paused.get_or_insert_default();
+            }
         }
     }
 
     /// It goes on, and finds all that happened to it meanwhile, the time last.
     pub fn wake(&mut self, node: NodeId) {
+        self.on_machine(node).into_iter().for_each(|node| self.wake_one(node));
+    }
+
+    fn wake_one(&mut self, node: NodeId) {
         let backlog = self.places.get_mut(node.index()).and_then(|place| place.paused.take());
         let Some(backlog) = backlog else { return };
         let is_tick = |happening: &Happening| matches!(happening, Happening::Tick { .. });

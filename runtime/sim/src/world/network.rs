@@ -95,17 +95,24 @@ impl<M: Machine> World<M> {
         self.connect_again();
     }
 
-    /// Nothing passes any more between a node and all others, and nobody is told.
+    /// Nothing passes any more between a machine and all others, and nobody is told.
     pub fn isolate(&mut self, node: NodeId) {
-        for other in self.nodes().filter(|other| *other != node) {
+        for (node, other) in self.off_machine(node) {
             self.cut(node, other, false);
             self.cut(other, node, false);
         }
     }
 
+    /// What is on a machine, each with all that is on others.
+    fn off_machine(&self, node: NodeId) -> Vec<(NodeId, NodeId)> {
+        let here = self.on_machine(node);
+        let others = self.nodes().filter(|other| !here.contains(other));
+        others.flat_map(|other| here.iter().map(move |node| (*node, other))).collect()
+    }
+
     /// Everything passes again.
     pub fn rejoin(&mut self, node: NodeId) {
-        for other in self.nodes().filter(|other| *other != node) {
+        for (node, other) in self.off_machine(node) {
             self.heal(node, other);
             self.heal(other, node);
         }

@@ -1,7 +1,10 @@
 //! Crashes at every step of the tour, for each size.
 
+mod double_up;
+
 use super::*;
 use crate::explore::Scenario;
+use runtime_core::id::NodeId;
 
 fn all(scenario: &Scenario, plan: Plan) -> Tally {
     let tally = enumerate(scenario, plan, &mut |_| {}).unwrap_or_else(|broken| panic!("{broken}"));
