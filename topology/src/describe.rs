@@ -1,8 +1,6 @@
 //! The topology in words.
 
-use crate::model::{
-    Expectation, Fault, Node, OnExhausted, Strike, Topology, Transport, Trigger,
-};
+use crate::model::{Expectation, Fault, Node, OnExhausted, Strike, Topology, Transport, Trigger};
 use crate::units::{show_duration, show_size};
 use runtime_core::node::{Binding, Image, Policy};
 use std::time::Duration;
