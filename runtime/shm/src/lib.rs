@@ -8,10 +8,28 @@
 //!
 //! What MCAPI means by these frames is decided in `runtime_core::mcapi`.
 
+// Of a model, rings and sleep are all there is.
+#![cfg_attr(loom, allow(dead_code, unused_imports))]
+
+mod bell;
+#[cfg(not(loom))]
+mod directory;
 mod error;
+#[cfg(not(loom))]
 mod fabric;
+#[cfg(not(loom))]
+mod lock;
+#[cfg(not(loom))]
+mod peers;
+#[cfg(not(loom))]
+mod process;
+mod ring;
+#[cfg(not(loom))]
+mod segment;
+mod sync;
 
 pub use error::{JoinError, SendError};
+#[cfg(not(loom))]
 pub use fabric::{Bell, Event, Fabric, Options, Reserved};
 
 /// Bytes of the largest frame.
