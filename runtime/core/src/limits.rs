@@ -35,6 +35,8 @@ pub const MAX_ALLOCATIONS: usize = 4096;
 
 /// MCAPI: endpoints of one node.
 pub const MCAPI_MAX_ENDPOINTS: usize = 1024;
+/// MCAPI: nodes that one node has heard of.
+pub const MCAPI_MAX_NODES: usize = 1024;
 /// MCAPI: outstanding requests of one node.
 pub const MCAPI_MAX_REQUESTS: usize = 1024;
 /// MCAPI: messages or packets queued at one endpoint.
