@@ -41,6 +41,8 @@ pub const MCAPI_MAX_NODES: usize = 1024;
 pub const MCAPI_MAX_REQUESTS: usize = 1024;
 /// MCAPI: messages or packets queued at one endpoint.
 pub const MCAPI_MAX_QUEUE_ELEMENTS: usize = 64;
+/// MCAPI: received packets that a program may have and not have released.
+pub const MCAPI_MAX_BUFFERS: usize = 1024;
 /// MCAPI: largest message in bytes.
 pub const MCAPI_MAX_MSG_SIZE: usize = 32 * 1024;
 /// MCAPI: largest packet in bytes.

@@ -9,7 +9,7 @@ use crate::id::NodeId;
 use crate::limits::MCAPI_MAX_PKT_SIZE;
 use crate::mcapi::frame::Frame;
 use crate::mcapi::request::{Op, Request};
-use crate::mcapi::{Completion, Mcapi, Status};
+use crate::mcapi::{Completion, Mcapi, Status, TIMEOUT_INFINITE};
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
@@ -106,6 +106,13 @@ impl Mcapi {
         let port = self.open_port(handle.0, kind, Direction::Receive)?;
         let end = self.local(port).and_then(|local| local.channel.as_ref());
         end.map(|end| end.packets.len()).ok_or(Status::ChanInvalid)
+    }
+
+    /// How long a blocking call on a channel waits, by the number of a handle of either end: its endpoint's attribute.
+    #[must_use]
+    pub fn handle_timeout(&self, handle: u32) -> u32 {
+        let local = self.handles.get(handle).and_then(|handle| self.local(handle.port));
+        local.map_or(TIMEOUT_INFINITE, |local| local.attributes.timeout)
     }
 
     /// The port behind a handle of the right sort.
