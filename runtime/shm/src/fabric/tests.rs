@@ -106,9 +106,9 @@ fn whoever_comes_speaks_and_leaves_between_two_looks_is_heard() {
     drop(life(b"d"));
     let next = join(&dir, 2);
     let then = [
-        [frame(b"c"), Seen::Gone(2)].as_slice(),
-        &[Seen::Joined(2), frame(b"d"), Seen::Gone(2)],
-        &[Seen::Joined(2)],
+        vec![frame(b"c"), Seen::Gone(2)],
+        vec![Seen::Joined(2), frame(b"d"), Seen::Gone(2)],
+        vec![Seen::Joined(2)],
     ];
     assert_eq!(poll(&mut one), then.concat());
     assert_eq!(one.shared.header.holders().count(), 0, "lanes of the dead are free again");
