@@ -81,7 +81,7 @@ impl Directory {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
         made.map_err(this.failed("cannot make the directory"))?;
         let meta = fs::symlink_metadata(path).map_err(this.failed("cannot look at it"))?;
-        if !meta.is_dir() || meta.uid() != getuid().as_raw() || meta.mode() & 0o077 != 0 {
+        if !meta.is_dir() || meta.uid() != getuid().as_raw() || meta.mode() & 0o022 != 0 {
             return Err(JoinError::Exposed(this.path));
         }
         Ok(this)

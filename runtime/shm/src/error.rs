@@ -13,9 +13,9 @@ pub enum JoinError {
     /// Another node has been joining for seconds and does not get on (a stopped process, perhaps).
     #[error("{}: another node has been joining for too long; is its process stopped?", .0.display())]
     Busy(PathBuf),
-    /// The directory is not one that only this user can write to.
+    /// Others could write to the directory.
     #[error(
-        "{}: must be a directory of this user alone (mode 0700); remove it, or set UNDERSTUDY_SHM_DIR",
+        "{}: must be a directory of this user that nobody else can write to; remove it, or set UNDERSTUDY_SHM_DIR",
         .0.display()
     )]
     Exposed(PathBuf),

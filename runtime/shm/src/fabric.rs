@@ -27,9 +27,9 @@ const CLOCK_EVERY: u32 = 1024;
 /// Where nodes meet, and how a node waits.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The directory of the nodes' files: private to the user, made when it is missing.
+    /// The directory of the nodes' files, made when it is missing: the user's, and nobody else may write to it.
     pub dir: PathBuf,
-    /// Looks that [`Fabric::wait`] takes before it sleeps. With one processor it yields once instead.
+    /// Looks that [`Fabric::wait`] takes before it sleeps. None with a single processor.
     pub spin: u32,
 }
 
@@ -248,9 +248,6 @@ impl Fabric {
                 }
             }
         }
-        if self.spin == 0 {
-            thread::yield_now();
-        }
         while !self.has_news() {
             let now = Instant::now();
             if until.is_some_and(|until| now >= until) {
@@ -404,3 +401,6 @@ impl Bell {
         self.0.header.rouse();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,6 +96,18 @@ impl Inbound {
     }
 }
 
+#[cfg(test)]
+impl Inbound {
+    pub(crate) fn from(&self) -> NodeName {
+        self.from
+    }
+
+    /// Does to the next frame what no node does.
+    pub(crate) fn corrupt(&mut self) {
+        self.reader.corrupt();
+    }
+}
+
 impl Fabric {
     /// Wakes every living node: there are news on the board.
     pub(crate) fn rouse_all(&self) {
@@ -186,22 +198,32 @@ impl Fabric {
                 self.part(at, shunned, on)?;
             }
         }
-        for name in names {
-            if name == self.name || self.peers.iter().any(|p| p.name == name) {
-                continue;
-            }
-            let Some(found) = self.directory.find(name, &self.this)? else { continue };
-            if !self.shunned.contains(&found.header.generation()) {
-                self.peers.push(Peer::new(name, found));
-                on(Event::Joined(name));
-            }
-        }
-        for holder in holders {
-            if self.shared.header.holders().any(|now| now == holder) {
-                self.receive_from(holder, on)?;
+        let newcomers = self.newcomers(names)?;
+        let is_new = |who| newcomers.iter().any(|p: &Peer| p.generation == who);
+        for holder in holders.iter().filter(|h| !is_new(h.generation)) {
+            // Not if it was freed with a peer just now.
+            let known = self.peers.iter().any(|p| p.generation == holder.generation);
+            if !known && self.shared.header.holders().any(|now| now == *holder) {
+                self.receive_from_the_dead(*holder, on)?;
             }
         }
-        Ok(())
+        for peer in newcomers {
+            on(Event::Joined(peer.name));
+            self.peers.push(peer);
+        }
+        holders.into_iter().try_for_each(|holder| self.receive_from(holder))
+    }
+
+    /// The living whom this node does not know yet.
+    fn newcomers(&self, mut names: Vec<NodeName>) -> io::Result<Vec<Peer>> {
+        names.retain(|&n| n != self.name && self.peers.iter().all(|p| p.name != n));
+        let found = names.into_iter().map(|name| {
+            let found = self.directory.find(name, &self.this)?;
+            Ok(found.map(|found| Peer::new(name, found)))
+        });
+        let found: io::Result<Vec<_>> = found.collect();
+        let fair = |peer: &Peer| !self.shunned.contains(&peer.generation);
+        Ok(found?.into_iter().flatten().filter(fair).collect())
     }
 
     pub(crate) fn lives(&self, peer: &Peer, thorough: bool) -> io::Result<bool> {
@@ -262,21 +284,20 @@ impl Fabric {
         Ok(())
     }
 
-    /// Begins to read a lane, if that is new.
-    fn receive_from(&mut self, holder: Holder, on: &mut impl FnMut(Event<'_>)) -> io::Result<()> {
-        if self.inbound.iter().any(|i| i.lane == holder.lane) {
-            return Ok(());
-        }
+    /// Begins to read a lane, if that is new and a peer's.
+    fn receive_from(&mut self, holder: Holder) -> io::Result<()> {
+        let open = self.inbound.iter().any(|i| i.lane == holder.lane);
         let peer = self.peers.iter().find(|p| p.generation == holder.generation);
         match (peer.map(|p| p.name), holder.name) {
-            // It is about to say its name.
-            (Some(_), None) => {}
-            (Some(name), Some(said)) if name == said => {
+            (Some(name), Some(said)) if name != said => {
+                self.shun(holder.generation, "it takes a lane for another");
+            }
+            (Some(name), Some(_)) if !open => {
                 let inbound = self.open(holder, name)?;
                 self.inbound.push(inbound);
             }
-            (Some(_), Some(_)) => self.shun(holder.generation, "it takes a lane for another"),
-            (None, said) => self.receive_from_the_dead(holder, said, on)?,
+            // Read already; or about to say its name; or freed meanwhile.
+            _ => {}
         }
         Ok(())
     }
@@ -285,19 +306,18 @@ impl Fabric {
     fn receive_from_the_dead(
         &mut self,
         holder: Holder,
-        said: Option<NodeName>,
         on: &mut impl FnMut(Event<'_>),
     ) -> io::Result<()> {
         if self.shunned.contains(&holder.generation) {
             return Ok(());
         }
-        if let Some(name) = said {
+        if let Some(name) = holder.name {
             let inbound = self.open(holder, name)?;
             self.inbound.push(inbound);
             on(Event::Joined(name));
         }
         self.empty(holder, on)?;
-        if let Some(name) = said {
+        if let Some(name) = holder.name {
             on(Event::Gone(name));
         }
         Ok(())

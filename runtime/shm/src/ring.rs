@@ -250,6 +250,14 @@ impl Reader {
             && lane.starved.0.swap(0, Ordering::Relaxed) != 0
     }
 
+    /// Puts a frame longer than any in the place of the next one.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn corrupt(&self) {
+        let number = u64::from(self.next.cells.wrapping_add(1));
+        let cell = self.lane().cell(self.next);
+        cell.stamp.store((LONGEST as u64 + 1) << 32 | number, Ordering::Relaxed);
+    }
+
     /// Makes the lane an empty one for the next writer. The last one is dead and its frames are read.
     pub(crate) fn reset(self) {
         let lane = self.lane();

@@ -56,7 +56,7 @@ fn frames_of_all_lengths_come_whole_and_in_order() {
     let (mut writer, mut reader) = plain.ends();
     let (mut sent, mut received) = (0, 0);
     // Long enough to wrap cells and bulk several times, and to be full at all positions of both.
-    let enough = if cfg!(miri) { 30 } else { 3000 };
+    let enough = if cfg!(miri) { 30 } else { 800 };
     while received < enough {
         while write(&mut writer, &content(sent, lens[sent * sent % 11 % lens.len()])).is_ok() {
             sent += 1;
@@ -96,7 +96,7 @@ fn a_full_lane_takes_nothing_and_has_room_again_once_read() {
 fn whoever_has_read_all_has_given_back_enough_for_the_longest_frame() {
     let plain = Plain::new();
     let (mut writer, mut reader) = plain.ends();
-    let rounds = if cfg!(miri) { 5 } else { 2000 };
+    let rounds = if cfg!(miri) { 5 } else { 200 };
     for n in 0..rounds {
         write(&mut writer, &content(n, LONGEST)).expect("the lane is read empty");
         assert!(read(&mut reader) == Some(content(n, LONGEST)));
@@ -177,7 +177,7 @@ fn nonsense_in_a_lane_is_found_and_harms_nobody() {
 fn two_threads() {
     let plain = Plain::new();
     let (mut writer, mut reader) = plain.ends();
-    let frames = if cfg!(miri) { 40 } else { 100_000 };
+    let frames = if cfg!(miri) { 40 } else { 20_000 };
     std::thread::scope(|scope| {
         scope.spawn(move || {
             for n in 0..frames {
