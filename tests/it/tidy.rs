@@ -12,6 +12,7 @@ const UNSAFE_HOMES: &[&str] = &[
     "runtime/driver/",
     "runtime/linux/",
     "runtime/baremetal/",
+    "runtime/capi/",
     "images/guest-linux/",
     "images/guest-baremetal/",
 ];
@@ -24,6 +25,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("harness/netem", &[]),
     ("runtime/sim", &["runtime-core", "netem"]),
     ("runtime/driver", &["runtime-core"]),
+    ("runtime/mcapi", &["runtime-core", "runtime-shm"]),
+    ("runtime/capi", &["mcapi"]),
     ("runtime/linux", &["runtime-core", "runtime-driver"]),
     ("runtime/baremetal", &["runtime-core", "runtime-driver"]),
     ("runtime", &["runtime-core", "runtime-driver", "runtime-sim", "runtime-linux"]),

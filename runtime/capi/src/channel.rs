@@ -103,7 +103,12 @@ pub(crate) extern "C" fn mcapi_pktchan_send_i(
 }
 
 #[unsafe(no_mangle)]
-pub(crate) extern "C" fn mcapi_pktchan_send(end: u32, buffer: Bytes, size: usize, status: Out<u32>) {
+pub(crate) extern "C" fn mcapi_pktchan_send(
+    end: u32,
+    buffer: Bytes,
+    size: usize,
+    status: Out<u32>,
+) {
     render(status, (), || {
         let me = registry::current()?;
         let end = SendHandle::from_raw(me.salt.channel(end));

@@ -10,7 +10,7 @@ use mcapi::{
 /// `mcapi_info_t`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct Info {
+pub(crate) struct Info {
     mcapi_version: u32,
     organization_id: u32,
     implementation_version: u32,
@@ -31,7 +31,7 @@ const INFO: Info = Info {
 /// `mcapi_node_attributes_t`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct Attributes {
+pub(crate) struct Attributes {
     magic: u32,
     kind: u32,
     reserved: [u32; 2],

@@ -6,7 +6,7 @@ use mcapi::Status;
 /// A variable to be written.
 #[repr(transparent)]
 #[derive(Debug)]
-pub struct Out<T>(*mut T);
+pub(crate) struct Out<T>(*mut T);
 
 impl<T> Clone for Out<T> {
     fn clone(&self) -> Self {
@@ -49,7 +49,7 @@ impl<T: Copy> Out<T> {
 /// An array of variables to be read.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug)]
-pub struct Array<T>(*const T);
+pub(crate) struct Array<T>(*const T);
 
 impl<T: Copy> Array<T> {
     /// The element at `at`, which must be below the length that C gave.
@@ -65,7 +65,7 @@ impl<T: Copy> Array<T> {
 /// Bytes to be read, of a length that comes with them.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug)]
-pub struct Bytes(*const u8);
+pub(crate) struct Bytes(*const u8);
 
 impl Bytes {
     /// A copy of the bytes, which may be none of NULL.
@@ -88,7 +88,7 @@ impl Bytes {
 /// A place for bytes, of a length that comes with it.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug)]
-pub struct Room(*mut u8);
+pub(crate) struct Room(*mut u8);
 
 // SAFETY: as for `Out`.
 unsafe impl Send for Room {}

@@ -229,7 +229,9 @@ impl Engine {
     /// Leaves the transport. Calls that wait come back with [`Status::NodeNotInit`].
     pub(crate) fn close(&self) {
         let mut state = self.lock();
-        state.closed = true;
+        if std::mem::replace(&mut state.closed, true) {
+            return;
+        }
         state.sleepers.values().for_each(|sleeper| sleeper.thread.unpark());
         state.pump();
         let transport = loop {
