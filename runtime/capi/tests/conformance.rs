@@ -34,8 +34,11 @@ fn program(name: &str) -> PathBuf {
     let mut compile = Command::new("cc");
     compile.args(WARNINGS).args(["-std=gnu11", "-g", "-O1", "-o"]).arg(&out);
     compile.arg(here(&format!("tests/c/{name}.c"))).arg(here("tests/c/check.c"));
-    compile.arg("-I").arg(here("include")).arg(library("libcapi.a")).args(LIBRARIES);
-    good("cc", &compile.output().unwrap());
+    compile.arg("-I").arg(here("include"));
+    // Examples have the archive.
+    let shared = library("libcapi.so");
+    let rpath = format!("-Wl,-rpath,{}", shared.parent().unwrap().display());
+    good("cc", &compile.arg(&shared).arg(rpath).arg("-lpthread").output().unwrap());
     out
 }
 
@@ -79,6 +82,11 @@ fn scalars() {
     let program = program("scalars");
     run(&program, "threads");
     run(&program, "processes");
+}
+
+#[test]
+fn deaths() {
+    run(&program("deaths"), "processes");
 }
 
 #[test]
