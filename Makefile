@@ -9,7 +9,7 @@ BAREMETAL  := x86_64-unknown-linux-gnu/bare-metal/guest-baremetal
 FOOTPRINT  := $(CARGO) build --config runtime/baremetal/image.toml --profile bare-metal -p guest-baremetal --no-default-features
 export UNDERSTUDY_BAREMETAL := $(CURDIR)/target/bare-metal/$(BAREMETAL)
 
-.PHONY: install cluster-up cluster-down test check lint unit system build images node footprint harness setup sim sim-exhaustive soak validate bench clean
+.PHONY: install cluster-up cluster-down test check lint unit system build images node footprint harness setup sim sim-exhaustive soak kills validate bench clean
 
 # Boot the topology, run its workload with its faults, judge; the cluster stays up.
 cluster-up: build
@@ -86,6 +86,10 @@ sim-exhaustive: harness
 
 soak: harness
 	$(UNDERSTUDY) sim --soak --seed $$(date +%s)
+
+# Kills on QEMU by the dozen, each judged bit by bit; stops at the first that fails.
+kills: build
+	$(UNDERSTUDY) test topology/examples/failover.yaml --repeat 12
 
 validate: harness
 	$(UNDERSTUDY) validate topology/examples/*.yaml

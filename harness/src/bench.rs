@@ -3,6 +3,7 @@
 
 mod footprint;
 mod guests;
+mod outages;
 mod summary;
 
 use crate::backend::Site;
@@ -56,6 +57,8 @@ enum Part {
     Crowds,
     /// Bare-metal images: what is loaded, and how much memory they take at most.
     Footprint,
+    /// Whole clusters: how soon the others notice that a node is gone, and compute again; what checkpoints cost.
+    Outages,
 }
 
 /// A number of bytes, with or without KiB, MiB or GiB.
@@ -77,8 +80,15 @@ pub(crate) fn main(places: &Places, args: &BenchArgs) -> Result<u8, Failure> {
         .enable_all()
         .build()
         .context("cannot start threads")?;
+    // Clusters have daemons of their own, which end with the connection to them.
+    if args.only.is_none_or(|only| only == Part::Outages) {
+        let text = outages::main(places, &Progress::new())?;
+        print!("{text}");
+    }
     // Guests hang on a thread of this process: however it ends, they end.
-    runtime.block_on(run(places, args))?;
+    if args.only != Some(Part::Outages) {
+        runtime.block_on(run(places, args))?;
+    }
     Ok(EXIT_OK)
 }
 

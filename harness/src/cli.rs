@@ -6,7 +6,8 @@ use crate::client::{Connection, Failure};
 use crate::daemon::{self, Setup};
 use crate::paths::Places;
 use crate::plan::Backend;
-use crate::proto::{EXIT_OK, EXIT_TESTBED, EXIT_USAGE, EXIT_VERDICT, Request, Response, Status};
+use crate::proto::{EXIT_OK, EXIT_TESTBED, EXIT_USAGE, EXIT_VERDICT, Request, Response};
+use crate::result::RunResult;
 use crate::sim::{self, SimArgs};
 use crate::table;
 use clap::{Parser, Subcommand};
@@ -54,6 +55,9 @@ enum Verb {
         /// What the nodes are made of.
         #[arg(long, value_enum, default_value_t = Backend::Qemu)]
         backend: Backend,
+        /// So many times each, until one fails; a table of all at the end.
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        repeat: Option<u32>,
     },
     /// How the cluster is.
     Status(Which),
@@ -138,15 +142,15 @@ fn verb(cli: Cli) -> Result<u8, Failure> {
                 take_down_same(&places, &file)?;
             }
             let mut connection = Connection::start(&places, &file, backend, true)?;
-            let status = expect_status(connection.answer()?)?;
+            let status = connection.answer()?.status()?;
             print!("{}", table::status(&status));
             Ok(EXIT_OK)
         }
         Verb::Run(which) => run(&mut attach(&places, &which)?),
-        Verb::Test { files, backend } => test(&places, &files, backend),
+        Verb::Test { files, backend, repeat } => test(&places, &files, backend, repeat),
         Verb::Status(which) => {
             let answer = attach(&places, &which)?.ask(&Request::Status)?;
-            print!("{}", table::status(&expect_status(answer)?));
+            print!("{}", table::status(&answer.status()?));
             Ok(EXIT_OK)
         }
         Verb::Console { node, which } => follow_console(attach(&places, &which)?, &node),
@@ -190,39 +194,56 @@ fn attach(places: &Places, which: &Which) -> Result<Connection, Failure> {
 }
 
 fn run(connection: &mut Connection) -> Result<u8, Failure> {
-    match connection.ask(&Request::Run)? {
-        Response::Verdict { result } => {
-            print!("{}", table::result(&result));
-            Ok(if result.pass { EXIT_OK } else { EXIT_VERDICT })
-        }
-        other => Err(unexpected(&other)),
-    }
+    let result = connection.ask(&Request::Run)?.verdict()?;
+    print!("{}", table::result(&result));
+    Ok(judged(&result))
 }
 
-/// The worst of all files counts; each is tried.
-fn test(places: &Places, files: &[PathBuf], backend: Backend) -> Result<u8, Failure> {
-    let mut worst = EXIT_OK;
-    for file in files {
-        println!("{} on {}", file.display(), backend.name());
-        let exit = test_one(places, file, backend).unwrap_or_else(|failure| {
-            eprintln!("error: {}", failure.reason);
-            failure.exit
-        });
+const fn judged(result: &RunResult) -> u8 {
+    if result.pass { EXIT_OK } else { EXIT_VERDICT }
+}
+
+/// The worst of all files counts; each is tried. Repeated, the first that fails is the last.
+fn test(
+    places: &Places,
+    files: &[PathBuf],
+    backend: Backend,
+    repeat: Option<u32>,
+) -> Result<u8, Failure> {
+    let (mut worst, mut results) = (EXIT_OK, Vec::new());
+    for (file, n) in files.iter().flat_map(|file| (1..=repeat.unwrap_or(1)).map(move |n| (file, n)))
+    {
+        let which = repeat.map_or_else(String::new, |of| format!(" ({n} of {of})"));
+        println!("{} on {}{which}", file.display(), backend.name());
+        let exit = match test_one(places, file, backend) {
+            Ok(result) => {
+                let exit = judged(&result);
+                results.push(*result);
+                exit
+            }
+            Err(failure) => {
+                eprintln!("error: {}", failure.reason);
+                failure.exit
+            }
+        };
         worst = worst.max(exit);
+        if repeat.is_some() && exit != EXIT_OK {
+            break;
+        }
+    }
+    if repeat.is_some() {
+        print!("{}", table::repeated(&results));
     }
     Ok(worst)
 }
 
-/// In all endings the cluster is down: its daemon ends when the connection closes.
-fn test_one(places: &Places, file: &Path, backend: Backend) -> Result<u8, Failure> {
-    let mut connection = Connection::start(places, file, backend, false)?;
-    let status = expect_status(connection.answer()?)?;
-    let exit = run(&mut connection);
-    let down = connection.ask(&Request::Down);
-    connection.wait_for_end();
-    println!("logs in {}", status.run_dir);
-    let exit = exit?;
-    down.map(|_| exit)
+fn test_one(places: &Places, file: &Path, backend: Backend) -> Result<Box<RunResult>, Failure> {
+    let (logs, result) = Connection::once(places, file, backend, false)?;
+    if let Ok(result) = &result {
+        print!("{}", table::result(result));
+    }
+    println!("logs in {logs}");
+    result
 }
 
 /// Takes down the cluster that has the name of this file's.
@@ -273,7 +294,7 @@ fn validate(files: &[PathBuf]) -> Result<u8, Failure> {
 
 /// Prints the console and what is added to it, until the cluster ends.
 fn follow_console(mut connection: Connection, node: &str) -> Result<u8, Failure> {
-    let status = expect_status(connection.ask(&Request::Status)?)?;
+    let status = connection.ask(&Request::Status)?.status()?;
     if !status.nodes.iter().any(|n| n.name == node) {
         let names: Vec<_> = status.nodes.iter().map(|n| n.name.as_str()).collect();
         return Err(Failure::usage(format!("no node {node}: there are {}", names.join(", "))));
@@ -304,23 +325,12 @@ fn follow_console(mut connection: Connection, node: &str) -> Result<u8, Failure>
     }
 }
 
-fn expect_status(answer: Response) -> Result<Status, Failure> {
-    match answer {
-        Response::Up { status } | Response::Status { status } => Ok(status),
-        other => Err(unexpected(&other)),
-    }
-}
-
 fn done(answer: Response) -> Result<u8, Failure> {
     match answer {
         Response::Done { text } => {
             println!("{text}");
             Ok(EXIT_OK)
         }
-        other => Err(unexpected(&other)),
+        other => Err(other.unexpected()),
     }
-}
-
-fn unexpected(answer: &Response) -> Failure {
-    Failure { exit: EXIT_TESTBED, reason: format!("the daemon answers something else: {answer:?}") }
 }

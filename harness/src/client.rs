@@ -4,7 +4,8 @@ use crate::backend::{log, tail};
 use crate::paths::Places;
 use crate::plan::{self, Backend};
 use crate::progress::Progress;
-use crate::proto::{EXIT_TESTBED, EXIT_USAGE, Request, Response};
+use crate::proto::{EXIT_TESTBED, EXIT_USAGE, Request, Response, Status};
+use crate::result::RunResult;
 use images_control::{MAX_LINE, from_line, to_line};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::fd::OwnedFd;
@@ -39,12 +40,38 @@ impl From<std::io::Error> for Failure {
     }
 }
 
+impl Response {
+    /// How the cluster is, if that is what was asked for.
+    pub(crate) fn status(self) -> Result<Status, Failure> {
+        match self {
+            Self::Up { status } | Self::Status { status } => Ok(status),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    /// What came of a run, if that is what was asked for.
+    pub(crate) fn verdict(self) -> Result<Box<RunResult>, Failure> {
+        match self {
+            Self::Verdict { result } => Ok(result),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    /// The answer to another question.
+    pub(crate) fn unexpected(&self) -> Failure {
+        let reason = format!("the daemon answers something else: {self:?}");
+        Failure { exit: EXIT_TESTBED, reason }
+    }
+}
+
 /// A connection to a daemon.
 #[derive(Debug)]
 pub(crate) struct Connection {
     reader: BufReader<UnixStream>,
     /// Where the daemon writes what nobody asked for, if this is its owner.
     daemon_log: Option<PathBuf>,
+    /// Progress is not shown.
+    quiet: bool,
 }
 
 impl Connection {
@@ -53,7 +80,7 @@ impl Connection {
         let stream = UnixStream::connect(places.socket(cluster)?).map_err(|_| {
             Failure::usage(format!("cluster {cluster} is not up: `understudy up FILE` starts one"))
         })?;
-        Ok(Self { reader: BufReader::new(stream), daemon_log: None })
+        Ok(Self { reader: BufReader::new(stream), daemon_log: None, quiet: false })
     }
 
     /// Starts a daemon for a topology file, and is its owner: when this closes before the cluster
@@ -92,7 +119,23 @@ impl Connection {
         command.spawn()?;
         // `command` holds the daemon's end until it is dropped; the daemon's death must be seen.
         drop(command);
-        Ok(Self { reader: BufReader::new(ours), daemon_log: Some(daemon_log) })
+        Ok(Self { reader: BufReader::new(ours), daemon_log: Some(daemon_log), quiet: false })
+    }
+
+    /// Up, run, down: where the logs are, and the verdict. In all endings the cluster is down: its daemon ends
+    /// when the connection closes.
+    pub(crate) fn once(
+        places: &Places,
+        file: &Path,
+        backend: Backend,
+        quiet: bool,
+    ) -> Result<(String, Result<Box<RunResult>, Failure>), Failure> {
+        let mut connection = Self { quiet, ..Self::start(places, file, backend, false)? };
+        let logs = connection.answer()?.status()?.run_dir;
+        let result = connection.ask(&Request::Run).and_then(Response::verdict);
+        let down = connection.ask(&Request::Down);
+        connection.wait_for_end();
+        Ok((logs, result.and_then(|result| down.map(|_| result))))
     }
 
     /// Asks, shows progress, and returns the answer.
@@ -107,6 +150,7 @@ impl Connection {
         let progress = Progress::new();
         loop {
             match self.next()? {
+                Response::Progress { .. } | Response::Note { .. } if self.quiet => {}
                 Response::Progress { done, of, text } => progress.step(done, of, &text),
                 Response::Note { text } => progress.line(&text),
                 Response::Failed { exit, mut reason, node, frames, console } => {

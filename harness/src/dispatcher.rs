@@ -5,6 +5,7 @@ mod boot;
 mod change;
 mod run;
 mod state;
+mod strike;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -15,7 +16,7 @@ use crate::proto::{
 };
 use crate::result::RunResult;
 use change::Change;
-use images_control::sim::SimPlan;
+use images_control::sim::{SimPlan, SimStrike};
 use images_control::{FromNode, ToNode};
 use run::Run;
 use runtime_core::node::Image;
@@ -42,8 +43,8 @@ pub(crate) enum Event {
     Garbled { node: usize, reason: String },
     /// A node's process ended.
     Exited { node: usize, status: String },
-    /// The simulated world killed a node, as its plan said.
-    SimKilled { node: usize },
+    /// Something befell a node of the simulated world, as its plan said.
+    SimStruck { node: usize, strike: SimStrike },
     /// The simulated world ended. `Err`: not as it should.
     SimEnded(Result<(), String>),
     /// The sequential program is through: the SHA-256 of its result.
@@ -96,6 +97,8 @@ enum Phase {
 const BOOT_TIMEOUT: Duration = Duration::from_secs(20);
 /// A run in which no node says anything for so long hangs.
 const QUIET_TIMEOUT: Duration = Duration::from_secs(60);
+/// What a node says before it ends arrives within this after others have missed it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The state of a cluster.
 #[derive(Debug)]
@@ -111,6 +114,8 @@ pub(crate) struct Dispatcher {
     /// Newest view heard of, and which node hosts each rank in it.
     view: u64,
     hosts: Vec<usize>,
+    /// Who is in it.
+    members: Vec<usize>,
     /// The sequential program's answer, once known.
     reference: Option<String>,
     jobs: u32,
@@ -135,6 +140,7 @@ impl Dispatcher {
             images: Vec::new(),
             view: 0,
             hosts,
+            members: Vec::new(),
             reference: None,
             jobs: 0,
             run: None,
@@ -174,7 +180,7 @@ impl Dispatcher {
             Event::Node { node, message } => self.heard(now, node, message),
             Event::Garbled { node, reason } => self.fail_node(node, &reason),
             Event::Exited { node, status } => self.exited(now, node, &status),
-            Event::SimKilled { node } => self.sim_killed(now, node),
+            Event::SimStruck { node, strike } => self.sim_struck(now, node, strike),
             Event::SimEnded(result) => self.sim_ended(now, result),
             Event::Reference(result) => self.reference_known(now, result),
             Event::Client { client, request } => self.request(now, client, request),

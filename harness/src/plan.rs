@@ -5,9 +5,10 @@ mod from_topology;
 pub(crate) mod tests;
 
 use crate::backend::loopback::Loopback;
-use images_control::sim::{SimLink, SimProfile, Trigger};
+use images_control::sim::{SimLink, SimProfile, SimStrike, Trigger};
 use images_control::{Configure, Hold, Nic, NodeSpec, RuntimeSpec, Transport};
 use netem::Profile;
+use runtime_core::id::Rank;
 use runtime_core::node::{Image, Role};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -239,5 +240,19 @@ pub(crate) const fn image_name(image: Image) -> &'static str {
     match image {
         Image::Linux => "linux",
         Image::BareMetal => "bare-metal",
+    }
+}
+
+/// A fault, as a simulated world knows it.
+pub(crate) const fn sim_strike(strike: Strike) -> SimStrike {
+    match strike {
+        Strike::Kill => SimStrike::Kill,
+        Strike::Pause => SimStrike::Pause,
+        Strike::Resume => SimStrike::Resume,
+        Strike::Cut => SimStrike::Cut,
+        Strike::Heal => SimStrike::Heal,
+        Strike::Reboot => SimStrike::Reboot,
+        Strike::Migrate(Rank(rank)) => SimStrike::Migrate { rank },
+        Strike::Corrupt(Rank(rank)) => SimStrike::Corrupt { rank },
     }
 }

@@ -1,7 +1,7 @@
 //! Tables for people.
 
 use crate::proto::{NodeStatus, Status};
-use crate::result::RunResult;
+use crate::result::{Death, RunResult};
 use comfy_table::{Table, presets};
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
@@ -114,6 +114,31 @@ pub(crate) fn result(result: &RunResult) -> String {
     text
 }
 
+/// Runs of one kind, one below the other: each death with its times, and how many passed.
+pub(crate) fn repeated(results: &[RunResult]) -> String {
+    let mut rows =
+        table(&["run", "verdict", "run time", "death", "detected", "taken over", "resumed"]);
+    for (n, result) in (1..).zip(results) {
+        let verdict = if result.pass { "PASS" } else { "FAIL" };
+        let all = |of: fn(&Death) -> String| {
+            let cells: Vec<String> = result.deaths.iter().map(of).collect();
+            if cells.is_empty() { "–".to_owned() } else { cells.join("\n") }
+        };
+        rows.add_row([
+            format!("{} {n}", result.cluster),
+            verdict.to_owned(),
+            time(Some(result.run_us)),
+            all(|d| d.node.clone()),
+            all(|d| time(d.detected_us)),
+            all(|d| time(d.takeover_us)),
+            all(|d| time(d.resumed_us)),
+        ]);
+    }
+    let deaths: usize = results.iter().map(|r| r.deaths.len()).sum();
+    let passed = results.iter().filter(|r| r.pass).count();
+    format!("{rows}\n{passed} of {} runs passed, with {deaths} deaths\n", results.len())
+}
+
 fn coloured(word: &str, good: bool) -> String {
     if std::io::stdout().is_terminal() {
         format!("\x1b[1;{}m{word}\x1b[0m", if good { 32 } else { 31 })
@@ -122,7 +147,8 @@ fn coloured(word: &str, good: bool) -> String {
     }
 }
 
-fn time(us: Option<u64>) -> String {
+/// With its unit.
+pub(crate) fn time(us: Option<u64>) -> String {
     us.map_or_else(
         || "–".to_owned(),
         |us| {
@@ -136,7 +162,8 @@ fn time(us: Option<u64>) -> String {
     )
 }
 
-fn bytes(bytes: u64) -> String {
+/// With their unit.
+pub(crate) fn bytes(bytes: u64) -> String {
     match bytes {
         0..1024 => format!("{bytes} B"),
         1024..1_048_576 => format!("{}.{} KiB", bytes / 1024, bytes % 1024 * 10 / 1024),
@@ -145,7 +172,7 @@ fn bytes(bytes: u64) -> String {
 }
 
 /// In hundredths, without leaving whole numbers.
-fn ratio(sent: u64, dirty: u64) -> String {
+pub(crate) fn ratio(sent: u64, dirty: u64) -> String {
     let hundredths = sent.saturating_mul(100).checked_div(dirty);
     hundredths.map_or_else(|| "–".to_owned(), |h| format!("{}.{:02}", h / 100, h % 100))
 }

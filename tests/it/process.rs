@@ -189,7 +189,7 @@ fn two_nodes_may_die_one_after_the_other() {
 fn the_heir_of_a_rank_may_die_like_anybody_else() {
     let bench = Bench::process();
     let cluster = Cluster::of(3, 2)
-        .kill("n1", "{ checkpoint: 2 }")
+        .kill_held("n1", "{ checkpoint: 2 }")
         .kill("n3", "{ checkpoint: 4, on: n3 }")
         .expects_the_right_result()
         .expects("takeover: { of: n1, by: n3 }")
@@ -233,4 +233,30 @@ fn nobody_left_is_the_end() {
         cluster = cluster.kill(victim, "{ checkpoint: 2, on: n0 }");
     }
     bench.test(&cluster).must_fail(&["every node is dead"]);
+}
+
+#[test]
+fn a_copy_that_went_bad_is_reported_and_another_one_used() {
+    let bench = Bench::process();
+    let args = "size: 256, iterations: 900, checkpoint-every: 300";
+    // Both partners of rank 1.
+    for (keeper, other) in [("n0", "n2"), ("n2", "n0")] {
+        let cluster = Cluster::of(3, 1)
+            .replicas(2)
+            .runs(&format!("{{ workload: laplace, args: {{ {args} }} }}"))
+            .strike(&format!("corrupt: {{ node: {keeper}, rank: 1 }}"), "{ checkpoint: 1, on: n1 }")
+            .kill("n1", &format!("{{ event: corrupted, on: {keeper} }}"))
+            .expects("takeover: { of: n1, by: n3 }")
+            .expects_the_right_result();
+        let outcome = bench.test(&cluster);
+        outcome.must_pass();
+        assert!(outcome.kinds(keeper).contains(&"copy-damaged"), "{}", outcome.said);
+        assert!(!outcome.kinds(other).contains(&"copy-damaged"), "{}", outcome.said);
+        assert_eq!(outcome.death("n1")["epoch"], 1, "{}", outcome.said);
+    }
+    // Where there is no copy, none goes bad, and that is no success.
+    let cluster = Cluster::of(3, 1)
+        .strike("corrupt: { node: n3, rank: 1 }", "{ checkpoint: 1, on: n0 }")
+        .expects_the_right_result();
+    bench.test(&cluster).must_fail(&["n3 has no copy of rank 1"]);
 }

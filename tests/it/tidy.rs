@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use tests::workspace;
+use tests::{bare_metal_program, node_program, understudy, workspace};
 
 /// Longest source file, in lines; tests may be longer.
 const LONGEST: usize = 600;
@@ -248,5 +248,20 @@ fn the_core_forbids_unsafe_code_and_std() {
     let core = fs::read_to_string(workspace().join("runtime/core/src/lib.rs")).unwrap();
     for attribute in ["#![no_std]", "#![forbid(unsafe_code)]"] {
         assert!(core.contains(attribute), "no {attribute} in runtime/core");
+    }
+}
+
+/// The names of a program's parts are in it: this one is there only where safety steps can be left out.
+#[test]
+fn no_image_can_leave_out_a_safety_step() {
+    let has = |program: &Path, name: &str| {
+        let bytes = fs::read(program).unwrap_or_else(|e| panic!("{}: {e}", program.display()));
+        bytes.windows(name.len()).any(|window| window == name.as_bytes())
+    };
+    let (part, switch) = ("12runtime_core", "8sabotage8LEFT_OUT");
+    assert!(has(&understudy(), switch), "the simulator of the harness can: is {switch} its name?");
+    for image in [node_program(), bare_metal_program()] {
+        assert!(has(&image, part), "{} has no names", image.display());
+        assert!(!has(&image, switch), "{} is built with `sabotage`", image.display());
     }
 }

@@ -120,7 +120,9 @@ fn program(path: PathBuf) -> PathBuf {
     path
 }
 
-fn understudy() -> PathBuf {
+/// The command.
+#[must_use]
+pub fn understudy() -> PathBuf {
     // target/debug/deps/it-… → target/debug/understudy
     let test = std::env::current_exe().unwrap_or_default();
     let dir = test.parent().and_then(Path::parent).unwrap_or(Path::new("."));

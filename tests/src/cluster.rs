@@ -117,6 +117,13 @@ impl Cluster {
         self
     }
 
+    /// Does something else, for example `corrupt: { node: n2, rank: 1 }`, as soon as something is reported.
+    #[must_use]
+    pub fn strike(mut self, what: &str, at: &str) -> Self {
+        self.faults.push(format!("{{ at: {at}, {what} }}"));
+        self
+    }
+
     /// Something must hold in the end.
     #[must_use]
     pub fn expects(mut self, expectation: &str) -> Self {

@@ -8,6 +8,8 @@ mod bench;
 mod cluster;
 mod outcome;
 
-pub use bench::{Backend, Bench, Child, Said, bare_metal_program, node_program, workspace};
+pub use bench::{
+    Backend, Bench, Child, Said, bare_metal_program, node_program, understudy, workspace,
+};
 pub use cluster::{CONFORMANCE, Cluster, Images, LAPLACE, LITMUS, RECURSION};
 pub use outcome::Outcome;

@@ -20,6 +20,7 @@ pub(crate) fn consequences(
 ) {
     killed_once(r, nodes, faults);
     triggers(r, nodes, faults);
+    moves(r, nodes, faults);
     takeovers(r, nodes, faults, expectations);
     stillness(r, nodes, faults, expectations);
     let survives = expectations
@@ -51,23 +52,67 @@ pub(crate) fn codes(r: &mut Reader<'_>, cluster: &Cluster, runtime: &Runtime) {
 /// Faults that take a node away and do not give it back.
 fn for_good(faults: &[(Fault, Marks)]) -> impl Iterator<Item = &(Fault, Marks)> {
     faults.iter().enumerate().filter_map(|(i, pair)| {
-        let undoes =
-            |f: &Fault| f.node == pair.0.node && Some(f.strike) == pair.0.strike.undone_by();
-        let undone = faults[i..].iter().any(|(later, _)| undoes(later));
-        (pair.0.strike.takes_away() && !undone).then_some(pair)
+        let taken = pair.0.strike.takes_away() && pair.0.strike != Strike::Reboot;
+        (taken && !is_undone(&pair.0, &faults[i..])).then_some(pair)
     })
+}
+
+/// Does a later fault undo this one?
+fn is_undone(fault: &Fault, later: &[(Fault, Marks)]) -> bool {
+    let undoes = |f: &Fault| f.node == fault.node && Some(f.strike) == fault.strike.undone_by();
+    later.iter().any(|(f, _)| undoes(f))
 }
 
 fn killed_once(r: &mut Reader<'_>, nodes: &[Node], faults: &[(Fault, Marks)]) {
     for (i, (fault, marks)) in faults.iter().enumerate() {
         let kills = |f: &Fault| f.strike == Strike::Kill && f.node == fault.node;
         if kills(fault)
-            && let Some((first, _)) = faults[..i].iter().find(|(f, _)| kills(f))
+            && let Some(earlier) = faults[..i].iter().rposition(|(f, _)| kills(f))
+            && !is_undone(&faults[earlier].0, &faults[earlier..i])
         {
+            let first = &faults[earlier].0;
             let name = &nodes[fault.node.index()].name;
             let help =
                 format!("it does not come back after the kill on line {}: remove one", first.line);
             r.error(marks.node, format!("node \"{name}\" is killed twice"), help);
+        }
+    }
+}
+
+/// A rank moves to a standby of its image: one that has no rank, or loses it by another fault.
+fn moves(r: &mut Reader<'_>, nodes: &[Node], faults: &[(Fault, Marks)]) {
+    let compute: Vec<&Node> = nodes.iter().filter(|n| n.role == Role::Compute).collect();
+    for (fault, marks) in faults {
+        let Strike::Migrate(rank) = fault.strike else { continue };
+        let (Some(first), to) = (compute.get(rank.index()), &nodes[fault.node.index()]) else {
+            continue;
+        };
+        let own = compute.iter().position(|n| n.id == to.id);
+        let frees = |f: &Fault| match f.strike {
+            Strike::Migrate(moved) => Some(moved.index()) == own && f.node != to.id,
+            _ => f.strike.takes_away() && f.node == to.id,
+        };
+        if to.image != first.image {
+            let message = format!(
+                "{rank} cannot move to \"{}\": one runs {}, the other {}",
+                to.name,
+                words(first.image),
+                words(to.image)
+            );
+            let alike = nodes.iter().find(|n| n.role == Role::Standby && n.image == first.image);
+            let help = match alike {
+                Some(other) => {
+                    format!("name a standby of the same image, for example `to: {}`", other.name)
+                }
+                None => format!("add a standby, for example {}", spare(nodes, first.image)),
+            };
+            r.error(marks.node, message, help);
+        } else if let Some(own) = own
+            && !faults.iter().any(|(f, _)| frees(f))
+        {
+            let message = format!("{rank} cannot move to \"{}\", which has rank {own}", to.name);
+            let help = "name a standby, or first move that rank to another node";
+            r.error(marks.node, message, help);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The topology in words.
 
-use crate::model::{Expectation, Fault, Node, Topology, Transport, Trigger};
+use crate::model::{Expectation, Fault, Node, Strike, Topology, Transport, Trigger};
 use crate::units::{show_duration, show_size};
 use runtime_core::node::{Binding, Image, Policy};
 use std::time::Duration;
@@ -96,7 +96,13 @@ impl Topology {
             }
         };
         let held = if fault.hold { ", held there" } else { "" };
-        format!("{} {} {when}{held}", fault.strike.word(), self.name_of(victim))
+        let (word, name) = (fault.strike.word(), self.name_of(victim));
+        let what = match fault.strike {
+            Strike::Migrate(rank) => format!("{word} {rank} to {name}"),
+            Strike::Corrupt(rank) => format!("{word} the copy of {rank} on {name}"),
+            _ => format!("{word} {name}"),
+        };
+        format!("{what} {when}{held}")
     }
 
     /// An expectation in words: `n3 takes over from n1 within 5s`.

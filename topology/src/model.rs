@@ -2,7 +2,7 @@
 //! what the file leaves out is filled in.
 
 use runtime_core::checkpoint::Redundancy;
-use runtime_core::id::NodeId;
+use runtime_core::id::{NodeId, Rank};
 use runtime_core::node::{Binding, Image, Policy, Quorum, Role};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -193,7 +193,7 @@ pub struct Fault {
     pub trigger: Trigger,
     /// What.
     pub strike: Strike,
-    /// To which node.
+    /// To which node; a rank moves to it.
     pub node: NodeId,
     /// The node stands still at the trigger, so that the fault hits that very point. Only with a
     /// trigger that watches the node itself.
@@ -215,38 +215,49 @@ pub enum Strike {
     Cut,
     /// A link that was cut carries again.
     Heal,
+    /// The machine is gone, and starts again with nothing in its memory.
+    Reboot,
+    /// A rank moves to the node, at the next checkpoint or barrier; nothing is lost.
+    Migrate(Rank),
+    /// The memory that holds the node's copy of a rank goes bad.
+    Corrupt(Rank),
 }
 
 impl Strike {
-    /// All, with their words in the file.
-    pub const ALL: [(&str, Self); 5] = [
-        ("kill", Self::Kill),
-        ("pause", Self::Pause),
-        ("resume", Self::Resume),
-        ("cut", Self::Cut),
-        ("heal", Self::Heal),
-    ];
+    /// Those that need no more than a node.
+    pub const PLAIN: [Self; 6] =
+        [Self::Kill, Self::Pause, Self::Resume, Self::Cut, Self::Heal, Self::Reboot];
 
     /// Its word in the file.
     #[must_use]
-    pub fn word(self) -> &'static str {
-        Self::ALL.iter().find(|(_, strike)| *strike == self).map_or("", |(word, _)| word)
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Cut => "cut",
+            Self::Heal => "heal",
+            Self::Reboot => "reboot",
+            Self::Migrate(_) => "migrate",
+            Self::Corrupt(_) => "corrupt",
+        }
     }
 
     /// What undoes it, if anything does.
     #[must_use]
     pub const fn undone_by(self) -> Option<Self> {
         match self {
+            Self::Kill => Some(Self::Reboot),
             Self::Pause => Some(Self::Resume),
             Self::Cut => Some(Self::Heal),
-            Self::Kill | Self::Resume | Self::Heal => None,
+            _ => None,
         }
     }
 
-    /// Does it take a node away from the others?
+    /// Does it take a node away from the others, for a while at least?
     #[must_use]
     pub const fn takes_away(self) -> bool {
-        matches!(self, Self::Kill | Self::Pause | Self::Cut)
+        matches!(self, Self::Kill | Self::Pause | Self::Cut | Self::Reboot)
     }
 }
 

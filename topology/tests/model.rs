@@ -1,7 +1,7 @@
 //! What a file means: names resolved, gaps filled, units taken off.
 
 use runtime_core::checkpoint::{Parity, Redundancy};
-use runtime_core::id::NodeId;
+use runtime_core::id::{NodeId, Rank};
 use runtime_core::node::{Binding, Image, Policy, Quorum, Role};
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -96,6 +96,39 @@ expect:
     assert_eq!(t.faults[2].trigger, Trigger::After(Duration::from_secs(2)));
     assert_eq!(t.faults[3].trigger, Trigger::Start);
     assert_eq!(t.expectations, [Expectation::Epochs(3)]);
+}
+
+#[test]
+fn ranks_move_machines_start_again_and_copies_go_bad() {
+    let t = read(
+        "name: change
+nodes: { n0: { role: compute }, n1: { role: compute }, n2: { role: compute }, n3: { role: standby } }
+run: { workload: laplace }
+faults:
+  - { at: { checkpoint: 1, on: n0 }, migrate: { rank: 0, to: n3 } }
+  - { at: { event: view, on: n3 }, reboot: n0 }
+  - { at: { event: view, on: n0 }, migrate: { rank: 1, to: n0 } }
+  - { at: { checkpoint: 5, on: n2 }, corrupt: { node: n0, rank: 2 } }
+  - { at: { checkpoint: 6, on: n2 }, kill: n0 }
+  - { at: { checkpoint: 7, on: n2 }, reboot: n0 }
+  - { at: { checkpoint: 8, on: n2 }, kill: n0 }
+expect:
+  - { result: reference }
+",
+    );
+    let first: Vec<_> = t.faults[..4].iter().map(|f| (f.strike, f.node)).collect();
+    let (n0, n3) = (NodeId(0), NodeId(3));
+    let moves = [(Strike::Migrate(Rank(0)), n3), (Strike::Reboot, n0)];
+    assert_eq!(first[..2], moves);
+    assert_eq!(first[2..], [(Strike::Migrate(Rank(1)), n0), (Strike::Corrupt(Rank(2)), n0)]);
+    assert_eq!(
+        [0, 1, 3].map(|f: usize| t.fault_words(&t.faults[f])),
+        [
+            "migrate rank 0 to n3 when checkpoint 1 is committed on n0",
+            "reboot n0 at event view number 1 on n3",
+            "corrupt the copy of rank 2 on n0 when checkpoint 5 is committed on n2",
+        ]
+    );
 }
 
 #[test]

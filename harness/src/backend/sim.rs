@@ -99,9 +99,10 @@ impl Site {
                     let node = node.ok_or_else(|| format!("it has no node {}", line.node))?;
                     tell(
                         at,
-                        match line.message {
-                            Some(message) => Event::Node { node, message },
-                            None => Event::SimKilled { node },
+                        match (line.message, line.struck) {
+                            (Some(message), _) => Event::Node { node, message },
+                            (None, Some(strike)) => Event::SimStruck { node, strike },
+                            (None, None) => return Err("it said nothing in a line".to_owned()),
                         },
                     );
                 }

@@ -1,6 +1,8 @@
 //! What was measured, for people.
 
-use crate::table::table;
+use crate::plan::Backend;
+use crate::result::Checkpoint;
+use crate::table::{self, ratio, table};
 use images::footprint::Footprint;
 use images_control::bench::Way;
 use runtime_bench::Report;
@@ -52,6 +54,25 @@ pub(super) struct Size {
     pub(super) peak_kib: u64,
 }
 
+/// The same fault, again and again: times of each, as the harness heard of it.
+#[derive(Clone, Debug)]
+pub(super) struct Outage {
+    pub(super) what: &'static str,
+    pub(super) backend: Backend,
+    /// From the fault until some node suspected the victim.
+    pub(super) detected_us: Vec<u64>,
+    /// From the fault until all ranks computed again.
+    pub(super) resumed_us: Vec<u64>,
+}
+
+/// A checkpoint of an example.
+#[derive(Clone, Debug)]
+pub(super) struct Price {
+    pub(super) example: &'static str,
+    pub(super) replicas: u8,
+    pub(super) checkpoint: Checkpoint,
+}
+
 /// A way in words.
 pub(super) const fn words(way: Way) -> &'static str {
     match way {
@@ -65,10 +86,59 @@ fn us(nanos: u64) -> String {
     format!("{}.{}", nanos / 1_000, nanos % 1_000 / 100)
 }
 
-/// In hundredths, without leaving whole numbers.
-fn ratio(part: u64, whole: u64) -> String {
-    let hundredths = part.saturating_mul(100).checked_div(whole);
-    hundredths.map_or_else(|| "–".to_owned(), |h| format!("{}.{:02}", h / 100, h % 100))
+/// One table of all faults.
+pub(super) fn outages(outages: &[Outage]) -> String {
+    let mut lines = table(&[
+        "a node with a rank is gone",
+        "times",
+        "suspected after: min",
+        "median",
+        "max",
+        "computing again: min",
+        "median",
+        "max",
+    ]);
+    for Outage { what, backend, detected_us, resumed_us } in outages {
+        let mut cells = vec![format!("{what} ({})", backend.name()), resumed_us.len().to_string()];
+        for all in [detected_us, resumed_us] {
+            let mut all = all.clone();
+            all.sort_unstable();
+            let of = [all.first(), all.get(all.len() / 2), all.last()];
+            cells.extend(of.map(|us| table::time(us.copied())));
+        }
+        lines.add_row(cells);
+    }
+    format!(
+        "{lines}\nheartbeats of 10 ms; the aims by processes: a death is noticed within 5 ms, silence within 60 ms, and \
+         with 32 MiB, two ranks and a standby, all compute again within 100 ms\n"
+    )
+}
+
+/// One table of all checkpoints.
+pub(super) fn prices(prices: &[Price]) -> String {
+    let mut lines = table(&[
+        "checkpoints, by processes",
+        "epoch",
+        "changed pages × replicas",
+        "bytes of these",
+        "sent",
+        "sent / these",
+        "longest stop",
+    ]);
+    for Price { example, replicas, checkpoint } in prices {
+        let Checkpoint { epoch, dirty_bytes, sent_bytes, blocked_us, .. } = checkpoint;
+        let least = dirty_bytes * u64::from(*replicas);
+        lines.add_row([
+            (*example).to_owned(),
+            epoch.to_string(),
+            format!("{} × {replicas}", dirty_bytes / runtime_core::limits::PAGE_SIZE as u64),
+            table::bytes(least),
+            table::bytes(*sent_bytes),
+            ratio(*sent_bytes, least),
+            table::time(Some(*blocked_us)),
+        ]);
+    }
+    format!("{lines}\n")
 }
 
 /// One table of all ways.

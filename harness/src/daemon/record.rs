@@ -6,6 +6,7 @@ use crate::plan::Plan;
 use crate::result::RunResult;
 use anyhow::Result;
 use images_control::FromNode;
+use images_control::sim::SimStrike;
 use serde::Serialize;
 use std::fs::File;
 use std::io::Write as _;
@@ -49,7 +50,7 @@ impl Record {
                 (*node, None, Some(text.as_str()))
             }
             Event::Garbled { node, reason } => (*node, None, Some(reason.as_str())),
-            Event::SimKilled { node } => (*node, None, Some("killed")),
+            Event::SimStruck { node, strike } => (*node, None, Some(words(*strike))),
             _ => return,
         };
         self.line(&Line { at_us: micros(at), node: &plan.nodes[node].name, message, harness });
@@ -87,4 +88,18 @@ impl Record {
 
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// What befell a node.
+const fn words(strike: SimStrike) -> &'static str {
+    match strike {
+        SimStrike::Kill => "killed",
+        SimStrike::Pause => "paused",
+        SimStrike::Resume => "resumed",
+        SimStrike::Cut => "cut off",
+        SimStrike::Heal => "healed",
+        SimStrike::Reboot => "killed, and starts again",
+        SimStrike::Migrate { .. } => "a rank is to move here",
+        SimStrike::Corrupt { .. } => "a copy goes bad",
+    }
 }

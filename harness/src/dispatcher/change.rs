@@ -6,6 +6,7 @@ use crate::proto::{EXIT_USAGE, Response};
 use images_control::ToNode;
 use runtime_core::id::{NodeId, Rank};
 use std::time::Duration;
+use topology::Strike;
 
 /// What a verb waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,11 @@ impl Dispatcher {
 
     pub(super) fn reboot(&mut self, now: Duration, client: ClientId, node: usize) {
         self.changes.push((client, Change::Back(node)));
+        self.restart(now, node);
+    }
+
+    /// The machine is gone, if it was there, and starts again.
+    pub(super) fn restart(&mut self, now: Duration, node: usize) {
         if self.nodes[node].life != Life::Dead {
             self.kill(now, node);
         }
@@ -48,12 +54,18 @@ impl Dispatcher {
 
     /// Its old process has ended.
     pub(super) fn start_again(&mut self, now: Duration, node: usize) {
+        self.nodes[node].deaf = true;
+        self.is_born_again(now, node);
+        self.actions.push(Action::Spawn { node });
+    }
+
+    /// A later life of a node begins, outside of the view.
+    pub(super) fn is_born_again(&mut self, now: Duration, node: usize) {
         let state = &mut self.nodes[node];
         state.life = Life::Booting;
         (state.spawned, state.boot) = (now, None);
-        (state.outside, state.deaf, state.away) = (true, true, None);
+        (state.outside, state.away) = (true, None);
         state.generation = state.generation.max(1) + 1;
-        self.actions.push(Action::Spawn { node });
         self.progress(0, 0, &format!("{} starts again", self.name(node).to_owned()));
     }
 
@@ -80,7 +92,7 @@ impl Dispatcher {
         Ok(())
     }
 
-    fn tell_of_move(&mut self, rank: u16, to: usize) {
+    pub(super) fn tell_of_move(&mut self, rank: u16, to: usize) {
         for node in 0..self.nodes.len() {
             if self.nodes[node].life != Life::Dead && !self.nodes[node].deaf {
                 let message = ToNode::Migrate { rank, to: number(to) };
@@ -110,6 +122,7 @@ impl Dispatcher {
 
     /// The view is another one: what waits for it?
     pub(super) fn view_changed(&mut self) {
+        self.pursue_moves();
         for (_, change) in self.changes.clone() {
             let Change::Moved(rank, to) = change else { continue };
             if self.hosts.get(usize::from(rank)) == Some(&to) {
@@ -124,6 +137,7 @@ impl Dispatcher {
     }
 
     pub(super) fn move_refused(&mut self, rank: Rank, to: NodeId, reason: &str) {
+        self.settle(Strike::Migrate(rank), to.index(), Some(reason.to_owned()));
         let response = Response::failed(EXIT_USAGE, reason.to_owned());
         self.answer_change(Change::Moved(rank.0, to.index()), &response);
     }

@@ -1,15 +1,16 @@
 //! One run: from the command until the job is done, lost, or hangs.
 
-use super::{Action, ClientId, Dispatcher, Life, Phase, QUIET_TIMEOUT, micros};
+use super::state::NodeState;
+use super::strike::Armed;
+use super::{Action, ClientId, Dispatcher, LAST_WORDS, Life, Phase, QUIET_TIMEOUT, micros};
 use crate::plan::{Backend, Fault, Wanted, number};
 use crate::proto::{EXIT_TESTBED, EXIT_USAGE, Response};
 use crate::result::{Checkpoint, Death};
-use images_control::sim::{SimKill, SimPlan, Trigger};
-use images_control::{Run as RunCommand, ToNode, kind_of};
+use images_control::sim::{SimFault, SimPlan, Trigger};
+use images_control::{Run as RunCommand, ToNode};
 use runtime_core::event::Event as NodeEvent;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use topology::Strike;
 
 /// How a run ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,15 +23,6 @@ pub(super) enum End {
     Stuck(String),
 }
 
-/// A fault that waits for its moment.
-#[derive(Debug)]
-struct Armed {
-    fault: Fault,
-    /// Matching events seen.
-    seen: u32,
-    fired: Option<Duration>,
-}
-
 /// A run under way.
 #[derive(Debug)]
 pub(super) struct Run {
@@ -38,7 +30,7 @@ pub(super) struct Run {
     pub(super) watchers: Vec<ClientId>,
     /// When the nodes were told to run.
     pub(super) started: Option<Duration>,
-    faults: Vec<Armed>,
+    pub(super) faults: Vec<Armed>,
     /// Result of each rank; the last one handed in counts.
     pub(super) reports: BTreeMap<u16, String>,
     /// Nodes that said the job is done.
@@ -48,6 +40,8 @@ pub(super) struct Run {
     /// The view of the newest recovery.
     recovery: u64,
     pub(super) deaths: Vec<Dead>,
+    /// The job cannot go on, for this reason; the last words of a node are waited for.
+    lost: Option<String>,
 }
 
 /// An epoch, over all nodes.
@@ -62,24 +56,24 @@ struct Taken {
 /// A death, and the view in which the node died.
 #[derive(Debug)]
 pub(super) struct Dead {
-    view: u64,
-    at: Duration,
+    pub(super) view: u64,
+    pub(super) at: Duration,
     pub(super) death: Death,
 }
 
 impl Run {
     fn new(job: u32, client: ClientId, faults: &[Fault]) -> Self {
-        let arm = |f: &Fault| Armed { fault: f.clone(), seen: 0, fired: None };
         Self {
             job,
             watchers: vec![client],
             started: None,
-            faults: faults.iter().map(arm).collect(),
+            faults: faults.iter().map(Armed::new).collect(),
             reports: BTreeMap::new(),
             done: BTreeSet::new(),
             epochs: BTreeMap::new(),
             recovery: 0,
             deaths: Vec::new(),
+            lost: None,
         }
     }
 
@@ -91,12 +85,6 @@ impl Run {
             _ => None,
         };
         self.faults.iter().filter_map(time).min()
-    }
-
-    /// The faults, and when they happened, since the run started.
-    pub(super) fn faults(&self) -> impl Iterator<Item = (&Fault, Option<Duration>)> {
-        let started = self.started.unwrap_or_default();
-        self.faults.iter().map(move |a| (&a.fault, a.fired.map(|at| at.saturating_sub(started))))
     }
 
     /// Committed epochs, in order.
@@ -229,19 +217,6 @@ impl Dispatcher {
         }
     }
 
-    /// No fault can strike a node that is dead.
-    fn dead_but_needed(&self) -> Option<String> {
-        if self.plan.backend == Backend::Sim {
-            return None;
-        }
-        let dead = self.plan.faults.iter().find(|f| self.nodes[f.node].life == Life::Dead)?;
-        let name = self.name(dead.node);
-        Some(format!(
-            "{name} is dead, but a fault is to {} it: take the cluster down and up again",
-            dead.strike.word()
-        ))
-    }
-
     pub(super) fn reference_known(&mut self, now: Duration, result: Result<String, String>) {
         match result {
             Ok(sha256) => {
@@ -294,12 +269,16 @@ impl Dispatcher {
 
     fn start_sim(&mut self, run: RunCommand) {
         for state in &mut self.nodes {
-            *state = super::NodeState::default();
+            *state = NodeState::default();
         }
         self.images.clear();
         self.view = 0;
         self.hosts = self.plan.first_hosts();
-        let kill = |f: &Fault| SimKill { node: number(f.node), at: f.at.clone() };
+        let fault = |f: &Fault| SimFault {
+            node: number(f.node),
+            strike: crate::plan::sim_strike(f.strike),
+            at: f.at.clone(),
+        };
         let plan = SimPlan {
             seed: self.plan.seed,
             // Nothing can happen between a simulated trigger and its kill: no holds.
@@ -308,7 +287,7 @@ impl Dispatcher {
                 .collect(),
             links: self.plan.nodes.iter().map(|n| n.link).collect(),
             death_is_seen: self.plan.switches.iter().all(|switch| switch.port_notices),
-            kills: self.plan.faults.iter().map(kill).collect(),
+            faults: self.plan.faults.iter().map(fault).collect(),
             run,
         };
         self.actions.push(Action::Sim(Box::new(plan)));
@@ -339,131 +318,6 @@ impl Dispatcher {
         }
     }
 
-    pub(super) fn sim_killed(&mut self, now: Duration, node: usize) {
-        if let Some(run) = &mut self.run {
-            let waits = |a: &&mut Armed| a.fault.node == node && a.fired.is_none();
-            if let Some(armed) = run.faults.iter_mut().find(waits) {
-                armed.fired = Some(now);
-            }
-        }
-        self.died(now, node);
-    }
-
-    /// Kills a node on purpose.
-    pub(super) fn kill(&mut self, now: Duration, node: usize) {
-        self.actions.push(Action::Kill { node });
-        self.died(now, node);
-    }
-
-    /// A fault strikes a node. One that is dead feels nothing.
-    fn strike(&mut self, now: Duration, strike: Strike, node: usize) {
-        if self.nodes[node].life == Life::Dead {
-            return;
-        }
-        let away = match strike {
-            Strike::Kill => return self.kill(now, node),
-            Strike::Pause => Some("paused"),
-            Strike::Cut => Some("cut off"),
-            Strike::Resume | Strike::Heal => None,
-        };
-        self.nodes[node].away = away;
-        self.actions.push(match strike {
-            Strike::Pause | Strike::Resume => {
-                Action::Freeze { node, still: strike == Strike::Pause }
-            }
-            _ => Action::Cut { node, cut: strike == Strike::Cut },
-        });
-        match away {
-            Some(how) => self.gone(now, node, how),
-            None => self.progress(0, 0, &format!("{} is back: {}", self.name(node), strike.word())),
-        }
-    }
-
-    fn died(&mut self, now: Duration, node: usize) {
-        self.nodes[node].life = Life::Dead;
-        self.gone(now, node, "killed");
-        self.check_end(now);
-    }
-
-    /// A node is away, for the others at least: how long until they notice, and what comes of it?
-    fn gone(&mut self, now: Duration, node: usize, how: &str) {
-        let name = self.name(node).to_owned();
-        let rank = self.hosts.iter().position(|&h| h == node).map(number);
-        let view = self.view;
-        if let Some(run) = &mut self.run {
-            let at_us = micros(now.saturating_sub(run.started.unwrap_or(now)));
-            let death = Death { node: name.clone(), at_us, rank, ..Death::default() };
-            run.deaths.push(Dead { view, at: now, death });
-        }
-        self.progress(0, 0, &format!("{name} is {how}"));
-    }
-
-    pub(super) fn held(&mut self, now: Duration, node: usize, at: &str) {
-        let matches = |a: &Armed| {
-            a.fired.is_none()
-                && a.fault.node == node
-                && a.fault.hold.as_ref().is_some_and(|h| h.event == at)
-        };
-        let armed = self.run.as_mut().and_then(|r| r.faults.iter_mut().find(|a| matches(a)));
-        if let Some(armed) = armed {
-            armed.fired = Some(now);
-            let strike = armed.fault.strike;
-            if strike != Strike::Kill {
-                self.actions.push(Action::Send { node, message: ToNode::Release });
-            }
-            self.strike(now, strike, node);
-        } else {
-            // Nobody wants anything of it here, for example between two runs.
-            self.actions.push(Action::Send { node, message: ToNode::Release });
-        }
-    }
-
-    pub(super) fn fire_timed_faults(&mut self, now: Duration) {
-        if self.plan.backend == Backend::Sim {
-            return;
-        }
-        while let Some(run) = &mut self.run {
-            let Some(started) = run.started else { return };
-            let due = |a: &Armed| match a.fault.at {
-                Trigger::Time { us } => {
-                    a.fired.is_none() && started + Duration::from_micros(us) <= now
-                }
-                Trigger::Event { .. } => false,
-            };
-            let Some(armed) = run.faults.iter_mut().find(|a| due(a)) else { return };
-            armed.fired = Some(now);
-            let (strike, node) = (armed.fault.strike, armed.fault.node);
-            self.strike(now, strike, node);
-        }
-    }
-
-    fn fire_event_faults(&mut self, now: Duration, node: usize, event: &NodeEvent) {
-        if self.plan.backend == Backend::Sim {
-            return;
-        }
-        let Some(run) = &mut self.run else { return };
-        let (kind, epoch) = (kind_of(event), event.epoch().map(|epoch| epoch.0));
-        let mut victims = Vec::new();
-        for armed in run.faults.iter_mut().filter(|a| a.fired.is_none() && a.fault.hold.is_none()) {
-            let Trigger::Event { event, node: from, epoch: wanted, nth } = &armed.fault.at else {
-                continue;
-            };
-            if *event == kind
-                && from.is_none_or(|n| n == number(node))
-                && (wanted.is_none() || *wanted == epoch)
-            {
-                armed.seen += 1;
-                if armed.seen >= *nth {
-                    armed.fired = Some(now);
-                    victims.push((armed.fault.strike, armed.fault.node));
-                }
-            }
-        }
-        for (strike, victim) in victims {
-            self.strike(now, strike, victim);
-        }
-    }
-
     pub(super) fn report(&mut self, now: Duration, job: u32, rank: u16, sha256: String) {
         self.heard_something(now);
         if let Some(run) = self.run.as_mut().filter(|r| r.job == job) {
@@ -477,9 +331,11 @@ impl Dispatcher {
             NodeEvent::Ready { .. } => self.node_ready(now, node),
             NodeEvent::Joining { generation } => self.node_joins(node, generation.0),
             NodeEvent::MoveRefused { rank, to, reason } => self.move_refused(*rank, *to, reason),
-            NodeEvent::View { view, ranks, .. } if view.0 >= self.view => {
+            NodeEvent::Corrupted { rank, epoch } => self.corrupted(*rank, node, *epoch),
+            NodeEvent::View { view, ranks, members, .. } if view.0 >= self.view => {
                 let newer = view.0 > self.view;
                 self.view = view.0;
+                self.members = members.iter().map(|n| n.index()).collect();
                 self.hosts = ranks.iter().map(|n| n.index()).collect();
                 if newer {
                     self.view_changed();
@@ -511,8 +367,23 @@ impl Dispatcher {
         if let NodeEvent::JobLost { job, reason } = event
             && self.run.as_ref().is_some_and(|r| r.job == job.0)
         {
-            let reason = format!("{} says: {reason}", self.name(node));
-            self.finish(now, End::Lost(reason));
+            self.lost(now, format!("{} says: {reason}", self.name(node)));
+        }
+    }
+
+    /// The job cannot go on. If the others miss a node of which nothing is known here, its own last words are on
+    /// their way, and they say more: they are waited for.
+    fn lost(&mut self, now: Duration, reason: String) {
+        let is_known =
+            |node: &NodeState| node.life == Life::Dead || node.away.is_some() || node.outside;
+        let mut others = (0..self.nodes.len()).filter(|node| !self.members.contains(node));
+        let is_explained = self.view == 0 || others.all(|node| is_known(&self.nodes[node]));
+        if is_explained || self.plan.backend == Backend::Sim {
+            return self.finish(now, End::Lost(reason));
+        }
+        if let Some(run) = self.run.as_mut().filter(|run| run.lost.is_none()) {
+            run.lost = Some(reason);
+            self.deadline = Some(now + self.plan.scaled(LAST_WORDS));
         }
     }
 
@@ -525,7 +396,7 @@ impl Dispatcher {
         }
     }
 
-    fn check_end(&mut self, now: Duration) {
+    pub(super) fn check_end(&mut self, now: Duration) {
         let Some(run) = &self.run else { return };
         let done = !self.hosts.is_empty() && self.hosts.iter().all(|h| run.done.contains(h));
         if done {
@@ -536,6 +407,9 @@ impl Dispatcher {
     }
 
     pub(super) fn hangs(&mut self, now: Duration) {
+        if let Some(reason) = self.run.as_mut().and_then(|run| run.lost.take()) {
+            return self.finish(now, End::Lost(reason));
+        }
         let quiet = self.plan.scaled(QUIET_TIMEOUT).as_secs();
         let states: Vec<String> = (self.nodes.iter().zip(&self.plan.nodes))
             .map(|(state, plan)| format!("{} {}", plan.name, state.words()))
@@ -545,7 +419,8 @@ impl Dispatcher {
     }
 
     fn heard_something(&mut self, now: Duration) {
-        if self.phase == Phase::Running && self.plan.backend != Backend::Sim {
+        let is_lost = self.run.as_ref().is_some_and(|run| run.lost.is_some());
+        if self.phase == Phase::Running && self.plan.backend != Backend::Sim && !is_lost {
             self.deadline = Some(now + self.plan.scaled(QUIET_TIMEOUT));
         }
     }

@@ -1,7 +1,7 @@
 mod change;
 
 use super::{Action, Dispatcher, Event, OWNER};
-use crate::plan::{Backend, Plan, tests::plan};
+use crate::plan::{Backend, Plan, Wanted, tests::plan};
 use crate::proto::{EXIT_TESTBED, EXIT_USAGE, Request, Response};
 use crate::result::RunResult;
 use images_control::sim::Trigger;
@@ -360,6 +360,33 @@ fn a_lost_job_is_judged_at_once() {
     let result = verdict(&story.say(0, NodeEvent::JobLost { job: Job(1), reason }));
     assert!(!result.pass);
     assert!(result.checks[0].seen.contains("n0 says: no copy"), "{:?}", result.checks[0]);
+}
+
+#[test]
+fn a_node_that_ended_says_more_of_a_lost_job_than_those_who_miss_it() {
+    let lost = |story: &mut Story| {
+        let view = NodeEvent::View {
+            view: ViewId(2),
+            coordinator: NodeId(0),
+            members: vec![NodeId(0), NodeId(2)],
+            ranks: vec![NodeId(0), NodeId(2)],
+        };
+        story.say(0, view);
+        let reason = "no standby is left".to_owned();
+        story.say(0, NodeEvent::JobLost { job: Job(1), reason })
+    };
+    let mut story = Story::running(plan());
+    assert_eq!(lost(&mut story).iter().filter(|a| matches!(a, Action::Keep(_))).count(), 0);
+    let message = FromNode::Failed { reason: "has no room".to_owned() };
+    let actions = story.tell(Event::Node { node: 1, message });
+    assert!(failure(&actions, CLIENT).1.contains("node n1 has no room"), "{actions:?}");
+
+    // Nothing comes of it.
+    let mut story = Story::running(plan());
+    lost(&mut story);
+    story.now = story.dispatcher.deadline().unwrap();
+    let result = verdict(&story.tell(Event::Tick));
+    assert!(result.checks[0].seen.contains("n0 says: no standby"), "{:?}", result.checks[0]);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! The end of a run: what was asked for against what was seen.
 
 use super::run::{End, Run};
+use super::strike::Armed;
 use super::{Action, Dispatcher, Life, Phase, micros};
-use crate::plan::{Expect, Fault, Wanted, role_name};
+use crate::plan::{Expect, Wanted, role_name};
 use crate::proto::Response;
 use crate::result::{Check, Death, NodeResult, RankResult, RunResult};
 use std::time::Duration;
@@ -22,7 +23,8 @@ impl Dispatcher {
     fn result(&self, now: Duration, run: &Run, end: &End) -> RunResult {
         let deaths: Vec<Death> = run.deaths.iter().map(|d| d.death.clone()).collect();
         let mut checks = vec![job_check(end)];
-        checks.extend(run.faults().map(|(fault, fired)| fault_check(fault, fired)));
+        let started = run.started.unwrap_or_default();
+        checks.extend(run.faults.iter().map(|armed| fault_check(armed, started)));
         checks.extend(self.plan.expect.iter().map(|e| self.expect_check(e, run, &deaths)));
         RunResult {
             cluster: self.plan.name.clone(),
@@ -100,12 +102,17 @@ impl Dispatcher {
     }
 }
 
-fn fault_check(fault: &Fault, fired: Option<Duration>) -> Check {
-    let seen = match fired {
-        Some(at) => format!("it happened after {:.2} s", at.as_secs_f64()),
-        None => "it did not happen before the run was over".to_owned(),
+/// It must have happened, and what nodes were asked for they must have done.
+fn fault_check(armed: &Armed, started: Duration) -> Check {
+    let seen = match (armed.fired, &armed.open) {
+        (Some(at), None) => {
+            format!("it happened after {:.2} s", at.saturating_sub(started).as_secs_f64())
+        }
+        (Some(_), Some(why)) => why.clone(),
+        (None, _) => "it did not happen before the run was over".to_owned(),
     };
-    Check { expected: fault.words.clone(), seen, holds: fired.is_some() }
+    let holds = armed.fired.is_some() && armed.open.is_none();
+    Check { expected: armed.fault.words.clone(), seen, holds }
 }
 
 /// A job is to be done, whatever else is expected.

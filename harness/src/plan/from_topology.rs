@@ -48,7 +48,6 @@ impl Plan {
 /// Faults and expectations that this harness cannot fulfil; leaving them out would promise too much.
 pub(super) fn unsupported(topology: &Topology, backend: Backend) -> Vec<String> {
     let no_way = |f: &&topology::Fault| match (backend, f.strike) {
-        (Backend::Sim, strike) => strike != Strike::Kill,
         // What a process says to another by TCP goes past the switch.
         (Backend::Process, Strike::Cut | Strike::Heal) => {
             topology.links.iter().any(|link| link.transport == topology::Transport::Tcp)
@@ -57,12 +56,8 @@ pub(super) fn unsupported(topology: &Topology, backend: Backend) -> Vec<String> 
     };
     let faults = topology.faults.iter().filter(no_way);
     let expect = topology.expectations.iter().filter(|e| wanted(e, 1).is_none());
-    let where_not = match backend {
-        Backend::Sim => "with backend sim, which only kills",
-        _ => "between processes that speak tcp",
-    };
     faults
-        .map(|f| format!("{} {where_not}", topology.fault_words(f)))
+        .map(|f| format!("{} between processes that speak tcp", topology.fault_words(f)))
         .chain(expect.map(|e| topology.expectation_words(e)))
         .collect()
 }

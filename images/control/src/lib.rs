@@ -53,6 +53,11 @@ pub enum ToNode {
         /// Number of the standby.
         to: u16,
     },
+    /// Damage the copy of a rank that the node keeps, for tests; it answers with an event.
+    Corrupt {
+        /// Which rank.
+        rank: u16,
+    },
     /// Go on after a hold (see [`Hold`]).
     Release,
     /// End in an orderly way: power off, or exit.

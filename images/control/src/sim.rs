@@ -20,8 +20,8 @@ pub struct SimPlan {
     pub links: Vec<SimLink>,
     /// Are the others told at once when a node dies?
     pub death_is_seen: bool,
-    /// Which nodes die, and when.
-    pub kills: Vec<SimKill>,
+    /// What befalls which nodes, and when.
+    pub faults: Vec<SimFault>,
     /// The program; started when every node is ready.
     pub run: Run,
 }
@@ -58,14 +58,44 @@ pub struct SimProfile {
     pub mtu: u32,
 }
 
-/// The death of a node.
+/// What befalls a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SimKill {
+pub struct SimFault {
     /// Which node.
     pub node: u16,
+    /// What.
+    pub strike: SimStrike,
     /// When.
     pub at: Trigger,
+}
+
+/// A blow to a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SimStrike {
+    /// It is gone, with everything in it.
+    Kill,
+    /// It stands still; what happens to it waits.
+    Pause,
+    /// It goes on after a pause.
+    Resume,
+    /// Nothing passes between it and the others.
+    Cut,
+    /// Everything passes again.
+    Heal,
+    /// It is gone, and starts again with nothing in its memory.
+    Reboot,
+    /// A rank is to move to it; all nodes are told.
+    Migrate {
+        /// Which rank.
+        rank: u16,
+    },
+    /// The memory of its copy of a rank goes bad.
+    Corrupt {
+        /// Which rank.
+        rank: u16,
+    },
 }
 
 /// A moment in a run.
@@ -98,7 +128,10 @@ pub struct SimLine {
     pub at_us: u64,
     /// Name of the node.
     pub node: String,
-    /// What the node said; `None`: the plan killed it at this moment.
+    /// What the node said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<FromNode>,
+    /// What befell the node at this moment, as the plan said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub struck: Option<SimStrike>,
 }

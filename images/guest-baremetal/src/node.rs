@@ -195,6 +195,7 @@ impl Harness {
             ToNode::Migrate { rank, to } => {
                 self.commands.push_back(Command::Migrate { rank: Rank(rank), to: NodeId(to) });
             }
+            ToNode::Corrupt { rank } => self.commands.push_back(Command::Damage(Rank(rank))),
             #[cfg(not(feature = "node"))]
             ToNode::Run(_) => failed("this image has no shared memory: it runs no program".into()),
             #[cfg(feature = "node")]

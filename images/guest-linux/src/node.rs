@@ -164,6 +164,7 @@ impl Reader {
             ToNode::Migrate { rank, to } => {
                 self.command(Command::Migrate { rank: Rank(rank), to: NodeId(to) });
             }
+            ToNode::Corrupt { rank } => self.command(Command::Damage(Rank(rank))),
             ToNode::Run(run) => match guest::workload(&run.workload, run.args) {
                 Ok((workload, args)) => {
                     let program = runtime::image(workload.program, &args);

@@ -2,10 +2,10 @@
 //! and real page faults, one at a time, on a virtual clock.
 
 use anyhow::{Context, Error, Result, anyhow, bail};
-use images_control::sim::{SimLine, SimLink, SimPlan, SimProfile, Trigger};
+use images_control::sim::{SimFault, SimLine, SimLink, SimPlan, SimProfile, SimStrike, Trigger};
 use images_control::{FromNode, VERSION, kind_of, to_line};
 use runtime_core::event::Event;
-use runtime_core::id::{Epoch, NodeId, Rank};
+use runtime_core::id::{Epoch, Generation, NodeId, Rank};
 use runtime_core::mem::PageMem;
 use runtime_core::node::{Config, Medium, Role};
 use runtime_core::time::Duration;
@@ -73,33 +73,33 @@ pub(crate) fn run() -> Result<()> {
     let mut world = world(&plan)?;
     for node in 0..plan.nodes.len() {
         let hello = FromNode::Hello { version: VERSION, image: String::new(), uptime_us: 0 };
-        teller.line(0, node, Some(hello))?;
+        teller.says(0, node, hello)?;
     }
-    let mut kills: Vec<(NodeId, &Trigger, u32)> =
-        plan.kills.iter().map(|kill| (NodeId(kill.node), &kill.at, 0)).collect();
+    let mut faults: Vec<(&SimFault, u32)> = plan.faults.iter().map(|fault| (fault, 0)).collect();
+    let mut changes = Changes { lives: vec![1; plan.nodes.len()], moves: Vec::new() };
     let end = loop {
         let end = world.step();
         let at_us = world.now_ns() / 1_000;
-        let mut due: Vec<NodeId> = Vec::new();
-        for (at_ns, node, told) in world.take_told() {
-            for (victim, trigger, seen) in &mut kills {
-                if let (Trigger::Event { .. }, Told::Event(event)) = (*trigger, &told)
-                    && matches(trigger, node, event, seen)
-                {
-                    due.push(*victim);
-                }
-            }
-            teller.told(at_ns / 1_000, node, told)?;
+        let told = world.take_told();
+        for (at_ns, node, told) in &told {
+            teller.told(at_ns / 1_000, *node, told)?;
+            changes.follow(&mut world, *node, told);
         }
         let started = teller.started_us;
-        due.extend(kills.iter().filter_map(|(victim, trigger, _)| match trigger {
-            Trigger::Time { us } => started.is_some_and(|s| at_us >= s + us).then_some(*victim),
-            Trigger::Event { .. } => None,
-        }));
-        for victim in due {
-            kills.retain(|(node, ..)| *node != victim);
-            world.kill(victim);
-            teller.line(at_us, victim.index(), None)?;
+        let mut due = Vec::new();
+        faults.retain_mut(|(fault, seen)| {
+            let now = match &fault.at {
+                Trigger::Time { us } => started.is_some_and(|s| at_us >= s + us),
+                at @ Trigger::Event { .. } => told.iter().any(|(_, node, told)| {
+                    matches!(told, Told::Event(event) if matches(at, *node, event, seen))
+                }),
+            };
+            due.extend(now.then_some((NodeId(fault.node), fault.strike)));
+            !now
+        });
+        for (node, blow) in due {
+            changes.strike(&mut world, node, blow);
+            teller.struck(at_us, node, blow)?;
         }
         if let Some(end) = end {
             break end;
@@ -110,6 +110,55 @@ pub(crate) fn run() -> Result<()> {
         End::NoMajority => bail!("too few nodes are left to go on"),
         End::Wrong(why) => bail!("{why}"),
         End::Stalled => bail!("nothing moves any more"),
+    }
+}
+
+/// What must be known of the past when something befalls a node.
+struct Changes {
+    /// The latest life of each node.
+    lives: Vec<u32>,
+    /// Ranks that are still to move.
+    moves: Vec<(Rank, NodeId)>,
+}
+
+impl Changes {
+    fn strike(&mut self, world: &mut World<SimNode>, node: NodeId, strike: SimStrike) {
+        match strike {
+            SimStrike::Kill => world.kill(node),
+            SimStrike::Pause => world.pause(node),
+            SimStrike::Resume => world.wake(node),
+            SimStrike::Cut => world.isolate(node),
+            SimStrike::Heal => world.rejoin(node),
+            SimStrike::Reboot => {
+                let life = &mut self.lives[node.index()];
+                *life += 1;
+                world.kill(node);
+                world.restart(node, Generation(*life));
+            }
+            SimStrike::Migrate { rank } => {
+                self.moves.push((Rank(rank), node));
+                world.migrate(Rank(rank), node);
+            }
+            SimStrike::Corrupt { rank } => world.damage(node, Rank(rank)),
+        }
+    }
+
+    fn follow(&mut self, world: &mut World<SimNode>, node: NodeId, told: &Told) {
+        match told {
+            Told::Event(Event::Joining { generation }) => {
+                let life = &mut self.lives[node.index()];
+                *life = (*life).max(generation.0);
+            }
+            // Whoever leads now may not have heard of them.
+            Told::Event(Event::View { ranks, .. }) => {
+                self.moves.retain(|(rank, to)| ranks.get(rank.index()) != Some(to));
+                self.moves.iter().for_each(|(rank, to)| world.migrate(*rank, *to));
+            }
+            Told::Event(Event::MoveRefused { rank, to, .. }) => {
+                self.moves.retain(|wanted| wanted != &(*rank, *to));
+            }
+            _ => {}
+        }
     }
 }
 
@@ -245,29 +294,38 @@ impl Teller {
         Ok(teller)
     }
 
-    fn line(&mut self, at_us: u64, node: usize, message: Option<FromNode>) -> Result<()> {
-        let line = SimLine { at_us, node: self.names[node].clone(), message };
-        self.out.write_all(to_line(&line).as_bytes()).context("cannot write to the harness")?;
+    fn says(&mut self, at_us: u64, node: usize, message: FromNode) -> Result<()> {
+        let node = self.names[node].clone();
+        self.line(&SimLine { at_us, node, message: Some(message), struck: None })
+    }
+
+    fn struck(&mut self, at_us: u64, node: NodeId, strike: SimStrike) -> Result<()> {
+        let node = self.names[node.index()].clone();
+        self.line(&SimLine { at_us, node, message: None, struck: Some(strike) })
+    }
+
+    fn line(&mut self, line: &SimLine) -> Result<()> {
+        self.out.write_all(to_line(line).as_bytes()).context("cannot write to the harness")?;
         self.out.flush().context("cannot write to the harness")
     }
 
-    fn told(&mut self, at_us: u64, node: NodeId, told: Told) -> Result<()> {
+    fn told(&mut self, at_us: u64, node: NodeId, told: &Told) -> Result<()> {
         let rank = self.ranks[node.index()].unwrap_or_default().0;
         let message = match told {
             Told::Event(event) => {
-                self.follow(at_us, &event);
-                FromNode::Event { at_us, event }
+                self.follow(at_us, event);
+                FromNode::Event { at_us, event: event.clone() }
             }
-            Told::Print(text) => FromNode::Print { rank, text },
+            Told::Print(text) => FromNode::Print { rank, text: text.clone() },
             Told::Report(bytes, text) => FromNode::Report {
                 job: self.job,
                 rank,
                 bytes: bytes.len() as u64,
-                sha256: guest::sha256(&bytes),
-                text,
+                sha256: guest::sha256(bytes),
+                text: text.clone(),
             },
         };
-        self.line(at_us, node.index(), Some(message))
+        self.says(at_us, node.index(), message)
     }
 
     /// Which node hosts which rank, and when ranks first ran.

@@ -62,6 +62,9 @@ pub enum Event {
     /// This node's copy of a rank's epoch was found damaged, from this page on, and given up: it is
     /// not used, another one is.
     CopyDamaged { rank: Rank, epoch: Epoch, page: PageNo },
+    /// The memory of this node's copy of a rank was damaged on purpose, for tests; nothing notices before the
+    /// copy is needed. No epoch: there was no copy here.
+    Corrupted { rank: Rank, epoch: Option<Epoch> },
     /// This node's rank stands again at this epoch.
     RolledBack { rank: Rank, epoch: Epoch, taken_over: bool },
     /// Every rank may run (again) from this epoch.
@@ -122,6 +125,7 @@ impl Event {
             | Self::Held { epoch }
             | Self::CheckpointPaced { epoch, .. }
             | Self::CheckpointCommitted { epoch, .. } => Some(*epoch),
+            Self::Corrupted { epoch, .. } => *epoch,
             Self::LinkUp { .. }
             | Self::Ready { .. }
             | Self::Refused { .. }

@@ -99,6 +99,8 @@ pub enum Command {
         /// Where to.
         to: NodeId,
     },
+    /// Damage the copy of a rank, for tests.
+    Damage(Rank),
     /// Go on after a hold.
     Release,
     /// End.
@@ -257,6 +259,7 @@ impl<M: Machine> Conductor<M> {
                     self.input(Input::Start(job), host)?;
                 }
                 Command::Migrate { rank, to } => self.input(Input::Migrate { rank, to }, host)?,
+                Command::Damage(rank) => self.input(Input::Damage(rank), host)?,
                 Command::Release => {}
                 Command::Shutdown => {
                     self.ending.get_or_insert(Ending::Shutdown);
@@ -385,7 +388,7 @@ impl<M: Machine> Conductor<M> {
         loop {
             match host.wait_command() {
                 Command::Release => return,
-                later @ (Command::Start { .. } | Command::Migrate { .. }) => {
+                later @ (Command::Start { .. } | Command::Migrate { .. } | Command::Damage(_)) => {
                     self.postponed.push_back(later);
                 }
                 Command::Shutdown => {

@@ -322,7 +322,8 @@ impl<M: Machine> World<M> {
                 return None;
             }
             let Some(((at, _), happening)) = self.agenda.pop_first() else {
-                return Some(self.stalled());
+                // Whoever set a time has something to do then.
+                return (time == u64::MAX).then(|| self.stalled());
             };
             self.now = at;
             let quiet = self.lacks_majority() && at > self.told_at + QUIET_NS;

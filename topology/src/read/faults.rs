@@ -7,14 +7,18 @@ use crate::model::{Expectation, Fault, Node, Phase, Strike, Trigger};
 use crate::raw::{Shape, Yaml};
 use crate::units;
 use runtime_core::event::Event;
-use runtime_core::id::NodeId;
+use runtime_core::id::{NodeId, Rank};
+use runtime_core::node::Role;
 use serde::Deserialize as _;
 use serde::de::value::MapDeserializer;
 use std::fmt;
 
-const KEYS: &[&str] = &["at", "kill", "pause", "resume", "cut", "heal", "hold"];
+const KEYS: &[&str] =
+    &["at", "kill", "pause", "resume", "cut", "heal", "reboot", "migrate", "corrupt", "hold"];
 const LATER: &[&str] = &["degrade", "partition", "for"];
 const KILL: &str = "write for example `- { at: { checkpoint: 2 }, kill: n1 }`";
+const MIGRATE: &str = "write for example `migrate: { rank: 0, to: n3 }`";
+const CORRUPT: &str = "write for example `corrupt: { node: n2, rank: 1 }`";
 const AT: &str =
     "write `at: start`, `at: 2s`, `at: { checkpoint: 2 }` or `at: { event: recovering }`";
 const EXPECT: &str =
@@ -42,25 +46,26 @@ pub(crate) fn faults(
 fn fault(r: &mut Reader<'_>, yaml: &Yaml, nodes: &[Node]) -> Option<(Fault, Marks)> {
     let before = r.count();
     let fields = Fields::read(r, yaml, yaml.span, "a fault", KEYS, LATER)?;
-    let given = |(word, strike)| fields.entry(word).map(|(span, yaml)| (strike, span, yaml));
-    let strikes: Vec<(Strike, Span, &Yaml)> = Strike::ALL.into_iter().filter_map(given).collect();
+    let given = |word: &'static str| fields.entry(word).map(|(span, yaml)| (word, span, yaml));
+    let words = Strike::PLAIN.map(Strike::word).into_iter().chain(["migrate", "corrupt"]);
+    let strikes: Vec<(&str, Span, &Yaml)> = words.filter_map(given).collect();
     // One with a word of a later version has been refused for that already.
     if r.count() > before && strikes.is_empty() {
         return None;
     }
     if let [(first, ..), (second, span, _), ..] = *strikes {
-        let help = format!("write two faults, one with `{}`", second.word());
-        let message = format!("a fault with \"{}\" and \"{}\"", first.word(), second.word());
-        r.error(span, message, help);
+        let help = format!("write two faults, one with `{second}`");
+        r.error(span, format!("a fault with \"{first}\" and \"{second}\""), help);
         return None;
     }
-    let strike = strikes.first().map_or(Strike::Kill, |(strike, ..)| *strike);
-    let victim_yaml = fields.required(r, strike.word(), KILL);
-    let victim = victim_yaml.and_then(|y| node(r, y, nodes, "a fault"));
+    let word = strikes.first().map_or(Strike::Kill.word(), |(word, ..)| *word);
+    let victim_yaml = fields.required(r, word, KILL);
+    let struck = victim_yaml.and_then(|y| strike(r, word, y, nodes));
+    let victim = struck.map(|(_, node)| node);
     let hold = fields.entry("hold").map(|(span, y)| (span, r.parse(y, "hold", units::truth)));
     let at = fields.required(r, "at", AT)?;
     let (trigger, on_given) = trigger(r, at, nodes, victim)?;
-    let (victim, victim_yaml) = (victim?, victim_yaml?);
+    let ((strike, victim), victim_yaml) = (struck?, victim_yaml?);
     let hold = match hold {
         Some((span, Some(true))) => {
             let on = match trigger {
@@ -79,6 +84,34 @@ fn fault(r: &mut Reader<'_>, yaml: &Yaml, nodes: &[Node]) -> Option<(Fault, Mark
     let marks = Marks { node: victim_yaml.span, trigger: at.span, on_given };
     let line = r.line(victim_yaml.span);
     Some((Fault { trigger, strike, node: victim, hold, line }, marks))
+}
+
+/// What is done, and to which node.
+fn strike(r: &mut Reader<'_>, word: &str, yaml: &Yaml, nodes: &[Node]) -> Option<(Strike, NodeId)> {
+    if let Some(plain) = Strike::PLAIN.into_iter().find(|s| s.word() == word) {
+        return node(r, yaml, nodes, "a fault").map(|node| (plain, node));
+    }
+    let (key, help) = if word == "migrate" { ("to", MIGRATE) } else { ("node", CORRUPT) };
+    let fields = Fields::read(r, yaml, yaml.span, word, &["rank", key], &[])?;
+    let rank = fields.required(r, "rank", help).and_then(|y| rank(r, y, nodes));
+    let node = fields.required(r, key, help).and_then(|y| node(r, y, nodes, "a fault"));
+    let strike = if word == "migrate" { Strike::Migrate(rank?) } else { Strike::Corrupt(rank?) };
+    Some((strike, node?))
+}
+
+/// A rank by its number. Without compute nodes there is none, which is said elsewhere.
+fn rank(r: &mut Reader<'_>, yaml: &Yaml, nodes: &[Node]) -> Option<Rank> {
+    let number = r.parse(yaml, "rank", units::integer)?;
+    let ranks = nodes.iter().filter(|n| n.role == Role::Compute).count();
+    let found = u16::try_from(number).ok().filter(|rank| usize::from(*rank) < ranks);
+    if found.is_none() && ranks > 0 {
+        let help = match ranks {
+            1 => "there is rank 0 alone: one for the compute node".into(),
+            _ => format!("there are ranks 0 to {}: one for each compute node", ranks - 1),
+        };
+        r.error(yaml.span, format!("unknown rank {number} in a fault"), help);
+    }
+    found.map(Rank)
 }
 
 /// A trigger, and whether it says itself whose events it watches. An unknown victim was reported.

@@ -78,3 +78,28 @@ fn an_image_has_the_sizes_of_its_file_and_the_peak_of_its_guests() {
     assert!(cells("large").contains("90001 6002 703 80004 96706 321 3055 KiB"), "{text}");
     assert!(text.contains("an MTU of 1500"), "{text}");
 }
+
+#[test]
+fn outages_have_their_median_and_extremes_whatever_their_order() {
+    let (detected_us, resumed_us) = (vec![3_000, 1_000, 2_500], vec![90_000]);
+    let outage = Outage { what: "hang", backend: Backend::Process, detected_us, resumed_us };
+    let text = outages(&[outage]);
+    let row = text.lines().find(|line| line.contains("hang (process)")).unwrap();
+    let cells: Vec<&str> = row.split_whitespace().filter(|word| *word != "ms").collect();
+    assert_eq!(cells[3..10], ["1", "1.0", "2.5", "3.0", "90.0", "90.0", "90.0"], "{row}");
+}
+
+#[test]
+fn a_checkpoint_is_compared_with_its_pages_times_its_replicas() {
+    let checkpoint = Checkpoint {
+        epoch: 4,
+        dirty_bytes: 10 * 4096,
+        sent_bytes: 21 * 4096,
+        ..Checkpoint::default()
+    };
+    let text = prices(&[Price { example: "deep", replicas: 2, checkpoint }]);
+    let row = text.lines().find(|line| line.contains("deep")).unwrap();
+    for cell in ["10 × 2", "80.0 KiB", "84.0 KiB", "1.05"] {
+        assert!(row.contains(cell), "no {cell} in {row}");
+    }
+}

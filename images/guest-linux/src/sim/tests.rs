@@ -26,7 +26,7 @@ fn plan() -> SimPlan {
         nodes,
         links: vec![SimLink::default(); 3],
         death_is_seen: false,
-        kills: Vec::new(),
+        faults: Vec::new(),
         run: Run { job: 1, workload: "laplace".into(), args },
     }
 }

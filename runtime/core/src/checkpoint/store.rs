@@ -185,11 +185,21 @@ impl Store {
         found
     }
 
-    /// Damages the copy of a rank, if there is one here: for tests of what comes of it.
-    pub fn damage(&mut self, rank: Rank) -> bool {
-        let image = self.slots.get_mut(&rank).and_then(|slot| slot.committed.as_mut());
-        let page = image.and_then(|image| image.pages.values_mut().next_back());
-        page.map(SealedPage::damage).is_some()
+    /// Gives up a copy that was found damaged after the inspection.
+    pub fn give_up(&mut self, rank: Rank) {
+        if let Some(image) = self.slots.remove(&rank).and_then(|slot| slot.committed) {
+            self.damaged.insert((rank, image.epoch));
+        }
+    }
+
+    /// Damages the newest whole copy of a rank, if there is one here, and says of which epoch it is: for tests
+    /// of what comes of it.
+    pub fn damage(&mut self, rank: Rank) -> Option<Epoch> {
+        let slot = self.slots.get_mut(&rank)?;
+        let staged = slot.staged.as_mut().filter(|staged| staged.whole);
+        let image = staged.map(|staged| &mut staged.image).or(slot.committed.as_mut())?;
+        image.pages.values_mut().next_back().map(SealedPage::damage)?;
+        Some(image.epoch)
     }
 
     /// A page towards an epoch.

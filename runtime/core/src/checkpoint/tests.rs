@@ -162,8 +162,8 @@ fn a_damaged_copy_is_given_up_and_named() {
     }
     store.commit(Epoch(1));
     assert!(store.inspect().is_empty());
-    assert!(!store.damage(Rank(7)), "there is no copy to be damaged");
-    assert!(store.damage(Rank(1)));
+    assert_eq!(store.damage(Rank(7)), None, "there is no copy to be damaged");
+    assert!(store.damage(Rank(1)).is_some());
     assert_eq!(store.inspect(), [(Rank(1), Epoch(1), PageNo(9))]);
     let holdings = store.holdings();
     assert_eq!(holdings.whole, Set::from([(Rank(0), Epoch(1))]));
@@ -180,12 +180,24 @@ fn what_is_staged_on_a_damaged_epoch_is_given_up_with_it() {
     assert!(store.stage_done(Rank(0), Epoch(1), 1));
     store.commit(Epoch(1));
     store.stage(Rank(0), Epoch(2), PageNo(5), page(2));
+    assert_eq!(store.damage(Rank(0)), Some(Epoch(1)), "the later one is not whole yet");
     assert!(store.stage_done(Rank(0), Epoch(2), 1));
-    assert!(store.damage(Rank(0)));
     assert_eq!(store.inspect(), [(Rank(0), Epoch(1), PageNo(4))]);
     let holdings = store.holdings();
     assert!(holdings.whole.is_empty());
     assert_eq!(holdings.damaged, Set::from([(Rank(0), Epoch(1)), (Rank(0), Epoch(2))]));
+}
+
+#[test]
+fn a_staged_epoch_that_is_damaged_leaves_the_one_before() {
+    let mut store = Store::default();
+    for epoch in [1, 2] {
+        store.stage(Rank(0), Epoch(epoch), PageNo(4), page(1));
+        assert!(store.stage_done(Rank(0), Epoch(epoch), 1));
+    }
+    assert_eq!(store.damage(Rank(0)), Some(Epoch(2)));
+    assert_eq!(store.inspect(), [(Rank(0), Epoch(2), PageNo(4))]);
+    assert_eq!(store.holdings().whole, Set::from([(Rank(0), Epoch(1))]));
 }
 
 #[test]
@@ -332,7 +344,7 @@ fn a_rank_is_made_from_its_group_and_parity_and_parity_from_its_group() {
     let longest = hosts[2].image(Rank(2)).unwrap().pages.len();
     assert_eq!(keepers[0].image(piece).unwrap().pages.len(), longest + 3);
     // The seals of the lost rank's pages are kept with the parity: it is found out if one is wrong.
-    assert!(keepers[0].damage(piece));
+    assert!(keepers[0].damage(piece).is_some());
     let from = [(Rank(1), &hosts[1]), (piece, &keepers[0])];
     assert!(make(parity, Rank(0), &from).is_err(), "two ranks are not there");
     assert_eq!(keepers[0].inspect().len(), 1);

@@ -232,6 +232,12 @@ impl Link {
         }
     }
 
+    /// This node itself stood still for so long: what the peer may have said meanwhile it could not hear, so
+    /// that time is no silence.
+    pub fn excuse(&mut self, now: Instant, pause: Duration) {
+        self.heard = now.min(self.heard + pause);
+    }
+
     /// Takes a frame from the transport.
     pub fn handle_frame(&mut self, now: Instant, bytes: &[u8]) {
         if !self.transport {

@@ -9,8 +9,9 @@ use crate::time::{Duration, Instant};
 
 /// Periods before which nothing has been learnt.
 const ENOUGH: u32 = 32;
-/// The longest gap fades by this part of itself in each period.
-const FADE: u64 = 64;
+/// The longest gap fades by this part of itself in each period: a busy machine holds its nodes up every few seconds,
+/// and what it did half a minute ago it does again.
+const FADE: u64 = 4_096;
 /// Mean deviations above the mean that a gap may lie.
 const DEVIATIONS: u64 = 4;
 

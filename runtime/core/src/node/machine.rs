@@ -11,7 +11,7 @@ use crate::mem::PageMem;
 use crate::membership::{self, Membership, View};
 use crate::sabotage::Step;
 use crate::sorted::{Map, Set};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::wire::{Malformed, Reader};
 use alloc::collections::VecDeque;
 use alloc::string::ToString;
@@ -20,6 +20,8 @@ use core::cmp::Ordering;
 
 /// An election that got no answer is repeated after so many heartbeats.
 const ELECTION_HEARTBEATS: u64 = 5;
+/// A node that does nothing for so many heartbeats stood still.
+const PUNCTUAL: u64 = 2;
 /// Most messages kept for a job that the others know and this node does not yet.
 const MAX_EARLY: usize = 4 * crate::limits::MAX_NODES;
 
@@ -84,8 +86,9 @@ impl Node {
                 hosts: (Job(0), Vec::new()),
                 holders: Vec::new(),
                 standing: None,
-                held: false,
+                renew: false,
                 called_at: now,
+                unfit: None,
             },
             session: None,
             early: Vec::new(),
@@ -130,7 +133,11 @@ impl Node {
         if self.halted {
             return;
         }
+        let pause = now.since(self.shared.now);
         self.shared.now = now;
+        if pause > self.shared.config.heartbeat.times(PUNCTUAL) {
+            self.stood_still(pause);
+        }
         match input {
             Input::TransportUp(node) => self.on_link(node, |link| link.transport_up(now)),
             Input::TransportDown(node) => self.on_link(node, |link| link.transport_down(now)),
@@ -155,7 +162,10 @@ impl Node {
             }
             Input::Call(call) => self.on_call(call, mem),
             Input::Migrate { rank, to } => self.membership.move_rank(rank, to),
-            Input::Damage(rank) => drop(self.shared.store.damage(rank)),
+            Input::Damage(rank) => {
+                let epoch = self.shared.store.damage(rank);
+                self.shared.event(Event::Corrupted { rank, epoch });
+            }
             Input::Fault { page, access } => {
                 if let Some(session) = self.running() {
                     session.on_fault(page, access, mem);
@@ -168,6 +178,15 @@ impl Node {
                 Some(due) => drop(self.due.insert(node, due)),
                 None => drop(self.due.remove(&node)),
             }
+        }
+    }
+
+    /// It had something to do in each heartbeat, and did nothing: its machine was busy, or it was stopped. It has
+    /// no right to blame others for that time.
+    fn stood_still(&mut self, pause: Duration) {
+        let now = self.shared.now;
+        for node in self.links.keys().copied().collect::<Vec<_>>() {
+            self.on_link(node, |link| link.excuse(now, pause));
         }
     }
 
@@ -440,15 +459,16 @@ impl Node {
         self.event(Event::Joining { generation });
     }
 
-    /// The coordinator: may the view change on purpose now? If ranks run, they are held first.
+    /// The coordinator: may the view change on purpose now? If ranks run, they are held first; a recovery that
+    /// cannot go on needs the next view at once.
     fn consider_change(&mut self) -> bool {
         let Shared { done, job, now, .. } = self.shared;
         self.membership.set_job(if done { Job(0) } else { job });
-        let held = core::mem::take(&mut self.shared.held);
-        if !held && !self.membership.wants_change() {
+        let renew = core::mem::take(&mut self.shared.renew);
+        if !renew && !self.membership.wants_change() {
             return false;
         }
-        if let Some(session) = self.session.as_mut().filter(|_| !held && !done)
+        if let Some(session) = self.session.as_mut().filter(|_| !renew && !done)
             && !session.is_over()
         {
             return session.ask_to_hold(&mut self.shared);

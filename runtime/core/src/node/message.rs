@@ -45,6 +45,8 @@ pub(super) enum Message {
     Commit { epoch: Epoch },
     /// To the coordinator: my rank left the program.
     Exited,
+    /// To the coordinator: a copy that the recovery wants to use is damaged, and given up.
+    Damaged,
     /// To all: every rank left the program.
     Done,
     /// To the host of the rank where all ranks arrive: let them stay in their next checkpoint, at the next
@@ -112,6 +114,9 @@ impl Message {
             Self::Hold => {
                 w.u8(11);
             }
+            Self::Damaged => {
+                w.u8(12);
+            }
             Self::Lost { reason } => {
                 w.u8(10).bytes(reason.as_bytes());
             }
@@ -137,6 +142,7 @@ impl Message {
                 Self::Lost { reason: String::from_utf8_lossy(reason).into_owned() }
             }
             11 => Self::Hold,
+            12 => Self::Damaged,
             _ => return Err(r.malformed("recovery kind")),
         };
         r.end("end of recovery message")?;

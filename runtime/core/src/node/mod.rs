@@ -15,7 +15,8 @@
 //!                                  ◀───Done──────
 //!                              Over
 //! ```
-//! A death at any point installs a new view, and that begins a new session from the top.
+//! A death at any point installs a new view, and that begins a new session from the top. So does a copy that goes
+//! bad while it is on its way: its holder gives it up, and the members agree on a next view though nobody is lost.
 
 mod machine;
 mod message;

@@ -11,7 +11,7 @@
 //! A death at any point of it is a death at a checkpoint: the recovery finds the epoch whole, or the one before.
 
 use super::message::Message;
-use super::session::{Session, Shared, Stage, intact};
+use super::session::{Session, Shared, Stage};
 use crate::id::{Job, Rank};
 use crate::mem::{Access, PageMem};
 use crate::sdsm::Sdsm;
@@ -25,7 +25,7 @@ impl Shared {
         self.frames.clear();
         self.own.clear();
         self.hosts = (Job(0), Vec::new());
-        (self.standing, self.held) = (None, false);
+        (self.standing, self.renew) = (None, false);
         self.stop_rank();
     }
 }
@@ -62,7 +62,6 @@ impl Session {
     ) -> Result<(), Malformed> {
         let missing = Malformed { what: "image: there is none", at: 0 };
         let image = shared.store.image(rank).ok_or(missing)?;
-        intact(image)?;
         let meta = image.meta();
         let records = &mut Reader::new(&meta);
         mem.set_context(records.u64("context")?);

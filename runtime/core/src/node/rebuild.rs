@@ -4,7 +4,7 @@ use super::message::Message;
 use super::session::{Session, Shared, Stage};
 use crate::checkpoint::{self, CopyMessage, Redundancy, Store, Transfer};
 use crate::event::Event;
-use crate::id::{Epoch, NodeId, Rank};
+use crate::id::{Epoch, NodeId, PageNo, Rank};
 use crate::limits::PAGE_SIZE;
 use crate::mem::PageMem;
 use crate::sorted::Set;
@@ -144,6 +144,15 @@ impl Session {
         }
     }
 
+    /// A copy went bad after its holder had looked through it and said that it has it. It must not be used:
+    /// the members agree on a next view, and its recovery looks through all copies again.
+    pub(super) fn give_up(&mut self, rank: Rank, epoch: Epoch, page: PageNo, shared: &mut Shared) {
+        shared.store.give_up(rank);
+        shared.event(Event::CopyDamaged { rank, epoch, page });
+        self.stage = Stage::Damaged;
+        self.tell_coordinator(&Message::Damaged, shared);
+    }
+
     /// Makes what can be made by now, and sends what was owed of it.
     pub(super) fn make_images(&mut self, shared: &mut Shared) {
         let Redundancy::Parity(parity) = shared.config.redundancy else { return };
@@ -155,6 +164,10 @@ impl Session {
             let due: Vec<Transfer> = due.collect();
             match shared.store.finish(parity, rank, self.view.rank_count()) {
                 Ok(pages) => shared.event(Event::Rebuilt { rank, epoch, pages }),
+                // One of those that it was made of, whose node will find it.
+                Err(page) if shared.unfit.replace((rank, epoch)) != Some((rank, epoch)) => {
+                    return self.give_up(rank, epoch, page, shared);
+                }
                 Err(page) => {
                     shared.event(Event::CopyDamaged { rank, epoch, page });
                     self.fatal =

@@ -6,7 +6,7 @@ use super::rebuild::Rebuilding;
 use super::saving::Saving;
 use super::sparing::Offer;
 use super::{Call, Config, Output};
-use crate::checkpoint::{self, Holdings, Placement, Store, Transfer};
+use crate::checkpoint::{self, Holdings, Image, Placement, Store, Transfer};
 use crate::event::{Counters, Event};
 use crate::id::{Epoch, Job, NodeId, PageNo, Rank};
 use crate::link::Proto;
@@ -45,9 +45,12 @@ pub(super) struct Shared {
     pub(super) holders: Vec<Vec<NodeId>>,
     /// This rank of this job stands at this epoch, in memory as in the copies of it.
     pub(super) standing: Option<(Job, Rank, Epoch)>,
-    /// All ranks are held at a checkpoint: the view may change on purpose.
-    pub(super) held: bool,
+    /// The next view is to be agreed on though nobody is lost: all ranks are held at a checkpoint, or a
+    /// recovery cannot go on from what it chose.
+    pub(super) renew: bool,
     pub(super) called_at: Instant,
+    /// What could not be made from parity: another time would be no better.
+    pub(super) unfit: Option<(Rank, Epoch)>,
 }
 
 impl Shared {
@@ -68,6 +71,8 @@ pub(super) enum Stage {
     Stopping,
     Gathering,
     Recovering(Rebuilding),
+    /// A copy was found damaged: this recovery comes to nothing, and the next view begins another.
+    Damaged,
     Opening,
     Recovered,
     Running,
@@ -206,6 +211,7 @@ impl Session {
             Message::Prepared { epoch, held } => self.lead_prepared(from, epoch, held, shared),
             Message::Hold => self.hold(),
             Message::Exited => self.lead_exited(from, shared),
+            Message::Damaged => shared.renew = true,
             Message::Recover { epoch, transfers } => self.recover(epoch, &transfers, shared, mem),
             Message::Copy { target, copy } => self.on_copy(from, target, copy, shared, mem),
             Message::Resume { epoch } => self.resume(epoch, shared),
@@ -260,7 +266,7 @@ impl Session {
         self.lead.prepared.insert(from, epoch);
         if self.view.ranks.iter().all(|host| self.lead.prepared.get(host) == Some(&epoch)) {
             self.broadcast(&Message::Commit { epoch }, shared);
-            shared.held |= held;
+            shared.renew |= held;
         }
     }
 
@@ -324,6 +330,11 @@ impl Session {
         let Stage::Recovering(rebuilding) = &self.stage else { return };
         let Some(epoch) = rebuilding.finished() else { return };
         if let Some(rank) = self.rank
+            && let Some(page) = shared.store.image(rank).and_then(Image::broken)
+        {
+            return self.give_up(rank, epoch, page, shared);
+        }
+        if let Some(rank) = self.rank
             && let Err(error) = self.restore(rank, epoch, shared, mem)
         {
             self.fatal = Some(format!("cannot restore {rank} at {epoch}: {error}"));
@@ -351,7 +362,6 @@ impl Session {
         }
         let missing = Malformed { what: "image: there is none", at: 0 };
         let image = shared.store.image(rank).ok_or(missing)?;
-        intact(image)?;
         for (page, bytes) in image.pages.range(..PageNo(checkpoint::META_BASE)) {
             mem.write(*page, bytes.bytes());
         }
@@ -372,7 +382,7 @@ impl Session {
             return;
         }
         self.stage = Stage::Running;
-        shared.standing = None;
+        (shared.standing, shared.unfit) = (None, None);
         self.pacer = Pacer::new(shared.config.checkpoint, shared.now);
         shared.hosts = (self.job, self.view.ranks.clone());
         shared.holders = self.holders(shared);
@@ -512,11 +522,4 @@ impl Session {
             _ => Err(Malformed { what: "addressee: no rank lives here or there", at: 0 }),
         }
     }
-}
-
-/// A copy may go bad after this node said that it holds it. Then it must not be used: the node ends, and the
-/// next recovery goes on from another copy.
-pub(super) fn intact(image: &checkpoint::Image) -> Result<(), Malformed> {
-    let damaged = Malformed { what: "image: a page is not as it was sealed", at: 0 };
-    if image.broken().is_some() { Err(damaged) } else { Ok(()) }
 }

@@ -1,5 +1,6 @@
 //! Every failure story, first here.
 
+mod damage;
 mod members;
 mod overlap;
 mod partitions;
@@ -323,4 +324,15 @@ fn a_short_soak_finds_nothing() {
         takeovers += verdict.takeovers;
     }
     assert!(done > 80 && takeovers > 10, "{done} done, {takeovers} takeovers");
+}
+
+#[test]
+fn a_world_in_which_everybody_stands_still_for_a_while_is_not_at_its_end() {
+    // Found by the soak: the last node that was awake died while another slept, and the third fell asleep.
+    let scenario = Scenario {
+        faults: vec![(235, Fault::Pause(NodeId(1), 300)), (582, Fault::Pause(NodeId(0), 102))],
+        crashes: vec![(NodeId(2), When::Step(577))],
+        ..Scenario::soak(5071)
+    };
+    all_right(&scenario);
 }

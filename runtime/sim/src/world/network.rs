@@ -95,6 +95,22 @@ impl<M: Machine> World<M> {
         self.connect_again();
     }
 
+    /// Nothing passes any more between a node and all others, and nobody is told.
+    pub fn isolate(&mut self, node: NodeId) {
+        for other in self.nodes().filter(|other| *other != node) {
+            self.cut(node, other, false);
+            self.cut(other, node, false);
+        }
+    }
+
+    /// Everything passes again.
+    pub fn rejoin(&mut self, node: NodeId) {
+        for other in self.nodes().filter(|other| *other != node) {
+            self.heal(node, other);
+            self.heal(other, node);
+        }
+    }
+
     /// What carries frames between two nodes.
     pub(super) fn medium(&self, from: NodeId, to: NodeId) -> Medium {
         self.config.nodes.get(from.index()).map_or(Medium::Datagram, |node| node.medium_to(to))

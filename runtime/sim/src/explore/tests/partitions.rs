@@ -138,3 +138,27 @@ fn a_slow_node_that_is_wrongly_suspected_harms_nothing() {
     }
     assert!(fenced > 3, "{fenced} times a node was replaced");
 }
+
+#[test]
+fn a_machine_that_was_busy_with_other_things_blames_none_of_its_nodes() {
+    for scenario in scenarios(12, 3, 2) {
+        let mut story = Story::of(&scenario, 6);
+        for round in 0..3 {
+            story.steps(300);
+            let nodes: Vec<NodeId> = story.world.nodes().collect();
+            nodes.iter().for_each(|node| story.world.pause(*node));
+            // Far longer than anybody is patient; then they get their turn one after the other.
+            let until = story.world.now_ns() + 300 * MS;
+            assert_eq!(story.world.step_before(until), None, "{scenario}");
+            story.world.pass_time_until(until);
+            for i in 0..nodes.len() {
+                story.world.wake(nodes[(i + round) % nodes.len()]);
+                story.for_ms(8);
+            }
+        }
+        assert_eq!(story.finish(), End::Done, "{scenario}");
+        let blames =
+            |_, event: &Event| matches!(event, Event::Suspected { .. } | Event::View { .. });
+        assert_eq!(story.count(blames), 0, "{scenario}");
+    }
+}

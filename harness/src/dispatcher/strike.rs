@@ -1,0 +1,254 @@
+//! Faults strike: what waits for its moment, what it does to a node, and what follows from it.
+
+use super::run::Dead;
+use super::{Action, Dispatcher, Life, micros};
+use crate::plan::{Backend, Fault, number};
+use crate::result::Death;
+use images_control::sim::{SimStrike, Trigger};
+use images_control::{ToNode, kind_of};
+use runtime_core::event::Event as NodeEvent;
+use runtime_core::id::{Epoch, Rank};
+use std::time::Duration;
+use topology::Strike;
+
+/// A fault that waits for its moment.
+#[derive(Debug)]
+pub(super) struct Armed {
+    pub(super) fault: Fault,
+    /// Matching events seen.
+    seen: u32,
+    pub(super) fired: Option<Duration>,
+    /// It was asked for, and why it has not come true.
+    pub(super) open: Option<String>,
+}
+
+impl Armed {
+    pub(super) fn new(fault: &Fault) -> Self {
+        Self { fault: fault.clone(), seen: 0, fired: None, open: None }
+    }
+
+    /// Its moment is there. What nodes are only asked for comes true when they say so.
+    fn fire(&mut self, now: Duration) {
+        self.fired = Some(now);
+        let asked = matches!(self.fault.strike, Strike::Migrate(_) | Strike::Corrupt(_));
+        self.open = asked.then(|| "it was not done before the run was over".to_owned());
+    }
+}
+
+impl Dispatcher {
+    /// No fault can strike a node that is dead.
+    pub(super) fn dead_but_needed(&self) -> Option<String> {
+        if self.plan.backend == Backend::Sim {
+            return None;
+        }
+        let comes_back =
+            |node| self.plan.faults.iter().any(|f| f.node == node && f.strike == Strike::Reboot);
+        let needed = |f: &&Fault| self.nodes[f.node].life == Life::Dead && !comes_back(f.node);
+        let dead = self.plan.faults.iter().find(needed)?;
+        let name = self.name(dead.node);
+        Some(format!(
+            "{name} is dead, but a fault is to strike it ({}): take the cluster down and up again",
+            dead.words
+        ))
+    }
+
+    /// The world has done it already: what follows from it.
+    pub(super) fn sim_struck(&mut self, now: Duration, node: usize, struck: SimStrike) {
+        let waits = |a: &&mut Armed| {
+            let strike = crate::plan::sim_strike(a.fault.strike);
+            (a.fault.node, strike, a.fired) == (node, struck, None)
+        };
+        let Some(armed) = self.run.as_mut().and_then(|r| r.faults.iter_mut().find(waits)) else {
+            return;
+        };
+        armed.fire(now);
+        let strike = armed.fault.strike;
+        if self.nodes[node].life != Life::Dead || strike == Strike::Reboot {
+            self.feel(now, strike, node);
+        }
+    }
+
+    /// Kills a node on purpose.
+    pub(super) fn kill(&mut self, now: Duration, node: usize) {
+        self.actions.push(Action::Kill { node });
+        self.died(now, node);
+    }
+
+    /// A fault strikes a node. One that is dead feels nothing but its own rebirth.
+    fn strike(&mut self, now: Duration, strike: Strike, node: usize) {
+        if strike == Strike::Reboot {
+            return self.restart(now, node);
+        }
+        if self.nodes[node].life == Life::Dead {
+            return;
+        }
+        match strike {
+            Strike::Kill => self.actions.push(Action::Kill { node }),
+            Strike::Pause | Strike::Resume => {
+                self.actions.push(Action::Freeze { node, still: strike == Strike::Pause });
+            }
+            Strike::Cut | Strike::Heal => {
+                self.actions.push(Action::Cut { node, cut: strike == Strike::Cut });
+            }
+            Strike::Corrupt(Rank(rank)) => {
+                self.actions.push(Action::Send { node, message: ToNode::Corrupt { rank } });
+            }
+            Strike::Migrate(_) | Strike::Reboot => {}
+        }
+        self.feel(now, strike, node);
+    }
+
+    /// A fault has struck a node.
+    fn feel(&mut self, now: Duration, strike: Strike, node: usize) {
+        let away = match strike {
+            Strike::Kill => return self.died(now, node),
+            Strike::Reboot => {
+                if self.nodes[node].life != Life::Dead {
+                    self.died(now, node);
+                }
+                return self.is_born_again(now, node);
+            }
+            Strike::Migrate(_) => return self.pursue_moves(),
+            Strike::Corrupt(_) => return,
+            Strike::Pause => Some("paused"),
+            Strike::Cut => Some("cut off"),
+            Strike::Resume | Strike::Heal => None,
+        };
+        self.nodes[node].away = away;
+        match away {
+            Some(how) => self.gone(now, node, how),
+            None => self.progress(0, 0, &format!("{} is back: {}", self.name(node), strike.word())),
+        }
+    }
+
+    /// Moves that the plan asked for: are they done? If not, whoever leads now may not have heard of them.
+    pub(super) fn pursue_moves(&mut self) {
+        for (rank, to) in self.open_moves() {
+            if self.hosts.get(rank.index()) == Some(&to) {
+                let text = format!("{rank} is on {}", self.name(to));
+                self.progress(0, 0, &text);
+                self.settle(Strike::Migrate(rank), to, None);
+            } else if self.plan.backend != Backend::Sim {
+                self.tell_of_move(rank.0, to);
+            }
+        }
+    }
+
+    fn open_moves(&self) -> Vec<(Rank, usize)> {
+        let moves = self.run.iter().flat_map(|run| &run.faults).filter(|a| a.open.is_some());
+        moves
+            .filter_map(|a| match a.fault.strike {
+                Strike::Migrate(rank) => Some((rank, a.fault.node)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// A node has damaged its copy of a rank, if it had one.
+    pub(super) fn corrupted(&mut self, rank: Rank, node: usize, epoch: Option<Epoch>) {
+        let name = self.name(node).to_owned();
+        let (text, why) = match epoch {
+            Some(epoch) => (format!("the copy of {rank} at {epoch} on {name} is damaged"), None),
+            None => {
+                let text = format!("{name} has no copy of {rank}");
+                (text.clone(), Some(text))
+            }
+        };
+        self.progress(0, 0, &text);
+        self.settle(Strike::Corrupt(rank), node, why);
+    }
+
+    /// What was asked for is done, or why it is not.
+    pub(super) fn settle(&mut self, strike: Strike, node: usize, why_not: Option<String>) {
+        let asked =
+            |a: &&mut Armed| (a.fault.strike, a.fault.node) == (strike, node) && a.open.is_some();
+        if let Some(armed) = self.run.as_mut().and_then(|r| r.faults.iter_mut().find(asked)) {
+            armed.open = why_not;
+        }
+    }
+
+    fn died(&mut self, now: Duration, node: usize) {
+        self.nodes[node].life = Life::Dead;
+        self.gone(now, node, "killed");
+        self.check_end(now);
+    }
+
+    /// A node is away, for the others at least: how long until they notice, and what comes of it?
+    fn gone(&mut self, now: Duration, node: usize, how: &str) {
+        let name = self.name(node).to_owned();
+        let rank = self.hosts.iter().position(|&h| h == node).map(number);
+        let view = self.view;
+        if let Some(run) = &mut self.run {
+            let at_us = micros(now.saturating_sub(run.started.unwrap_or(now)));
+            let death = Death { node: name.clone(), at_us, rank, ..Death::default() };
+            run.deaths.push(Dead { view, at: now, death });
+        }
+        self.progress(0, 0, &format!("{name} is {how}"));
+    }
+
+    pub(super) fn held(&mut self, now: Duration, node: usize, at: &str) {
+        let matches = |a: &Armed| {
+            a.fired.is_none()
+                && a.fault.node == node
+                && a.fault.hold.as_ref().is_some_and(|h| h.event == at)
+        };
+        let armed = self.run.as_mut().and_then(|r| r.faults.iter_mut().find(|a| matches(a)));
+        if let Some(armed) = armed {
+            armed.fire(now);
+            let strike = armed.fault.strike;
+            if !matches!(strike, Strike::Kill | Strike::Reboot) {
+                self.actions.push(Action::Send { node, message: ToNode::Release });
+            }
+            self.strike(now, strike, node);
+        } else {
+            // Nobody wants anything of it here, for example between two runs.
+            self.actions.push(Action::Send { node, message: ToNode::Release });
+        }
+    }
+
+    pub(super) fn fire_timed_faults(&mut self, now: Duration) {
+        if self.plan.backend == Backend::Sim {
+            return;
+        }
+        while let Some(run) = &mut self.run {
+            let Some(started) = run.started else { return };
+            let due = |a: &Armed| match a.fault.at {
+                Trigger::Time { us } => {
+                    a.fired.is_none() && started + Duration::from_micros(us) <= now
+                }
+                Trigger::Event { .. } => false,
+            };
+            let Some(armed) = run.faults.iter_mut().find(|a| due(a)) else { return };
+            armed.fire(now);
+            let (strike, node) = (armed.fault.strike, armed.fault.node);
+            self.strike(now, strike, node);
+        }
+    }
+
+    pub(super) fn fire_event_faults(&mut self, now: Duration, node: usize, event: &NodeEvent) {
+        if self.plan.backend == Backend::Sim {
+            return;
+        }
+        let Some(run) = &mut self.run else { return };
+        let (kind, epoch) = (kind_of(event), event.epoch().map(|epoch| epoch.0));
+        let mut victims = Vec::new();
+        for armed in run.faults.iter_mut().filter(|a| a.fired.is_none() && a.fault.hold.is_none()) {
+            let Trigger::Event { event, node: from, epoch: wanted, nth } = &armed.fault.at else {
+                continue;
+            };
+            if *event == kind
+                && from.is_none_or(|n| n == number(node))
+                && (wanted.is_none() || *wanted == epoch)
+            {
+                armed.seen += 1;
+                if armed.seen >= *nth {
+                    armed.fire(now);
+                    victims.push((armed.fault.strike, armed.fault.node));
+                }
+            }
+        }
+        for (strike, victim) in victims {
+            self.strike(now, strike, victim);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What checkpoints cost on the network: little more than the pages that changed, once for each copy.
+
+use serde_json::Value;
+use std::collections::BTreeMap;
+use tests::{Bench, Cluster};
+
+const PAGE: u64 = 4096;
+/// Percent that headers, counts and checksums may add.
+const MORE: u64 = 5;
+
+/// Sums over all ranks: changed pages, pages that a partner had already, bytes sent.
+#[derive(Default)]
+struct Sums {
+    ranks: usize,
+    changed: u64,
+    spared: u64,
+    sent: u64,
+}
+
+/// From what the nodes said, by epoch.
+fn sums(events: &[Value]) -> BTreeMap<u64, Sums> {
+    let mut epochs: BTreeMap<u64, Sums> = BTreeMap::new();
+    for event in events.iter().map(|e| &e["message"]["event"]) {
+        if event["kind"] != "checkpoint-staged" {
+            continue;
+        }
+        let number = |key: &str| event[key].as_u64().unwrap_or_else(|| panic!("{key}: {event}"));
+        let sums = epochs.entry(number("epoch")).or_default();
+        let changed = number("shared_pages") + number("private_pages");
+        assert_eq!(number("dirty_bytes"), changed * PAGE, "{event}");
+        sums.ranks += 1;
+        sums.changed += changed;
+        sums.spared += number("spared_pages");
+        sums.sent += number("sent_bytes");
+    }
+    epochs
+}
+
+fn only_changed_pages_leave(bench: &Bench, replicas: u64) {
+    let args = "size: 256, iterations: 60, checkpoint-every: 10";
+    let cluster = Cluster::of(3, 1)
+        .replicas(usize::try_from(replicas).unwrap())
+        .runs(&format!("{{ workload: laplace, args: {{ {args} }} }}"))
+        .expects_the_right_result();
+    let outcome = bench.test(&cluster);
+    outcome.must_pass();
+    let epochs = sums(&outcome.events);
+    assert!(epochs.len() >= 5, "{}", outcome.said);
+    for (epoch, Sums { ranks, changed, spared, sent }) in epochs {
+        assert_eq!(ranks, 3, "epoch {epoch}");
+        let bound = changed * replicas * PAGE;
+        let needed = bound - spared * PAGE;
+        assert!(changed > 0 && sent >= needed, "epoch {epoch}: {sent} bytes sent, {needed} needed");
+        let most = bound + bound * MORE / 100;
+        assert!(sent <= most, "epoch {epoch}: {sent} bytes sent, at most {most}");
+    }
+}
+
+#[test]
+fn only_changed_pages_leave_a_process() {
+    let bench = Bench::process();
+    [1, 2].into_iter().for_each(|replicas| only_changed_pages_leave(&bench, replicas));
+}
+
+#[test]
+fn only_changed_pages_leave_a_simulated_node() {
+    let bench = Bench::sim();
+    [1, 2, 3].into_iter().for_each(|replicas| only_changed_pages_leave(&bench, replicas));
+}
