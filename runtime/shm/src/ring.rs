@@ -105,6 +105,18 @@ impl Lane {
     }
 }
 
+/// Brings a word near.
+#[inline]
+fn prefetch(word: &AtomicU64) {
+    #[cfg(all(target_arch = "x86_64", not(loom), not(miri)))]
+    // SAFETY: has no effect that a program could see.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(word).cast());
+    }
+    let _ = word;
+}
+
 /// Why a frame has no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoRoom {
@@ -215,7 +227,14 @@ impl Reader {
     /// Whether there is a frame.
     #[inline]
     pub(crate) fn has_frame(&self) -> bool {
-        self.ready().is_some()
+        let ready = self.ready().is_some();
+        if !ready {
+            // Who has read the next frame looks for the one after that, before it answers: so that this look is not
+            // the first one.
+            let after = Position { cells: self.next.cells.wrapping_add(1), bulk: 0 };
+            prefetch(&self.lane().cell(after).stamp);
+        }
+        ready
     }
 
     /// Hands over the next frame, if there is one.
