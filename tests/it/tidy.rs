@@ -10,6 +10,7 @@ const LONGEST: usize = 600;
 /// The only places for it.
 const UNSAFE_HOMES: &[&str] = &[
     "runtime/driver/",
+    "runtime/shm/",
     "runtime/linux/",
     "runtime/baremetal/",
     "images/guest-linux/",
@@ -24,6 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("harness/netem", &[]),
     ("runtime/sim", &["runtime-core", "netem"]),
     ("runtime/driver", &["runtime-core"]),
+    ("runtime/shm", &["runtime-core"]),
     ("runtime/linux", &["runtime-core", "runtime-driver"]),
     ("runtime/baremetal", &["runtime-core", "runtime-driver"]),
     ("runtime", &["runtime-core", "runtime-driver", "runtime-sim", "runtime-linux"]),

@@ -84,6 +84,17 @@ impl Position {
 }
 
 impl Lane {
+    #[cfg(loom)]
+    pub(crate) fn empty() -> Self {
+        let cell = || Cell { stamp: AtomicU64::new(0), frame: UnsafeCell::new([0; INLINE]) };
+        Self {
+            freed: Apart(AtomicU64::new(0)),
+            starved: Apart(AtomicU32::new(0)),
+            cells: std::array::from_fn(|_| cell()),
+            bulk: UnsafeCell::new([0; BULK as usize]),
+        }
+    }
+
     fn cell(&self, position: Position) -> &Cell {
         &self.cells[(position.cells % CELLS) as usize]
     }

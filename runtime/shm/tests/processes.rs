@@ -261,9 +261,11 @@ fn a_fork_does_not_keep_its_parents_node_alive() {
 fn raw_fork(mut fabric: Fabric) {
     // SAFETY: the child does nothing but wait for its end.
     let pid = unsafe { libc::syscall(libc::SYS_fork) };
-    while pid == 0 {
-        // SAFETY: waits for a signal.
-        unsafe { libc::pause() };
+    if pid == 0 {
+        loop {
+            // SAFETY: waits for a signal.
+            unsafe { libc::pause() };
+        }
     }
     while fabric.send(name(0), &[&pid.to_le_bytes()]).is_err() {
         fabric.poll(|_| {});
