@@ -60,6 +60,8 @@ fn two<R>(child: impl FnOnce() -> Result<()>, parent: impl FnOnce() -> Result<R>
     // SAFETY: there is one thread.
     match unsafe { fork() }? {
         ForkResult::Child => {
+            // It may be spinning for an answer that never comes.
+            nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
             let code = child().map_or_else(
                 |error| {
                     eprintln!("child: {error:#}");
@@ -202,13 +204,13 @@ fn fabric(dir: &Path, spin: u32, len: usize, n: usize) -> Result<Vec<u64>> {
 
 fn message_queue(n: usize) -> Result<Vec<u64>> {
     let name = |side: &str| format!("/understudy-speed-{}-{side}", std::process::id());
-    let open = |name: &str| {
+    let open = |name: &String| {
         let attr = MqAttr::new(0, 4, FRAME as i64, 0);
         let flags = MQ_OFlag::O_CREAT | MQ_OFlag::O_RDWR;
-        mq_open(name, flags, Mode::S_IRUSR | Mode::S_IWUSR, Some(&attr))
+        mq_open(name.as_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR, Some(&attr))
     };
     let names = (name("there"), name("back"));
-    let (there, back) = (open(&names.0.as_str())?, open(&names.1.as_str())?);
+    let (there, back) = (open(&names.0)?, open(&names.1)?);
     mq_unlink(names.0.as_str())?;
     mq_unlink(names.1.as_str())?;
     let mut frame = [0; FRAME];
@@ -260,7 +262,7 @@ fn stream(dir: &Path, len: usize, n: usize) -> Result<f64> {
             while let Err(error) = fabric.send(PING, &[&frame]) {
                 ensure!(error == SendError::Full, "{error}");
                 fabric.wait(None);
-                fabric.poll(|event| drop(black_box(event)));
+                fabric.poll(|_| {});
             }
         }
         Ok(())
