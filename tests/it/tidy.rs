@@ -10,6 +10,7 @@ const LONGEST: usize = 600;
 /// The only places for it.
 const UNSAFE_HOMES: &[&str] = &[
     "runtime/driver/",
+    "runtime/shm/",
     "runtime/linux/",
     "runtime/baremetal/",
     "runtime/capi/",
@@ -25,6 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("harness/netem", &[]),
     ("runtime/sim", &["runtime-core", "netem"]),
     ("runtime/driver", &["runtime-core"]),
+    ("runtime/shm", &["runtime-core"]),
     ("runtime/mcapi", &["runtime-core", "runtime-shm"]),
     ("runtime/capi", &["mcapi"]),
     ("runtime/linux", &["runtime-core", "runtime-driver"]),

@@ -24,7 +24,8 @@ const FRAME: usize = 64;
 fn main() -> Result<()> {
     let dir = tempfile::tempdir_in("/dev/shm")?;
     println!("round trips between two processes, microseconds    min  median     p99     max");
-    let floor = round_trips("64 B, bare shared memory, spinning", 50_000, bare)?;
+    let floor = round_trips("64 B, bare shared memory, spinning", 50_000, |n| bare(n, 8))?;
+    let floor_8 = round_trips("8 B, bare shared memory, spinning", 50_000, |n| bare(n, 1))?;
     let spin = |n| fabric(dir.path(), u32::MAX, FRAME, n);
     let spinning = round_trips("64 B, fabric, spinning", 50_000, spin)?;
     let eight =
@@ -37,7 +38,7 @@ fn main() -> Result<()> {
     let usual = round_trips("64 B, fabric, spinning a little", 4_000, |n| {
         fabric(dir.path(), spin, FRAME, n)
     })?;
-    println!("spinning / bare: {:.2}; 8 B: {:.2}", spinning / floor, eight / floor);
+    println!("spinning / bare: {:.2}; 8 B: {:.2}", spinning / floor, eight / floor_8);
     println!("asleep / queue: {:.2}; / socket: {:.2}", asleep / mq, asleep / unix);
     println!("spinning a little / queue: {:.2}; / socket: {:.2}", usual / mq, usual / unix);
 
@@ -59,6 +60,8 @@ fn two<R>(child: impl FnOnce() -> Result<()>, parent: impl FnOnce() -> Result<R>
     // SAFETY: there is one thread.
     match unsafe { fork() }? {
         ForkResult::Child => {
+            // It may be spinning for an answer that never comes.
+            nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
             let code = child().map_or_else(
                 |error| {
                     eprintln!("child: {error:#}");
@@ -103,15 +106,15 @@ fn timed(n: usize, mut once: impl FnMut() -> Result<()>) -> Result<Vec<u64>> {
     Ok(times)
 }
 
-/// The floor: 64 bytes each way, in one cache line with the number of the round.
-fn bare(n: usize) -> Result<Vec<u64>> {
+/// The floor: so many words each way, behind the number of the round.
+fn bare(n: usize, payload: usize) -> Result<Vec<u64>> {
     let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
     let len = NonZeroUsize::new(4096).context("not zero")?;
     // SAFETY: new memory.
     let memory = unsafe { mmap_anonymous(None, len, access, MapFlags::MAP_SHARED) }?;
     // SAFETY: mapped for good, zeroed, and made of words.
     let words: &[AtomicU64; 64] = unsafe { memory.cast().as_ref() };
-    let (there, back) = (&words[..8], &words[32..40]);
+    let (there, back) = (&words[..=payload], &words[32..=32 + payload]);
     let put = |line: &[AtomicU64], round: u64| {
         for word in &line[1..] {
             word.store(round, Ordering::Relaxed);
@@ -147,7 +150,7 @@ fn join(dir: &Path, name: NodeName, spin: u32) -> Result<Fabric> {
     Ok(Fabric::join(name, &Options { dir: dir.to_owned(), spin })?)
 }
 
-/// Waits until the other one is there.
+/// Waits until the other one is there, who waits for a frame.
 fn meet(fabric: &mut Fabric, other: NodeName) {
     let mut there = false;
     while !there {
@@ -180,7 +183,6 @@ fn next_frame(fabric: &mut Fabric, into: &mut [u8]) -> Result<()> {
 fn fabric(dir: &Path, spin: u32, len: usize, n: usize) -> Result<Vec<u64>> {
     let echo = || {
         let mut fabric = join(dir, PONG, spin)?;
-        meet(&mut fabric, PING);
         let mut frame = vec![0; len];
         for _ in 0..n {
             next_frame(&mut fabric, &mut frame)?;
@@ -202,13 +204,13 @@ fn fabric(dir: &Path, spin: u32, len: usize, n: usize) -> Result<Vec<u64>> {
 
 fn message_queue(n: usize) -> Result<Vec<u64>> {
     let name = |side: &str| format!("/understudy-speed-{}-{side}", std::process::id());
-    let open = |name: &str| {
+    let open = |name: &String| {
         let attr = MqAttr::new(0, 4, FRAME as i64, 0);
         let flags = MQ_OFlag::O_CREAT | MQ_OFlag::O_RDWR;
-        mq_open(name, flags, Mode::S_IRUSR | Mode::S_IWUSR, Some(&attr))
+        mq_open(name.as_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR, Some(&attr))
     };
     let names = (name("there"), name("back"));
-    let (there, back) = (open(&names.0.as_str())?, open(&names.1.as_str())?);
+    let (there, back) = (open(&names.0)?, open(&names.1)?);
     mq_unlink(names.0.as_str())?;
     mq_unlink(names.1.as_str())?;
     let mut frame = [0; FRAME];
@@ -260,19 +262,20 @@ fn stream(dir: &Path, len: usize, n: usize) -> Result<f64> {
             while let Err(error) = fabric.send(PING, &[&frame]) {
                 ensure!(error == SendError::Full, "{error}");
                 fabric.wait(None);
-                fabric.poll(|event| drop(black_box(event)));
+                fabric.poll(|_| {});
             }
         }
         Ok(())
     };
     let receive = || {
         let mut fabric = join(dir, PING, 2000)?;
-        meet(&mut fabric, PONG);
         let mut into = vec![0; MAX_FRAME];
-        let mut frames = 0;
-        let start = Instant::now();
+        let (mut frames, mut start) = (0, Instant::now());
         while frames < n {
             fabric.wait(None);
+            if frames == 0 {
+                start = Instant::now();
+            }
             fabric.poll(|event| {
                 if let Event::Frame { bytes, .. } = event {
                     into[..bytes.len()].copy_from_slice(bytes);

@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 
 /// How often a node looks whether its peers live. Who leaves says so, and is noticed at once.
 pub(crate) const RHYTHM: Duration = Duration::from_millis(50);
+/// Looks that a node takes that looked in vain of late.
+const LEAST_LOOKS: u32 = 20;
 /// Looks between two looks at the clock.
 const CLOCK_EVERY: u32 = 1024;
 
@@ -29,7 +31,8 @@ const CLOCK_EVERY: u32 = 1024;
 pub struct Options {
     /// The directory of the nodes' files, made when it is missing: the user's, and nobody else may write to it.
     pub dir: PathBuf,
-    /// Looks that [`Fabric::wait`] takes before it sleeps. None with a single processor.
+    /// Looks that [`Fabric::wait`] takes before it sleeps: at most, and fewer after they were in vain. None with a
+    /// single processor.
     pub spin: u32,
 }
 
@@ -83,6 +86,8 @@ pub struct Fabric {
     pub(crate) starved: usize,
     forks: u32,
     spin: u32,
+    /// Looks of the next wait.
+    patience: Cell<u32>,
     calls: u32,
     /// The peer that was sent to last.
     last: usize,
@@ -110,7 +115,8 @@ impl Fabric {
         let generation = locked.next_generation();
         header.publish(generation, &this);
         let board = locked.post();
-        let one = thread::available_parallelism().is_ok_and(|n| n.get() == 1);
+        let lone = thread::available_parallelism().is_ok_and(|n| n.get() == 1);
+        let spin = if lone { 0 } else { options.spin };
         let fabric = Self {
             name,
             generation,
@@ -127,7 +133,8 @@ impl Fabric {
             next_look: Cell::new(Instant::now() + RHYTHM),
             starved: 0,
             forks: forks(),
-            spin: if one { 0 } else { options.spin },
+            spin,
+            patience: Cell::new(spin),
             calls: 0,
             last: 0,
             directory,
@@ -236,8 +243,9 @@ impl Fabric {
         if self.is_inherited() {
             return;
         }
-        for looks in 1..=self.spin {
+        for looks in 1..=self.patience.get() {
             if self.has_news() {
+                self.patience.set(self.spin);
                 return self.answer();
             }
             spin_loop();
@@ -247,6 +255,9 @@ impl Fabric {
                     return;
                 }
             }
+        }
+        if self.spin < u32::MAX {
+            self.patience.set((self.patience.get() / 2).max(self.spin.min(LEAST_LOOKS)));
         }
         while !self.has_news() {
             let now = Instant::now();

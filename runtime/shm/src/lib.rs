@@ -19,6 +19,8 @@ mod error;
 mod fabric;
 #[cfg(not(loom))]
 mod lock;
+#[cfg(all(test, loom))]
+mod models;
 #[cfg(not(loom))]
 mod peers;
 #[cfg(not(loom))]

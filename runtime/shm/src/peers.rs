@@ -125,6 +125,7 @@ impl Fabric {
 
     pub(crate) fn leave(&self) -> Result<(), JoinError> {
         let locked = self.directory.lock()?;
+        self.directory.sweep(&locked, &self.this).map_err(self.directory.failed("cannot sweep"))?;
         self.directory
             .remove(&locked, self.name, &self.file)
             .map_err(self.directory.failed("cannot remove a node's file"))?;

@@ -84,6 +84,17 @@ impl Position {
 }
 
 impl Lane {
+    #[cfg(loom)]
+    pub(crate) fn empty() -> Self {
+        let cell = || Cell { stamp: AtomicU64::new(0), frame: UnsafeCell::new([0; INLINE]) };
+        Self {
+            freed: Apart(AtomicU64::new(0)),
+            starved: Apart(AtomicU32::new(0)),
+            cells: std::array::from_fn(|_| cell()),
+            bulk: UnsafeCell::new([0; BULK as usize]),
+        }
+    }
+
     fn cell(&self, position: Position) -> &Cell {
         &self.cells[(position.cells % CELLS) as usize]
     }
@@ -103,6 +114,18 @@ impl Lane {
     fn has_room_since(&self, freed: Position) -> bool {
         self.freed.0.load(Ordering::Relaxed) != freed.pack()
     }
+}
+
+/// Brings a word near.
+#[inline]
+fn prefetch(word: &AtomicU64) {
+    #[cfg(all(target_arch = "x86_64", not(loom), not(miri)))]
+    // SAFETY: has no effect that a program could see.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(word).cast());
+    }
+    let _ = word;
 }
 
 /// Why a frame has no place.
@@ -215,7 +238,14 @@ impl Reader {
     /// Whether there is a frame.
     #[inline]
     pub(crate) fn has_frame(&self) -> bool {
-        self.ready().is_some()
+        let ready = self.ready().is_some();
+        if !ready {
+            // Who has read the next frame looks for the one after that, before it answers: so that this look is not
+            // the first one.
+            let after = Position { cells: self.next.cells.wrapping_add(1), bulk: 0 };
+            prefetch(&self.lane().cell(after).stamp);
+        }
+        ready
     }
 
     /// Hands over the next frame, if there is one.

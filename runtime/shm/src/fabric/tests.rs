@@ -74,7 +74,7 @@ fn nodes_find_each_other_talk_and_leave() {
     let mut room = two.reserve(name(1), 300).unwrap();
     room.fill(3);
     room.commit();
-    drop(two.reserve(name(1), 200).unwrap());
+    assert_eq!(two.reserve(name(1), 200).unwrap().len(), 200, "and is not committed");
     two.send(name(1), &[b"last"]).unwrap();
     drop(two);
     assert_eq!(
