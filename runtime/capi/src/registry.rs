@@ -51,8 +51,8 @@ thread_local! {
     static MINE: RefCell<Mine> = const { RefCell::new(Mine::Never) };
 }
 
+// SAFETY: as POSIX declares it.
 unsafe extern "C" {
-    // SAFETY: as POSIX declares it.
     fn pthread_atfork(
         prepare: Option<extern "C" fn()>,
         parent: Option<extern "C" fn()>,
