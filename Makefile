@@ -9,7 +9,7 @@ BAREMETAL  := x86_64-unknown-linux-gnu/bare-metal/guest-baremetal
 FOOTPRINT  := $(CARGO) build --config runtime/baremetal/image.toml --profile bare-metal -p guest-baremetal --no-default-features
 export UNDERSTUDY_BAREMETAL := $(CURDIR)/target/bare-metal/$(BAREMETAL)
 
-.PHONY: cluster-up cluster-down test check lint unit system build images node footprint harness setup sim sim-exhaustive soak kills validate bench clean
+.PHONY: install cluster-up cluster-down test check lint unit system build images node footprint harness setup sim sim-exhaustive soak kills validate bench clean
 
 # Boot the topology, run its workload with its faults, judge; the cluster stays up.
 cluster-up: build
@@ -61,6 +61,16 @@ footprint:
 	$(FOOTPRINT) --target-dir target/footprint/whole --features node
 	$(FOOTPRINT) --target-dir target/footprint/link
 	$(CARGO) run -p images -- footprint $(foreach which,whole link,target/footprint/$(which)/$(BAREMETAL))
+
+# The C library, its headers and its pkg-config file, below PREFIX.
+PREFIX ?= /usr/local
+install:
+	$(CARGO) build --release -p capi
+	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	install -m 644 runtime/capi/include/*.h $(DESTDIR)$(PREFIX)/include
+	install -m 644 $(or $(CARGO_TARGET_DIR),target)/release/libcapi.a $(DESTDIR)$(PREFIX)/lib/libmcapi.a
+	install -m 755 $(or $(CARGO_TARGET_DIR),target)/release/libcapi.so $(DESTDIR)$(PREFIX)/lib/libmcapi.so
+	sed 's|@PREFIX@|$(PREFIX)|' runtime/capi/mcapi.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/mcapi.pc
 
 # Install what is missing (root or sudo).
 setup:

@@ -10,8 +10,10 @@ const LONGEST: usize = 600;
 /// The only places for it.
 const UNSAFE_HOMES: &[&str] = &[
     "runtime/driver/",
+    "runtime/shm/",
     "runtime/linux/",
     "runtime/baremetal/",
+    "runtime/capi/",
     "images/guest-linux/",
     "images/guest-baremetal/",
 ];
@@ -24,6 +26,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("harness/netem", &[]),
     ("runtime/sim", &["runtime-core", "netem"]),
     ("runtime/driver", &["runtime-core"]),
+    ("runtime/shm", &["runtime-core"]),
+    ("runtime/mcapi", &["runtime-core", "runtime-shm"]),
+    ("runtime/capi", &["mcapi"]),
     ("runtime/linux", &["runtime-core", "runtime-driver"]),
     ("runtime/baremetal", &["runtime-core", "runtime-driver"]),
     ("runtime", &["runtime-core", "runtime-driver", "runtime-sim", "runtime-linux"]),

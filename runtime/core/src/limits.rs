@@ -35,10 +35,14 @@ pub const MAX_ALLOCATIONS: usize = 4096;
 
 /// MCAPI: endpoints of one node.
 pub const MCAPI_MAX_ENDPOINTS: usize = 1024;
+/// MCAPI: nodes that one node has heard of.
+pub const MCAPI_MAX_NODES: usize = 1024;
 /// MCAPI: outstanding requests of one node.
 pub const MCAPI_MAX_REQUESTS: usize = 1024;
 /// MCAPI: messages or packets queued at one endpoint.
 pub const MCAPI_MAX_QUEUE_ELEMENTS: usize = 64;
+/// MCAPI: received packets that a program may have and not have released.
+pub const MCAPI_MAX_BUFFERS: usize = 1024;
 /// MCAPI: largest message in bytes.
 pub const MCAPI_MAX_MSG_SIZE: usize = 32 * 1024;
 /// MCAPI: largest packet in bytes.

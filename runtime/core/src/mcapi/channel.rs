@@ -1,11 +1,13 @@
-//! Packet channels: connected, opened on both sides, flow-controlled, closed on both sides.
+//! Packet and scalar channels: connected, opened on both sides, flow-controlled, closed on both sides.
 //!
 //! The rules are those of the machine drawn in [`super`]. An end of a channel lives in its endpoint;
 //! a handle is given out when it opens and taken back when it closes.
 
 mod open;
 mod packet;
+mod scalar;
 
+use super::attribute::{Attribute, Terms};
 use super::endpoint::{Endpoint, Local};
 use super::frame::Frame;
 use super::request::{Op, Request};
@@ -108,9 +110,15 @@ pub(super) struct Channel {
     credit: u16,
     /// Send side: sends without credit.
     unsent: VecDeque<(Request, Vec<u8>)>,
+    /// Send side: questions for credit that were not answered yet, and the send that must not wait longer than for
+    /// the answers.
+    asks: u16,
+    impatient: Option<Request>,
     /// Receive side: packets without a receiver, or receivers without a packet.
     packets: VecDeque<Vec<u8>>,
     posted: VecDeque<Request>,
+    /// A node got the endpoint since it is connected.
+    got: bool,
 }
 
 impl Channel {
@@ -136,9 +144,55 @@ impl Channel {
             window: 0,
             credit: 0,
             unsent: VecDeque::new(),
+            asks: 0,
+            impatient: None,
             packets: VecDeque::new(),
             posted: VecDeque::new(),
+            got: false,
         }
+    }
+
+    /// Says yes once.
+    pub(super) const fn get_once(&mut self) -> bool {
+        !core::mem::replace(&mut self.got, true)
+    }
+
+    pub(super) const fn release(&mut self) {
+        self.got = false;
+    }
+
+    pub(super) const fn kind(&self) -> ChannelKind {
+        self.kind
+    }
+
+    /// Packets that wait here for room at the receiver.
+    pub(super) fn unsent(&self) -> usize {
+        self.unsent.len()
+    }
+
+    /// Packets that wait here for the program.
+    pub(super) fn waiting(&self) -> usize {
+        self.packets.len()
+    }
+
+    /// As the attribute says it.
+    pub(super) const fn status(&self) -> u32 {
+        let mut flags = Attribute::STATUS_CONNECTED;
+        flags |= match self.kind {
+            ChannelKind::Packet => Attribute::STATUS_PKTCHAN,
+            ChannelKind::Scalar => Attribute::STATUS_SCLCHAN,
+        };
+        flags |= match self.direction {
+            Direction::Send => Attribute::STATUS_SEND,
+            Direction::Receive => Attribute::STATUS_RECEIVE,
+        };
+        if self.handle.is_some() {
+            flags |= Attribute::STATUS_OPEN;
+        }
+        if self.is_closing() {
+            flags |= Attribute::STATUS_CLOSE_PENDING;
+        }
+        flags
     }
 
     pub(super) const fn is_closing(&self) -> bool {
@@ -204,10 +258,9 @@ impl Mcapi {
                 self.local(endpoint.port.0).map_or(Ok(()), Local::bindable)?;
             }
         }
-        let (node, recv_node) = (NodeId::try_from(send.node)?, NodeId::try_from(recv.node)?);
+        let node = self.existing(send)?;
         let request = self.requests.open(Op::Connect { node })?;
-        let (send, recv) = (send.port.0, recv.port.0);
-        self.send(node, Frame::Connect { request, kind, send, recv_node, recv });
+        self.send(node, Frame::Connect { request, kind, send: send.port.0, recv });
         self.settle();
         Ok(request)
     }
@@ -219,7 +272,7 @@ impl Mcapi {
         connector: (NodeId, Request),
         kind: ChannelKind,
         send: u32,
-        recv: (NodeId, u32),
+        recv: Endpoint,
     ) {
         if let Err(status) = self.begin_connect(connector, kind, send, recv) {
             self.send(connector.0, Frame::ConnectDone { request: connector.1, status });
@@ -231,20 +284,23 @@ impl Mcapi {
         connector: (NodeId, Request),
         kind: ChannelKind,
         send: u32,
-        recv: (NodeId, u32),
+        recv: Endpoint,
     ) -> Result<(), Status> {
-        self.reachable(recv.0, Status::EndpInvalid)?;
-        if recv == (self.me, send) {
+        let recv_node = self.existing(recv)?;
+        self.reachable(recv_node, Status::EndpInvalid)?;
+        let recv = recv.port.0;
+        if (recv_node, recv) == (self.me, send) {
             return Err(Status::Parameter);
         }
         let local = self.endpoints.get_mut(&send).ok_or(Status::EndpInvalid)?;
         local.bindable()?;
         let id = self.next_channel;
         self.next_channel = id.wrapping_add(1);
-        let mut channel = Channel::new(id, kind, Direction::Send, recv);
+        let mut channel = Channel::new(id, kind, Direction::Send, (recv_node, recv));
         channel.connecting = Some(connector);
         local.channel = Some(channel);
-        self.send(recv.0, Frame::Bind { channel: id, kind, send, recv: recv.1 });
+        let terms = local.attributes.terms;
+        self.send(recv_node, Frame::Bind { channel: id, kind, send, recv, terms });
         Ok(())
     }
 
@@ -254,9 +310,13 @@ impl Mcapi {
         channel: u32,
         kind: ChannelKind,
         (send, recv): (u32, u32),
+        terms: Terms,
     ) {
         let verdict = match self.endpoints.get_mut(&recv) {
             None => Err(Status::EndpInvalid),
+            Some(local) if local.channel.is_none() && local.attributes.terms != terms => {
+                Err(Status::AttrIncompatible)
+            }
             Some(local) => local.bindable().map(|()| {
                 let mut end = Channel::new(channel, kind, Direction::Receive, (from, send));
                 end.window = local.attributes.num_recv_buffers;

@@ -1,19 +1,20 @@
 //! Endpoints: their names, and the table of those that this node made.
 
+use super::attribute::Attributes;
 use super::channel::{Channel, Opening};
 use super::frame::Frame;
 use super::message::Inbox;
 use super::request::{Op, Request};
 use super::{Completion, Mcapi, Status};
 use crate::id::NodeId;
-use crate::limits::{MCAPI_MAX_ENDPOINTS, MCAPI_MAX_QUEUE_ELEMENTS, MCAPI_MAX_REQUESTS};
+use crate::limits::{MCAPI_MAX_ENDPOINTS, MCAPI_MAX_REQUESTS};
 use core::fmt;
 
 /// A set of nodes. One cluster is one domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct DomainId(pub u32);
 
-/// Number of a node in its domain: that of its [`NodeId`].
+/// Number of a node in its domain; in a cluster, that of its [`NodeId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct McapiNode(pub u32);
 
@@ -39,8 +40,8 @@ impl Port {
     pub const ANY: Self = Self(u32::MAX);
     /// Ports from 0 that programs may not use (`MCAPI_NUM_RESERVED_PORTS`).
     pub const RESERVED: u32 = 1;
-    /// Where [`Port::ANY`] looks first, out of the way of the numbers that people choose.
-    const FIRST_ANY: u32 = 1 << 31;
+    /// Where [`Port::ANY`] looks, out of the way of the numbers that people choose: from here to twice this number.
+    const FIRST_ANY: u32 = 1 << 15;
 
     const fn usable(self) -> Result<(), Status> {
         if self.0 < Self::RESERVED || self.0 == Self::ANY.0 {
@@ -68,37 +69,23 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// What can be set on an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attributes {
-    /// Messages or packets that wait here for the receiver.
-    pub num_recv_buffers: u16,
-    /// Packets that wait here for room at the receiver.
-    pub num_send_buffers: u16,
-}
-
-impl Default for Attributes {
-    fn default() -> Self {
-        const ELEMENTS: u16 = {
-            assert!(MCAPI_MAX_QUEUE_ELEMENTS <= 1 << 15);
-            #[expect(clippy::cast_possible_truncation, reason = "asserted above")]
-            let elements = MCAPI_MAX_QUEUE_ELEMENTS as u16;
-            elements
-        };
-        Self { num_recv_buffers: ELEMENTS, num_send_buffers: ELEMENTS }
-    }
-}
-
 /// An endpoint of this node.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Local {
     pub(super) attributes: Attributes,
     pub(super) inbox: Inbox,
     pub(super) opening: Option<Opening>,
+    pub(super) get_count: u32,
+    pub(super) get_source: Option<NodeId>,
     pub(super) channel: Option<Channel>,
 }
 
 impl Local {
+    fn got_by(&mut self, node: NodeId) {
+        self.get_count = self.get_count.saturating_add(1);
+        self.get_source = Some(node);
+    }
+
     /// May it become an end of a channel?
     pub(super) fn bindable(&self) -> Result<(), Status> {
         match &self.channel {
@@ -110,18 +97,21 @@ impl Local {
 }
 
 impl Mcapi {
-    /// Makes an endpoint for messages. [`Status::MemLimit`] when there are too many.
+    /// Makes an endpoint for messages. [`Status::EndpLimit`] when there are too many.
     pub fn endpoint_create(&mut self, port: Port) -> Result<Endpoint, Status> {
         if self.endpoints.len() >= MCAPI_MAX_ENDPOINTS {
-            return Err(Status::MemLimit);
+            return Err(Status::EndpLimit);
         }
         let port = if port == Port::ANY { self.free_port()? } else { port };
         port.usable()?;
         if self.endpoints.contains_key(&port.0) {
             return Err(Status::EndpExists);
         }
-        self.endpoints.insert(port.0, Local::default());
-        for (node, request) in self.wanted.remove(&port.0).unwrap_or_default() {
+        let mut local = Local::default();
+        let wanted = self.wanted.remove(&port.0).unwrap_or_default();
+        wanted.iter().for_each(|&(node, _)| local.got_by(node));
+        self.endpoints.insert(port.0, local);
+        for (node, request) in wanted {
             self.send(node, Frame::GetDone { request, status: Status::Success });
         }
         self.settle();
@@ -133,12 +123,12 @@ impl Mcapi {
         let tries = u32::try_from(MCAPI_MAX_ENDPOINTS).map_err(|_| Status::General)?;
         for _ in 0..=tries {
             let port = Port::FIRST_ANY | self.next_any;
-            self.next_any = (self.next_any + 1) % (Port::FIRST_ANY - 1);
+            self.next_any = (self.next_any + 1) % Port::FIRST_ANY;
             if !self.endpoints.contains_key(&port) {
                 return Ok(Port(port));
             }
         }
-        Err(Status::MemLimit)
+        Err(Status::EndpNoPorts)
     }
 
     /// Deletes an endpoint of this node with all messages in it. Receives posted there fail with
@@ -153,51 +143,73 @@ impl Mcapi {
         }
         let Some(local) = self.endpoints.remove(&port) else { return Err(Status::EndpInvalid) };
         self.counters.discarded += local.inbox.len() as u64;
+        for (node, request) in local.inbox.blocked() {
+            self.send(node, Frame::MessageDone { request, status: Status::EndpInvalid });
+        }
         for request in local.inbox.into_posted() {
             self.complete(request, Completion::Failed(Status::EndpDeleted));
         }
         if let Some(opening) = local.opening {
             self.complete(opening.request, Completion::Failed(Status::EndpDeleted));
         }
+        self.settle();
         Ok(())
     }
 
     /// Asks for an endpoint by its name; completes with [`Completion::Endpoint`] once it exists.
+    /// An endpoint that is connected to a channel can be got once, until it is released: then it is
+    /// [`Status::EndpGetLimit`].
     pub fn endpoint_get_i(
         &mut self,
         domain: DomainId,
         node: McapiNode,
         port: Port,
     ) -> Result<Request, Status> {
-        if domain != self.domain {
-            return Err(Status::DomainInvalid);
-        }
-        let owner = NodeId::try_from(node)?;
         port.usable()?;
-        self.reachable(owner, Status::NodeInvalid)?;
+        let owner = self.node_of(domain, node)?;
+        if !self.is_expected(owner) {
+            self.reachable(owner, Status::NodeInvalid)?;
+        }
         let request = self.requests.open(Op::Get { node: owner, port: port.0 })?;
         self.send(owner, Frame::Get { request, port: port.0 });
         self.settle();
         Ok(request)
     }
 
-    /// The attributes of an endpoint of this node.
-    pub fn endpoint_attributes(&self, endpoint: Endpoint) -> Result<Attributes, Status> {
-        if self.existing(endpoint)? != self.me {
-            return Err(Status::EndpRemote);
-        }
-        self.local(endpoint.port.0).map(|local| local.attributes).ok_or(Status::EndpInvalid)
-    }
-
     pub(super) fn on_get(&mut self, from: NodeId, request: Request, port: u32) {
-        if self.endpoints.contains_key(&port) {
-            return self.send(from, Frame::GetDone { request, status: Status::Success });
+        if let Some(local) = self.endpoints.get_mut(&port) {
+            let free = local.channel.as_mut().is_none_or(Channel::get_once);
+            if free {
+                local.got_by(from);
+            }
+            let status = if free { Status::Success } else { Status::EndpGetLimit };
+            return self.send(from, Frame::GetDone { request, status });
         }
         let waiting: usize = self.wanted.values().map(alloc::vec::Vec::len).sum();
         if waiting >= MCAPI_MAX_REQUESTS {
             return self.send(from, Frame::GetDone { request, status: Status::EndpGetLimit });
         }
         self.wanted.get_or_default(port).push((from, request));
+    }
+
+    /// Gives back an endpoint that was got.
+    pub fn endpoint_release(&mut self, endpoint: Endpoint) -> Result<(), Status> {
+        let node = self.existing(endpoint)?;
+        self.reachable(node, Status::EndpInvalid)?;
+        self.send(node, Frame::Release { port: endpoint.port.0 });
+        self.settle();
+        Ok(())
+    }
+
+    pub(super) fn on_release(&mut self, port: u32) {
+        let Some(local) = self.endpoints.get_mut(&port) else {
+            self.counters.stale += 1;
+            return;
+        };
+        local.get_count = local.get_count.saturating_sub(1);
+        if let Some(end) = &mut local.channel {
+            end.release();
+        }
     }
 
     pub(super) fn on_get_cancel(&mut self, from: NodeId, request: Request, port: u32) {
@@ -212,11 +224,12 @@ impl Mcapi {
     pub(super) fn on_get_done(&mut self, from: NodeId, request: Request, status: Status) {
         match self.requests.pending(request) {
             Some(&Op::Get { node, port }) if node == from => {
-                let endpoint =
-                    Endpoint { domain: self.domain, node: node.into(), port: Port(port) };
-                let completion = match status {
-                    Status::Success => Completion::Endpoint(endpoint),
-                    failed => Completion::Failed(failed),
+                let completion = match (status, self.node_name(node)) {
+                    (Status::Success, Some((domain, node))) => {
+                        Completion::Endpoint(Endpoint { domain, node, port: Port(port) })
+                    }
+                    (Status::Success, None) => Completion::Failed(Status::General),
+                    (failed, _) => Completion::Failed(failed),
                 };
                 self.complete(request, completion);
             }
@@ -230,16 +243,15 @@ impl Mcapi {
 
     /// Of an endpoint of this node.
     pub(super) fn name(&self, port: u32) -> Endpoint {
-        Endpoint { domain: self.domain, node: self.me.into(), port: Port(port) }
+        Endpoint { domain: self.domain, node: self.node_id(), port: Port(port) }
     }
 
     /// The owner of an endpoint that can exist as far as this node knows: if it is this node, it does.
     pub(super) fn existing(&self, endpoint: Endpoint) -> Result<NodeId, Status> {
-        let node = NodeId::try_from(endpoint.node).map_err(|_| Status::EndpInvalid)?;
+        let known = self.names.get(&(endpoint.domain, endpoint.node)).copied();
+        let node = known.ok_or(Status::EndpInvalid)?;
         let mine = node == self.me;
-        if endpoint.domain != self.domain
-            || endpoint.port.usable().is_err()
-            || !self.nodes.contains_key(&node)
+        if endpoint.port.usable().is_err()
             || (mine && !self.endpoints.contains_key(&endpoint.port.0))
         {
             return Err(Status::EndpInvalid);

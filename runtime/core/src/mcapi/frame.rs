@@ -2,12 +2,13 @@
 //!
 //! One byte of tag, then the fields in the order of [`Frame`], little-endian; data comes last and
 //! runs to the end. Endpoints are ports: the node is the sender or the receiver of the frame,
-//! except in `Connect`, which speaks of a third node. The bytes are pinned by a test.
+//! except in `Connect`, which names an endpoint of a third node in full, for nodes number each other as they like. The bytes are pinned by a test.
 
+use super::attribute::Terms;
 use super::channel::ChannelKind;
+use super::endpoint::{DomainId, Endpoint, McapiNode, Port};
 use super::request::Request;
 use super::status::Status;
-use crate::id::NodeId;
 use crate::wire::{Malformed, Reader, Writer};
 use alloc::vec::Vec;
 
@@ -26,9 +27,9 @@ pub(super) enum Frame {
     /// Receiver → sender: what became of the message.
     MessageDone { request: Request, status: Status },
     /// Connector → send side.
-    Connect { request: Request, kind: ChannelKind, send: u32, recv_node: NodeId, recv: u32 },
-    /// Send side → receive side.
-    Bind { channel: u32, kind: ChannelKind, send: u32, recv: u32 },
+    Connect { request: Request, kind: ChannelKind, send: u32, recv: Endpoint },
+    /// Send side → receive side, with what must be the same there.
+    Bind { channel: u32, kind: ChannelKind, send: u32, recv: u32, terms: Terms },
     /// Receive side → send side.
     Bound { channel: u32, send: u32, status: Status },
     /// Send side → connector.
@@ -41,6 +42,19 @@ pub(super) enum Frame {
     Credit { channel: u32, port: u32, count: u16 },
     /// This side is closed and says nothing more on the channel.
     Closed { channel: u32, port: u32 },
+    /// Asker → owner: the endpoint that you told me of is no longer needed.
+    Release { port: u32 },
+    /// Asker → owner: the value of an attribute, by its number.
+    AttributeGet { request: Request, port: u32, number: u8 },
+    /// Owner → asker.
+    AttributeDone { request: Request, status: Status, value: u64 },
+    /// Sender → receiver: if the message still waits for room, forget it.
+    MessageCancel { request: Request, port: u32 },
+    /// Send side → receive side: a caller that does not want to wait asks whether packets were taken that it was not
+    /// told of.
+    CreditAsk { channel: u32, port: u32 },
+    /// Receive side → send side: so many, maybe none.
+    CreditAnswer { channel: u32, port: u32, count: u16 },
 }
 
 const GET: u8 = 1;
@@ -56,9 +70,15 @@ const OPENED: u8 = 10;
 const PACKET: u8 = 11;
 const CREDIT: u8 = 12;
 const CLOSED: u8 = 13;
+const RELEASE: u8 = 14;
+const ATTRIBUTE_GET: u8 = 15;
+const ATTRIBUTE_DONE: u8 = 16;
+const MESSAGE_CANCEL: u8 = 17;
+const CREDIT_ASK: u8 = 18;
+const CREDIT_ANSWER: u8 = 19;
 
-/// The longest header, that of a message.
-const MAX_HEADER: usize = 14;
+/// The longest header, that of a bind; of those with data, a message has 14 bytes.
+const MAX_HEADER: usize = 30;
 const _: () = assert!(crate::limits::MCAPI_MAX_PKT_SIZE + MAX_HEADER <= crate::limits::MAX_MESSAGE);
 
 fn request(r: &mut Reader<'_>) -> Result<Request, Malformed> {
@@ -87,6 +107,15 @@ fn kind(r: &mut Reader<'_>) -> Result<ChannelKind, Malformed> {
     }
 }
 
+fn terms(r: &mut Reader<'_>) -> Result<Terms, Malformed> {
+    Ok(Terms {
+        max_payload_size: r.u32("mcapi attribute")?,
+        memory_type: r.u32("mcapi attribute")?,
+        num_priorities: r.u32("mcapi attribute")?,
+        priority: r.u32("mcapi attribute")?,
+    })
+}
+
 impl Frame {
     /// Reads a frame and the data that it carries.
     pub(super) fn parse(bytes: &[u8]) -> Result<(Self, &[u8]), Malformed> {
@@ -106,12 +135,19 @@ impl Frame {
                 request: request(r)?,
                 kind: kind(r)?,
                 send: port(r)?,
-                recv_node: NodeId(r.u16("mcapi node")?),
-                recv: port(r)?,
+                recv: Endpoint {
+                    domain: DomainId(r.u32("mcapi domain")?),
+                    node: McapiNode(r.u32("mcapi node")?),
+                    port: Port(port(r)?),
+                },
             },
-            BIND => {
-                Self::Bind { channel: channel(r)?, kind: kind(r)?, send: port(r)?, recv: port(r)? }
-            }
+            BIND => Self::Bind {
+                channel: channel(r)?,
+                kind: kind(r)?,
+                send: port(r)?,
+                recv: port(r)?,
+                terms: terms(r)?,
+            },
             BOUND => Self::Bound { channel: channel(r)?, send: port(r)?, status: status(r)? },
             CONNECT_DONE => Self::ConnectDone { request: request(r)?, status: status(r)? },
             OPENED => Self::Opened {
@@ -124,6 +160,24 @@ impl Frame {
                 Self::Credit { channel: channel(r)?, port: port(r)?, count: r.u16("mcapi credit")? }
             }
             CLOSED => Self::Closed { channel: channel(r)?, port: port(r)? },
+            RELEASE => Self::Release { port: port(r)? },
+            ATTRIBUTE_GET => Self::AttributeGet {
+                request: request(r)?,
+                port: port(r)?,
+                number: r.u8("mcapi attribute")?,
+            },
+            ATTRIBUTE_DONE => Self::AttributeDone {
+                request: request(r)?,
+                status: status(r)?,
+                value: r.u64("mcapi attribute")?,
+            },
+            MESSAGE_CANCEL => Self::MessageCancel { request: request(r)?, port: port(r)? },
+            CREDIT_ASK => Self::CreditAsk { channel: channel(r)?, port: port(r)? },
+            CREDIT_ANSWER => Self::CreditAnswer {
+                channel: channel(r)?,
+                port: port(r)?,
+                count: r.u16("mcapi credit")?,
+            },
             _ => return Err(Malformed { what: "mcapi frame", at: 0 }),
         };
         let data = if frame.carries_data() { r.rest() } else { &[] };
@@ -147,15 +201,18 @@ impl Frame {
             Self::MessageDone { request, status } => {
                 w.u8(MESSAGE_DONE).u32(request.raw()).u8(status.byte())
             }
-            Self::Connect { request, kind, send, recv_node, recv } => w
+            Self::Connect { request, kind, send, recv } => w
                 .u8(CONNECT)
                 .u32(request.raw())
                 .u8(*kind as u8)
                 .u32(*send)
-                .u16(recv_node.0)
-                .u32(*recv),
-            Self::Bind { channel, kind, send, recv } => {
-                w.u8(BIND).u32(*channel).u8(*kind as u8).u32(*send).u32(*recv)
+                .u32(recv.domain.0)
+                .u32(recv.node.0)
+                .u32(recv.port.0),
+            Self::Bind { channel, kind, send, recv, terms } => {
+                w.u8(BIND).u32(*channel).u8(*kind as u8).u32(*send).u32(*recv);
+                w.u32(terms.max_payload_size).u32(terms.memory_type);
+                w.u32(terms.num_priorities).u32(terms.priority)
             }
             Self::Bound { channel, send, status } => {
                 w.u8(BOUND).u32(*channel).u32(*send).u8(status.byte())
@@ -171,6 +228,20 @@ impl Frame {
                 w.u8(CREDIT).u32(*channel).u32(*port).u16(*count)
             }
             Self::Closed { channel, port } => w.u8(CLOSED).u32(*channel).u32(*port),
+            Self::Release { port } => w.u8(RELEASE).u32(*port),
+            Self::AttributeGet { request, port, number } => {
+                w.u8(ATTRIBUTE_GET).u32(request.raw()).u32(*port).u8(*number)
+            }
+            Self::AttributeDone { request, status, value } => {
+                w.u8(ATTRIBUTE_DONE).u32(request.raw()).u8(status.byte()).u64(*value)
+            }
+            Self::MessageCancel { request, port } => {
+                w.u8(MESSAGE_CANCEL).u32(request.raw()).u32(*port)
+            }
+            Self::CreditAsk { channel, port } => w.u8(CREDIT_ASK).u32(*channel).u32(*port),
+            Self::CreditAnswer { channel, port, count } => {
+                w.u8(CREDIT_ANSWER).u32(*channel).u32(*port).u16(*count)
+            }
         };
         w.bytes(data);
         core::mem::take(w).into_vec()

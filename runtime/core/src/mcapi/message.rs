@@ -1,17 +1,17 @@
 //! Messages: no connection, a priority, and an answer from the receiver about each one.
 //!
 //! A send completes when the receiving node has said what became of the message: it is in the queue
-//! or with a receiver ([`Completion::Done`]), the queue was full ([`Status::MemLimit`], as with
-//! `FAIL_ON_MEM_LIMIT`), there is no such endpoint, or it is connected to a channel
+//! or with a receiver ([`Completion::Done`]), the queue was full ([`Status::MemLimit`] with the
+//! receiving endpoint's [`super::FAIL_ON_MEM_LIMIT`], and otherwise the message waits for room), there is no such endpoint, or it is connected to a channel
 //! ([`Status::General`]). So no message is lost without its sender being told, and unanswered
 //! messages are bounded by the sender's requests. Between endpoints of one node that is at once.
 
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, Local};
 use super::frame::Frame;
 use super::request::{Op, Request};
 use super::{Completion, Mcapi, Port, Status};
 use crate::id::NodeId;
-use crate::limits::{MCAPI_MAX_MSG_SIZE, MCAPI_MAX_PRIORITY};
+use crate::limits::{MCAPI_MAX_MSG_SIZE, MCAPI_MAX_REQUESTS};
 use crate::sorted::Map;
 use alloc::borrow::Cow;
 use alloc::collections::VecDeque;
@@ -35,6 +35,8 @@ pub(super) struct Inbox {
     queues: Map<u32, VecDeque<Message>>,
     len: usize,
     posted: VecDeque<Request>,
+    /// Messages that wait for room, each with its sender's request.
+    blocked: VecDeque<(NodeId, Request, Message)>,
 }
 
 impl Inbox {
@@ -62,8 +64,40 @@ impl Inbox {
         self.posted.retain(|&posted| posted != request);
     }
 
+    /// Whose messages wait for room.
+    pub(super) fn blocked(&self) -> Vec<(NodeId, Request)> {
+        self.blocked.iter().map(|&(node, request, _)| (node, request)).collect()
+    }
+
+    pub(super) fn forget_node(&mut self, node: NodeId) {
+        self.blocked.retain(|(from, ..)| *from != node);
+    }
+
     pub(super) fn into_posted(self) -> VecDeque<Request> {
         self.posted
+    }
+}
+
+impl Local {
+    /// May a message of this size and priority be sent or received here?
+    fn admits(&self, size: usize, priority: u32) -> Result<u8, Status> {
+        if size > MCAPI_MAX_MSG_SIZE || !self.attributes.carries(size) {
+            return Err(Status::MsgSize);
+        }
+        if priority >= self.attributes.terms.num_priorities {
+            return Err(Status::Priority);
+        }
+        u8::try_from(priority).map_err(|_| Status::Priority)
+    }
+
+    /// Takes in the first message that waits for room, when there is some; its sender is to be told.
+    fn admit(&mut self) -> Option<(NodeId, Request)> {
+        if self.inbox.len >= self.attributes.num_recv_buffers.into() {
+            return None;
+        }
+        let (node, request, message) = self.inbox.blocked.pop_front()?;
+        self.inbox.push(message);
+        Some((node, request))
     }
 }
 
@@ -78,18 +112,13 @@ impl Mcapi {
     ) -> Result<Request, Status> {
         let source = self.own(from)?;
         let node = self.existing(to)?;
-        if data.len() > MCAPI_MAX_MSG_SIZE {
-            return Err(Status::MsgSize);
-        }
-        let level = u8::try_from(priority).map_err(|_| Status::Priority)?;
-        if priority > MCAPI_MAX_PRIORITY {
-            return Err(Status::Priority);
-        }
-        if self.local(source).is_some_and(|local| local.channel.is_some()) {
+        let local = self.local(source).ok_or(Status::EndpInvalid)?;
+        let level = local.admits(data.len(), priority)?;
+        if local.channel.is_some() {
             return Err(Status::General);
         }
         self.reachable(node, Status::EndpInvalid)?;
-        let request = self.requests.open(Op::MessageSend { node })?;
+        let request = self.requests.open(Op::MessageSend { node, port: to.port.0 })?;
         let frame = Frame::Message { request, from: source, to: to.port.0, priority: level };
         self.send_with(node, frame, Cow::Borrowed(data));
         self.settle();
@@ -106,7 +135,14 @@ impl Mcapi {
         }
         let request = self.requests.open(Op::MessageReceive { port })?;
         match local.inbox.pop() {
-            Some(message) => self.complete(request, Completion::Message(message)),
+            Some(message) => {
+                let admitted = local.admit();
+                self.complete(request, Completion::Message(message));
+                if let Some((node, sent)) = admitted {
+                    self.send(node, Frame::MessageDone { request: sent, status: Status::Success });
+                    self.settle();
+                }
+            }
             None => local.inbox.posted.push_back(request),
         }
         Ok(request)
@@ -126,8 +162,9 @@ impl Mcapi {
         priority: u8,
         data: Cow<'_, [u8]>,
     ) {
-        let status = match self.deliver(node, (from, to), priority.into(), data) {
-            Ok(()) => Status::Success,
+        let status = match self.deliver((node, request), (from, to), priority.into(), data) {
+            Ok(true) => Status::Success,
+            Ok(false) => return,
             Err(status) => {
                 self.counters.refused += 1;
                 status
@@ -136,38 +173,47 @@ impl Mcapi {
         self.send(node, Frame::MessageDone { request, status });
     }
 
+    /// Whether the message is in the queue or with a receiver; otherwise it waits for room.
     fn deliver(
         &mut self,
-        node: NodeId,
+        (node, request): (NodeId, Request),
         (from, to): (u32, u32),
         priority: u32,
         data: Cow<'_, [u8]>,
-    ) -> Result<(), Status> {
-        let from = Endpoint { domain: self.domain, node: node.into(), port: Port(from) };
+    ) -> Result<bool, Status> {
+        let (domain, name) = self.node_name(node).ok_or(Status::General)?;
+        let from = Endpoint { domain, node: name, port: Port(from) };
         let local = self.endpoints.get_mut(&to).ok_or(Status::EndpInvalid)?;
         if local.channel.is_some() {
             return Err(Status::General);
         }
-        if data.len() > MCAPI_MAX_MSG_SIZE {
-            return Err(Status::MsgSize);
-        }
-        if priority > MCAPI_MAX_PRIORITY {
-            return Err(Status::Priority);
-        }
-        if local.inbox.len >= local.attributes.num_recv_buffers.into() {
+        local.admits(data.len(), priority)?;
+        let full = local.inbox.len >= local.attributes.num_recv_buffers.into();
+        let waiting = local.inbox.blocked.len();
+        if full && (local.attributes.fails_on_limit() || waiting >= MCAPI_MAX_REQUESTS) {
             return Err(Status::MemLimit);
         }
         let message = Message { data: data.into_owned(), priority, from };
+        if full {
+            local.inbox.blocked.push_back((node, request, message));
+            return Ok(false);
+        }
         match local.inbox.posted.pop_front() {
             Some(receiver) => self.complete(receiver, Completion::Message(message)),
             None => local.inbox.push(message),
         }
-        Ok(())
+        Ok(true)
+    }
+
+    pub(super) fn on_message_cancel(&mut self, from: NodeId, request: Request, port: u32) {
+        if let Some(local) = self.endpoints.get_mut(&port) {
+            local.inbox.blocked.retain(|&(node, sent, _)| (node, sent) != (from, request));
+        }
     }
 
     pub(super) fn on_message_done(&mut self, from: NodeId, request: Request, status: Status) {
         match self.requests.pending(request) {
-            Some(&Op::MessageSend { node }) if node == from => {
+            Some(&Op::MessageSend { node, .. }) if node == from => {
                 self.complete(request, Completion::of(status));
             }
             _ => self.counters.stale += 1,

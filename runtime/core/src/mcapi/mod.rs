@@ -35,18 +35,21 @@
 //! refused with [`Status::General`]; those that came before stay for after the close. Closing in
 //! order shows as [`Status::ChanInvalid`] on the other side, a lost node as [`Status::Transmission`].
 
+mod attribute;
 mod channel;
 mod endpoint;
 mod frame;
 mod message;
+mod node;
 mod request;
 mod slab;
 mod status;
 #[cfg(test)]
 mod tests;
 
+pub use attribute::{Attribute, Attributes, FAIL_ON_MEM_LIMIT, NodeAttributes, TIMEOUT_INFINITE};
 pub use channel::{ChannelKind, RecvHandle, SendHandle};
-pub use endpoint::{Attributes, DomainId, Endpoint, McapiNode, Port};
+pub use endpoint::{DomainId, Endpoint, McapiNode, Port};
 pub use message::Message;
 pub use request::{Completion, Request, Waiter};
 pub use status::Status;
@@ -60,6 +63,7 @@ use alloc::vec::Vec;
 use channel::Handle;
 use endpoint::Local;
 use frame::Frame;
+use node::{Peer, Presence};
 use request::{Op, Requests};
 use slab::Slab;
 
@@ -95,8 +99,9 @@ pub struct Counters {
 pub struct Mcapi {
     domain: DomainId,
     me: NodeId,
-    /// The nodes that exist, and whether they can be reached.
-    nodes: Map<NodeId, bool>,
+    /// The nodes that were heard of, and whether they can be reached.
+    nodes: Map<NodeId, Peer>,
+    names: Map<(DomainId, McapiNode), NodeId>,
     endpoints: Map<u32, Local>,
     /// Who waits for an endpoint to be made here, by port.
     wanted: Map<u32, Vec<(NodeId, Request)>>,
@@ -114,10 +119,22 @@ impl Mcapi {
     /// A node of a domain, and the nodes that exist there.
     #[must_use]
     pub fn new(domain: DomainId, me: NodeId, nodes: &[NodeId]) -> Self {
-        Self {
+        let mut new = Self::named(domain, me.into(), me);
+        for &node in nodes {
+            new.know(node, domain, node.into(), Presence::Here);
+        }
+        new
+    }
+
+    /// A node with any name and the number `me`; others are heard of by [`Mcapi::expect_node`], and come by
+    /// [`Mcapi::node_joined`].
+    #[must_use]
+    pub fn named(domain: DomainId, node: McapiNode, me: NodeId) -> Self {
+        let mut new = Self {
             domain,
             me,
-            nodes: nodes.iter().chain([&me]).map(|&node| (node, true)).collect(),
+            nodes: Map::new(),
+            names: Map::new(),
             endpoints: Map::new(),
             wanted: Map::new(),
             next_any: 0,
@@ -127,7 +144,9 @@ impl Mcapi {
             loopback: VecDeque::new(),
             out: VecDeque::new(),
             counters: Counters::default(),
-        }
+        };
+        new.know(me, domain, node, Presence::Here);
+        new
     }
 
     /// The domain of this node.
@@ -139,7 +158,7 @@ impl Mcapi {
     /// The number of this node.
     #[must_use]
     pub fn node_id(&self) -> McapiNode {
-        self.me.into()
+        self.node_name(self.me).map_or(self.me.into(), |(_, node)| node)
     }
 
     /// What did not go as it should.
@@ -164,34 +183,15 @@ impl Mcapi {
         self.out.pop_front()
     }
 
-    /// A node is lost, with all that it had: whatever waits for it fails with
-    /// [`Status::Transmission`], and so do calls that name it.
-    pub fn node_gone(&mut self, node: NodeId) {
-        if node == self.me || self.nodes.insert(node, false) != Some(true) {
-            return;
-        }
-        for waiting in self.wanted.values_mut() {
-            waiting.retain(|&(asker, _)| asker != node);
-        }
-        self.wanted.retain(|_, waiting| !waiting.is_empty());
-        for request in self.requests.waiting_for(node) {
-            self.complete(request, Completion::Failed(Status::Transmission));
-        }
-        self.break_channels(node);
-        self.settle();
-    }
-
-    /// A node can be reached, for the first time or again; it has no endpoints yet.
-    pub fn node_joined(&mut self, node: NodeId) {
-        if node != self.me {
-            self.node_gone(node);
-            self.nodes.insert(node, true);
-        }
-    }
-
     /// What came of a request; `None` while it is pending. After an answer the request is no more.
     pub fn test(&mut self, request: Request) -> Result<Option<Completion>, Status> {
         self.requests.test(request)
+    }
+
+    /// Lets a request that [`Mcapi::test`] found done be waited for once more: then it completes with
+    /// [`Completion::Tested`]. Its slot is free all the same, and forgets when its next request is remembered.
+    pub fn remember(&mut self, request: Request, status: Status, size: usize) {
+        self.requests.remember(request, status, size);
     }
 
     /// Like [`Mcapi::wait_any`] for one request.
@@ -218,12 +218,15 @@ impl Mcapi {
     }
 
     /// Takes a pending request back; somebody who sleeps on it gets [`Status::RequestCancelled`].
-    /// What was sent is sent: a message arrives, a connect connects, and an open is seen by the
+    /// What was sent is sent: a message arrives if there was room for it, a connect connects, and an open is seen by the
     /// other side, though it takes another open to get the handle.
     pub fn cancel(&mut self, request: Request) -> Result<(), Status> {
         let op = *self.requests.pending(request).ok_or(Status::RequestInvalid)?;
         match op {
             Op::Get { node, port } => self.send(node, Frame::GetCancel { request, port }),
+            Op::MessageSend { node, port } => {
+                self.send(node, Frame::MessageCancel { request, port });
+            }
             Op::MessageReceive { port } => {
                 if let Some(local) = self.endpoints.get_mut(&port) {
                     local.inbox.forget(request);
@@ -232,22 +235,14 @@ impl Mcapi {
             Op::Open { port }
             | Op::PacketSend { port }
             | Op::PacketReceive { port }
+            | Op::ScalarReceive { port, .. }
             | Op::Close { port } => self.withdraw(port, request),
-            Op::MessageSend { .. } | Op::Connect { .. } => {}
+            Op::Connect { .. } | Op::Attribute { .. } => {}
         }
         let wake = self.requests.cancel(request);
         self.out.extend(wake.map(Output::Wake));
         self.settle();
         Ok(())
-    }
-
-    /// [`Status::Transmission`] when the node is lost, `unknown` when it never was.
-    fn reachable(&self, node: NodeId, unknown: Status) -> Result<(), Status> {
-        match self.nodes.get(&node) {
-            Some(true) => Ok(()),
-            Some(false) => Err(Status::Transmission),
-            None => Err(unknown),
-        }
     }
 
     fn complete(&mut self, request: Request, completion: Completion) {
@@ -263,7 +258,7 @@ impl Mcapi {
     fn send_with(&mut self, to: NodeId, frame: Frame, data: Cow<'_, [u8]>) {
         if to == self.me {
             self.loopback.push_back((frame, data.into_owned()));
-        } else if self.nodes.get(&to) == Some(&true) {
+        } else if self.is_here(to) {
             self.out.push_back(Output::Send { to, payload: frame.emit(&data) });
         }
     }
@@ -285,11 +280,11 @@ impl Mcapi {
                 self.on_message(from, request, (source, to), priority, data);
             }
             Frame::MessageDone { request, status } => self.on_message_done(from, request, status),
-            Frame::Connect { request, kind, send, recv_node, recv } => {
-                self.on_connect((from, request), kind, send, (recv_node, recv));
+            Frame::Connect { request, kind, send, recv } => {
+                self.on_connect((from, request), kind, send, recv);
             }
-            Frame::Bind { channel, kind, send, recv } => {
-                self.on_bind(from, channel, kind, (send, recv));
+            Frame::Bind { channel, kind, send, recv, terms } => {
+                self.on_bind(from, channel, kind, (send, recv), terms);
             }
             Frame::Bound { channel, send, status } => self.on_bound(from, channel, send, status),
             Frame::ConnectDone { request, status } => self.on_connect_done(from, request, status),
@@ -297,6 +292,18 @@ impl Mcapi {
             Frame::Packet { channel, port } => self.on_packet(from, channel, port, data),
             Frame::Credit { channel, port, count } => self.on_credit(from, channel, port, count),
             Frame::Closed { channel, port } => self.on_closed(from, channel, port),
+            Frame::Release { port } => self.on_release(port),
+            Frame::AttributeGet { request, port, number } => {
+                self.on_attribute_get(from, request, port, number);
+            }
+            Frame::AttributeDone { request, status, value } => {
+                self.on_attribute_done(from, request, status, value);
+            }
+            Frame::CreditAsk { channel, port } => self.on_credit_ask(from, channel, port),
+            Frame::CreditAnswer { channel, port, count } => {
+                self.on_credit_answer(from, channel, port, count);
+            }
+            Frame::MessageCancel { request, port } => self.on_message_cancel(from, request, port),
         }
     }
 }

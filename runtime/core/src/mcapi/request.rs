@@ -8,7 +8,7 @@
 use super::channel::{RecvHandle, SendHandle};
 use super::endpoint::Endpoint;
 use super::message::Message;
-use super::slab::Slab;
+use super::slab::{self, Slab};
 use super::status::Status;
 use crate::id::NodeId;
 use crate::limits::MCAPI_MAX_REQUESTS;
@@ -17,7 +17,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 /// Something under way on this node. Good for one answer: after that it is
-/// [`Status::RequestInvalid`].
+/// [`Status::RequestInvalid`], unless [`super::Mcapi::remember`] lets it be waited for once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Request(u32);
 
@@ -50,6 +50,12 @@ pub enum Completion {
     Message(Message),
     /// A packet was received.
     Packet(Vec<u8>),
+    /// A scalar was received.
+    Scalar(u64),
+    /// The value of an attribute: see [`super::Attribute`].
+    Attribute(u64),
+    /// The request was tested true before, with this status and size.
+    Tested(Status, usize),
     /// The channel is open, and this is its send end.
     SendHandle(SendHandle),
     /// The channel is open, and this is its receive end.
@@ -72,12 +78,14 @@ impl Completion {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Op {
     Get { node: NodeId, port: u32 },
-    MessageSend { node: NodeId },
+    MessageSend { node: NodeId, port: u32 },
     MessageReceive { port: u32 },
     Connect { node: NodeId },
     Open { port: u32 },
     PacketSend { port: u32 },
     PacketReceive { port: u32 },
+    ScalarReceive { port: u32, size: u8 },
+    Attribute { node: NodeId },
     Close { port: u32 },
 }
 
@@ -85,9 +93,10 @@ impl Op {
     /// The node whose answer it waits for.
     const fn answerer(self) -> Option<NodeId> {
         match self {
-            Self::Get { node, .. } | Self::MessageSend { node } | Self::Connect { node } => {
-                Some(node)
-            }
+            Self::Get { node, .. }
+            | Self::MessageSend { node, .. }
+            | Self::Attribute { node }
+            | Self::Connect { node } => Some(node),
             _ => None,
         }
     }
@@ -115,12 +124,14 @@ struct Waiting {
 #[derive(Clone, Debug)]
 pub(super) struct Requests {
     entries: Slab<Entry>,
+    /// By slot, the last request that was tested true and may still be waited for.
+    tested: Vec<Option<(Request, Status, usize)>>,
     waiters: Map<Waiter, Waiting>,
 }
 
 impl Requests {
     pub(super) const fn new() -> Self {
-        Self { entries: Slab::new(MCAPI_MAX_REQUESTS), waiters: Map::new() }
+        Self { entries: Slab::new(MCAPI_MAX_REQUESTS), tested: Vec::new(), waiters: Map::new() }
     }
 
     pub(super) fn open(&mut self, op: Op) -> Result<Request, Status> {
@@ -163,6 +174,34 @@ impl Requests {
         Ok(done)
     }
 
+    /// Remembers what a test said, until the slot has been tested true again.
+    pub(super) fn remember(&mut self, request: Request, status: Status, size: usize) {
+        let index = slab::index(request.0);
+        if self.tested.len() <= index {
+            self.tested.resize(index + 1, None);
+        }
+        self.tested[index] = Some((request, status, size));
+    }
+
+    /// What was remembered, once.
+    fn claim(&mut self, request: Request) -> Result<Completion, Status> {
+        let slot = self.tested.get_mut(slab::index(request.0)).ok_or(Status::RequestInvalid)?;
+        let (_, status, size) =
+            slot.take_if(|(tested, ..)| *tested == request).ok_or(Status::RequestInvalid)?;
+        Ok(Completion::Tested(status, size))
+    }
+
+    /// Pending requests for an endpoint of a node, with its port.
+    pub(super) fn gets(&self, node: NodeId) -> Vec<(Request, u32)> {
+        let get = |(key, entry): (u32, &Entry)| match entry.op {
+            Op::Get { node: of, port } if of == node && entry.done.is_none() => {
+                Some((Request(key), port))
+            }
+            _ => None,
+        };
+        self.entries.iter().filter_map(get).collect()
+    }
+
     /// Forgets a pending request, unless somebody sleeps on it: then it fails for that waiter.
     pub(super) fn cancel(&mut self, request: Request) -> Option<Waiter> {
         let waiter = self.entries.get(request.0)?.waiter;
@@ -186,7 +225,9 @@ impl Requests {
             return Err(Status::Parameter);
         }
         for (position, &request) in requests.iter().enumerate() {
-            let entry = self.entries.get(request.0).ok_or(Status::RequestInvalid)?;
+            let Some(entry) = self.entries.get(request.0) else {
+                return self.claim(request).map(|tested| Some((position, tested)));
+            };
             if entry.waiter.is_some_and(|other| other != waiter && self.asleep(other)) {
                 return Err(Status::WaitPending);
             }

@@ -16,6 +16,11 @@ struct Slot<T> {
     value: Option<T>,
 }
 
+/// Where a key points to: the same for keys of one slot.
+pub(super) const fn index(key: u32) -> usize {
+    (key & INDEX_MASK) as usize
+}
+
 /// At most `limit` values under 32-bit keys.
 #[derive(Clone, Debug)]
 pub(super) struct Slab<T> {

@@ -1,4 +1,4 @@
-//! What a call says about itself: the 43 codes of the 2.x headers.
+//! What a call says about itself: the 43 codes of the 2.x headers, and three of the reference implementation.
 
 use core::fmt;
 
@@ -80,6 +80,9 @@ status! {
     RequestCancelled = 41, "MCAPI_ERR_REQUEST_CANCELLED", "the request was cancelled";
     WaitPending = 42, "MCAPI_ERR_WAIT_PENDING", "another caller waits for the request";
     General = 43, "MCAPI_ERR_GENERAL", "the operation is not possible";
+    SclSize = 44, "MCAPI_ERR_SCL_SIZE", "the scalar has another size";
+    EndpLimit = 45, "MCAPI_ERR_ENDP_LIMIT", "the node has too many endpoints";
+    EndpNoPorts = 46, "MCAPI_ERR_ENDP_NOPORTS", "no port is free";
 }
 
 impl Status {

@@ -1,9 +1,11 @@
 //! Nodes with queues between them, served in a seeded random order.
 
+mod attributes;
 mod channels;
 mod frames;
 mod messages;
 mod requests;
+mod scalars;
 
 use super::*;
 use alloc::collections::BTreeMap;

@@ -19,7 +19,7 @@ impl Mcapi {
         self.open_i(endpoint, ChannelKind::Packet, Direction::Receive)
     }
 
-    fn open_i(
+    pub(super) fn open_i(
         &mut self,
         endpoint: Endpoint,
         kind: ChannelKind,
@@ -110,7 +110,7 @@ impl Mcapi {
         self.close_i(handle.0, ChannelKind::Packet, Direction::Receive)
     }
 
-    fn close_i(
+    pub(super) fn close_i(
         &mut self,
         handle: u32,
         kind: ChannelKind,

@@ -1,5 +1,7 @@
 use super::*;
 
+const TERMS: attribute::Terms =
+    attribute::Terms { max_payload_size: 0x201, memory_type: 3, num_priorities: 4, priority: 5 };
 const R: Request = Request::from_raw(0x0403_0201);
 
 /// Every frame with its bytes: a change here is a change of the protocol.
@@ -17,14 +19,13 @@ const GOLDEN: &[(Frame, &[u8])] = &[
             request: R,
             kind: ChannelKind::Packet,
             send: 5,
-            recv_node: NodeId(0x0201),
-            recv: 6,
+            recv: Endpoint { domain: DomainId(7), node: McapiNode(0x0201), port: Port(6) },
         },
-        &[6, 1, 2, 3, 4, 0, 5, 0, 0, 0, 1, 2, 6, 0, 0, 0],
+        &[6, 1, 2, 3, 4, 0, 5, 0, 0, 0, 7, 0, 0, 0, 1, 2, 0, 0, 6, 0, 0, 0],
     ),
     (
-        Frame::Bind { channel: 8, kind: ChannelKind::Scalar, send: 5, recv: 6 },
-        &[7, 8, 0, 0, 0, 1, 5, 0, 0, 0, 6, 0, 0, 0],
+        Frame::Bind { channel: 8, kind: ChannelKind::Scalar, send: 5, recv: 6, terms: TERMS },
+        &[7, 8, 0, 0, 0, 1, 5, 0, 0, 0, 6, 0, 0, 0, 1, 2, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0],
     ),
     (
         Frame::Bound { channel: 8, send: 5, status: Status::ChanConnected },
@@ -35,6 +36,15 @@ const GOLDEN: &[(Frame, &[u8])] = &[
     (Frame::Packet { channel: 8, port: 9 }, &[11, 8, 0, 0, 0, 9, 0, 0, 0, b'd', b'a', b't', b'a']),
     (Frame::Credit { channel: 8, port: 9, count: 16 }, &[12, 8, 0, 0, 0, 9, 0, 0, 0, 16, 0]),
     (Frame::Closed { channel: 8, port: 9 }, &[13, 8, 0, 0, 0, 9, 0, 0, 0]),
+    (Frame::Release { port: 9 }, &[14, 9, 0, 0, 0]),
+    (Frame::AttributeGet { request: R, port: 9, number: 11 }, &[15, 1, 2, 3, 4, 9, 0, 0, 0, 11]),
+    (
+        Frame::AttributeDone { request: R, status: Status::Success, value: 0x0807_0605_0403_0201 },
+        &[16, 1, 2, 3, 4, 1, 1, 2, 3, 4, 5, 6, 7, 8],
+    ),
+    (Frame::MessageCancel { request: R, port: 9 }, &[17, 1, 2, 3, 4, 9, 0, 0, 0]),
+    (Frame::CreditAsk { channel: 8, port: 9 }, &[18, 8, 0, 0, 0, 9, 0, 0, 0]),
+    (Frame::CreditAnswer { channel: 8, port: 9, count: 0 }, &[19, 8, 0, 0, 0, 9, 0, 0, 0, 0, 0]),
 ];
 
 fn data_of(frame: &Frame) -> &'static [u8] {
@@ -62,7 +72,7 @@ fn cut_and_overlong_frames_are_malformed() {
         let long = [bytes, [0].as_slice()].concat();
         assert_eq!(Frame::parse(&long).is_ok(), !data_of(frame).is_empty());
     }
-    for bytes in [&[0][..], &[14], &[3, 0, 0, 0, 0, 0], &[3, 0, 0, 0, 0, 44]] {
+    for bytes in [&[0][..], &[20], &[3, 0, 0, 0, 0, 0], &[3, 0, 0, 0, 0, 47]] {
         assert!(Frame::parse(bytes).is_err(), "{bytes:?}");
     }
     assert!(Frame::parse(&[7, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0]).is_err(), "a third kind");
@@ -185,6 +195,9 @@ fn the_numbers_of_the_status_codes_are_pinned() {
         (Status::RequestCancelled, 41),
         (Status::WaitPending, 42),
         (Status::General, 43),
+        (Status::SclSize, 44),
+        (Status::EndpLimit, 45),
+        (Status::EndpNoPorts, 46),
     ];
     assert_eq!(pins.map(|(status, _)| status), *Status::ALL);
     for (status, number) in pins {
@@ -193,6 +206,6 @@ fn the_numbers_of_the_status_codes_are_pinned() {
         assert!(status.name().starts_with("MCAPI_") && status.name().len() < 32);
         assert!(!alloc::format!("{status}").is_empty());
     }
-    assert_eq!((Status::from_number(0), Status::from_number(44)), (None, None));
+    assert_eq!((Status::from_number(0), Status::from_number(47)), (None, None));
     assert_eq!(Status::EndpNotOwner.name(), "MCAPI_ERR_ENDP_NOTOWNER");
 }

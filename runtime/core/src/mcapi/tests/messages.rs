@@ -138,8 +138,8 @@ fn the_table_of_endpoints_is_bounded() {
     for _ in 0..MCAPI_MAX_ENDPOINTS {
         node.endpoint_create(Port::ANY).unwrap();
     }
-    assert_eq!(node.endpoint_create(Port::ANY), Err(Status::MemLimit));
-    assert_eq!(node.endpoint_create(Port(5)), Err(Status::MemLimit));
+    assert_eq!(node.endpoint_create(Port::ANY), Err(Status::EndpLimit));
+    assert_eq!(node.endpoint_create(Port(5)), Err(Status::EndpLimit));
 }
 
 #[test]

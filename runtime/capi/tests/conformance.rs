@@ -1,0 +1,210 @@
+//! The suite in C, by sections of the specification, as threads of one process and as processes; and what a C
+//! compiler and a linker see of the library.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Where cargo put the libraries: beside the test's own directory.
+fn library(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let built = test.parent().unwrap();
+    let found = [built.join(name), built.parent().unwrap().join(name)];
+    found.into_iter().find(|path| path.exists()).unwrap_or_else(|| panic!("no {name}"))
+}
+
+#[track_caller]
+fn good(what: &str, output: &Output) {
+    let text = [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat();
+    assert!(output.status.success(), "{what}: {}\n{text}", output.status);
+}
+
+const WARNINGS: [&str; 3] = ["-Wall", "-Wextra", "-Werror"];
+const LIBRARIES: [&str; 4] = ["-lpthread", "-ldl", "-lm", "-lrt"];
+
+/// Builds a program of `tests/c`, once.
+fn program(name: &str) -> PathBuf {
+    static DIR: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let out = DIR.get_or_init(|| tempfile::tempdir().unwrap()).path().join(name);
+    let mut compile = Command::new("cc");
+    compile.args(WARNINGS).args(["-std=gnu11", "-g", "-O1", "-o"]).arg(&out);
+    compile.arg(here(&format!("tests/c/{name}.c"))).arg(here("tests/c/check.c"));
+    compile.arg("-I").arg(here("include"));
+    // Examples have the archive.
+    let shared = library("libcapi.so");
+    let rpath = format!("-Wl,-rpath,{}", shared.parent().unwrap().display());
+    good("cc", &compile.arg(&shared).arg(rpath).arg("-lpthread").output().unwrap());
+    out
+}
+
+/// Runs a program where no other test meets.
+#[track_caller]
+fn run(program: &Path, how: &str) {
+    let dir = tempfile::Builder::new().prefix("mcapi-").tempdir_in("/dev/shm").unwrap();
+    let mut command = Command::new(program);
+    command.arg(how).env("UNDERSTUDY_SHM_DIR", dir.path().join("nodes"));
+    good(how, &command.output().unwrap());
+}
+
+#[test]
+fn nodes() {
+    run(&program("nodes"), "threads");
+}
+
+#[test]
+fn endpoints() {
+    let program = program("endpoints");
+    run(&program, "threads");
+    run(&program, "processes");
+}
+
+#[test]
+fn messages() {
+    let program = program("messages");
+    run(&program, "threads");
+    run(&program, "processes");
+}
+
+#[test]
+fn packets() {
+    let program = program("packets");
+    run(&program, "threads");
+    run(&program, "processes");
+}
+
+#[test]
+fn scalars() {
+    let program = program("scalars");
+    run(&program, "threads");
+    run(&program, "processes");
+}
+
+#[test]
+fn deaths() {
+    run(&program("deaths"), "processes");
+}
+
+#[test]
+fn requests() {
+    run(&program("requests"), "threads");
+}
+
+/// Compiles and runs a few lines with the headers, as C and as C++.
+fn compiles(text: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("headers.c");
+    std::fs::write(&source, text).unwrap();
+    for (compiler, language) in [("cc", "c"), ("c++", "c++")] {
+        let mut compile = Command::new(compiler);
+        compile.args(WARNINGS).args(["-x", language, "-fsyntax-only", "-I"]).arg(here("include"));
+        good(compiler, &compile.arg(&source).output().unwrap());
+    }
+}
+
+#[test]
+fn the_headers_say_what_the_library_does() {
+    use mcapi::limits as l;
+    use mcapi::{Attribute, Status};
+    let mut text = String::from(
+        "#include <mcapi.h>\n#ifdef __cplusplus\n#define SAME static_assert\n#else\n#define SAME _Static_assert\n#endif\n",
+    );
+    let mut same = |left: &str, right: String| {
+        text.push_str(&format!("SAME(({left}) == ({right}), \"{left}\");\n"));
+    };
+    for status in Status::ALL {
+        same(status.name(), status.number().to_string());
+    }
+    for (name, value) in [
+        ("MCAPI_MAX_ENDPOINTS", l::MCAPI_MAX_ENDPOINTS),
+        ("MCAPI_MAX_REQUESTS", l::MCAPI_MAX_REQUESTS),
+        ("MCA_MAX_REQUESTS", l::MCAPI_MAX_REQUESTS),
+        ("MCA_MAX_NODES", l::MCAPI_MAX_NODES),
+        ("MCAPI_MAX_QUEUE_ELEMENTS", l::MCAPI_MAX_QUEUE_ELEMENTS),
+        ("MCAPI_MAX_BUFFERS", l::MCAPI_MAX_BUFFERS),
+        ("MCAPI_MAX_MSG_SIZE", l::MCAPI_MAX_MSG_SIZE),
+        ("MCAPI_MAX_PKT_SIZE", l::MCAPI_MAX_PKT_SIZE),
+        ("MCAPI_MAX_PRIORITY", l::MCAPI_MAX_PRIORITY as usize),
+        ("MCAPI_NUM_RESERVED_PORTS", mcapi::Port::RESERVED as usize),
+        ("sizeof(mcapi_endpoint_t)", 4),
+        ("sizeof(mcapi_request_t)", 4),
+        ("sizeof(mcapi_boolean_t)", 1),
+        ("sizeof(mcapi_status_t)", 4),
+        ("sizeof(mcapi_info_t)", 24),
+        ("sizeof(mcapi_node_attributes_t)", 16),
+        ("sizeof(mcapi_endp_attr_get_source_t)", 8),
+    ] {
+        same(name, value.to_string());
+    }
+    for (name, value) in [
+        ("TYPE", Attribute::Type as u32),
+        ("GET_COUNT", Attribute::GetCount as u32),
+        ("GET_SOURCE", Attribute::GetSource as u32),
+        ("MAX_PAYLOAD_SIZE", Attribute::MaxPayloadSize as u32),
+        ("BUFFER_TYPE", Attribute::BufferType as u32),
+        ("MEMORY_TYPE", Attribute::MemoryType as u32),
+        ("NUM_PRIORITIES", Attribute::NumPriorities as u32),
+        ("PRIORITY", Attribute::Priority as u32),
+        ("NUM_SEND_BUFFERS", Attribute::NumSendBuffers as u32),
+        ("NUM_RECV_BUFFERS", Attribute::NumRecvBuffers as u32),
+        ("STATUS", Attribute::Status as u32),
+        ("TIMEOUT", Attribute::Timeout as u32),
+        ("FAIL_ON_MEM_LIMIT", mcapi::FAIL_ON_MEM_LIMIT),
+        ("STATUS_CONNECTED", Attribute::STATUS_CONNECTED),
+        ("STATUS_OPEN", Attribute::STATUS_OPEN),
+        ("STATUS_OPEN_PENDING", Attribute::STATUS_OPEN_PENDING),
+        ("STATUS_CLOSE_PENDING", Attribute::STATUS_CLOSE_PENDING),
+        ("STATUS_PKTCHAN", Attribute::STATUS_PKTCHAN),
+        ("STATUS_SCLCHAN", Attribute::STATUS_SCLCHAN),
+        ("STATUS_SEND", Attribute::STATUS_SEND),
+        ("STATUS_RECEIVE", Attribute::STATUS_RECEIVE),
+    ] {
+        same(&format!("MCAPI_ENDP_ATTR_{name}"), value.to_string());
+    }
+    compiles(&text);
+}
+
+/// Names of functions that the header declares.
+fn declared() -> BTreeSet<String> {
+    let header = std::fs::read_to_string(here("include/mcapi.h")).unwrap();
+    let names = header.lines().filter(|line| line.starts_with("extern ") && line.contains('('));
+    let name = |line: &str| {
+        let before = line.split('(').next().unwrap();
+        before.rsplit([' ', '*']).next().unwrap().to_owned()
+    };
+    names.map(name).collect()
+}
+
+#[test]
+fn every_declared_function_is_exported_and_no_other() {
+    let mut nm = Command::new("nm");
+    let output = nm.args(["-D", "--defined-only"]).arg(library("libcapi.so")).output().unwrap();
+    good("nm", &output);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let exported: BTreeSet<String> = text
+        .lines()
+        .filter_map(|line| line.split(' ').next_back())
+        .filter(|name| name.starts_with("mcapi_"))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(exported, declared());
+    assert_eq!(exported.len(), 52);
+}
+
+#[test]
+fn examples_run_as_threads_and_as_processes_from_the_same_source() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["ping-pong", "pipeline", "control-loop"] {
+        let out = dir.path().join(name);
+        let mut compile = Command::new("cc");
+        compile.args(WARNINGS).args(["-std=gnu11", "-o"]).arg(&out).arg("-I").arg(here("include"));
+        compile.arg(here(&format!("examples/{name}.c")));
+        good("cc", &compile.arg(library("libcapi.a")).args(LIBRARIES).output().unwrap());
+        run(&out, "processes");
+        run(&out, "threads");
+    }
+}

@@ -1,0 +1,100 @@
+//! Scalars on an open channel: as packets of 1, 2, 4 or 8 bytes, received by their size.
+//!
+//! A receive of another size fails with [`Status::SclSize`], and the scalar stays for one of its own.
+
+use super::{ChannelKind, Direction, RecvHandle, SendHandle};
+use crate::mcapi::request::{Op, Request};
+use crate::mcapi::{Completion, Endpoint, Mcapi, Status};
+use alloc::vec::Vec;
+
+impl Mcapi {
+    /// As [`Self::pktchan_connect_i`], for scalars.
+    pub fn sclchan_connect_i(&mut self, send: Endpoint, recv: Endpoint) -> Result<Request, Status> {
+        self.connect_i(ChannelKind::Scalar, send, recv)
+    }
+
+    /// As [`Self::pktchan_send_open_i`], for scalars.
+    pub fn sclchan_send_open_i(&mut self, endpoint: Endpoint) -> Result<Request, Status> {
+        self.open_i(endpoint, ChannelKind::Scalar, Direction::Send)
+    }
+
+    /// As [`Self::pktchan_recv_open_i`], for scalars.
+    pub fn sclchan_recv_open_i(&mut self, endpoint: Endpoint) -> Result<Request, Status> {
+        self.open_i(endpoint, ChannelKind::Scalar, Direction::Receive)
+    }
+
+    /// As [`Self::pktchan_send_close_i`], for scalars.
+    pub fn sclchan_send_close_i(&mut self, handle: SendHandle) -> Result<Request, Status> {
+        self.close_i(handle.0, ChannelKind::Scalar, Direction::Send)
+    }
+
+    /// As [`Self::pktchan_recv_close_i`], for scalars.
+    pub fn sclchan_recv_close_i(&mut self, handle: RecvHandle) -> Result<Request, Status> {
+        self.close_i(handle.0, ChannelKind::Scalar, Direction::Receive)
+    }
+
+    /// Sends a scalar of 1, 2, 4 or 8 bytes, the low ones of `value`. The caller waits for the request, as scalars only
+    /// have blocking calls; with [`crate::mcapi::FAIL_ON_MEM_LIMIT`] it fails with [`Status::MemLimit`] when the
+    /// receiver has no room now.
+    pub fn sclchan_send(
+        &mut self,
+        handle: SendHandle,
+        value: u64,
+        size: usize,
+    ) -> Result<Request, Status> {
+        if !matches!(size, 1 | 2 | 4 | 8) {
+            return Err(Status::SclSize);
+        }
+        self.send_now(handle, ChannelKind::Scalar, value.to_le_bytes()[..size].to_vec())
+    }
+
+    /// Receives a scalar of this size; completes with [`Completion::Scalar`].
+    pub fn sclchan_recv(&mut self, handle: RecvHandle, size: u8) -> Result<Request, Status> {
+        let port = self.open_port(handle.0, ChannelKind::Scalar, Direction::Receive)?;
+        let local = self.endpoints.get_mut(&port);
+        let end = local.and_then(|local| local.channel.as_mut()).ok_or(Status::ChanInvalid)?;
+        if end.packets.is_empty() {
+            end.over()?;
+        }
+        let request = self.requests.open(Op::ScalarReceive { port, size })?;
+        end.posted.push_back(request);
+        self.match_scalars(port);
+        self.settle();
+        Ok(request)
+    }
+
+    /// How many scalars can be received at once.
+    pub fn sclchan_available(&self, handle: RecvHandle) -> Result<usize, Status> {
+        self.available(handle, ChannelKind::Scalar)
+    }
+
+    pub(super) fn on_scalar(&mut self, port: u32, data: Vec<u8>) {
+        let local = self.endpoints.get_mut(&port);
+        let Some(end) = local.and_then(|local| local.channel.as_mut()) else { return };
+        end.packets.push_back(data);
+        self.match_scalars(port);
+    }
+
+    /// Gives receivers what waits, as long as there is both.
+    fn match_scalars(&mut self, port: u32) {
+        while let Some(end) = self.endpoints.get_mut(&port).and_then(|l| l.channel.as_mut())
+            && !end.packets.is_empty()
+            && let Some(receiver) = end.posted.pop_front()
+        {
+            let scalar = &end.packets[0];
+            let fits = match self.requests.pending(receiver) {
+                Some(&Op::ScalarReceive { size, .. }) => usize::from(size) == scalar.len(),
+                _ => false,
+            };
+            if fits {
+                let mut bytes = [0; 8];
+                bytes[..scalar.len()].copy_from_slice(scalar);
+                end.packets.pop_front();
+                self.complete(receiver, Completion::Scalar(u64::from_le_bytes(bytes)));
+                self.taken(port);
+            } else {
+                self.complete(receiver, Completion::Failed(Status::SclSize));
+            }
+        }
+    }
+}

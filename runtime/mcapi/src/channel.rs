@@ -1,0 +1,224 @@
+//! Packet and scalar channels (4.5, 4.6). An end closes when dropped.
+
+use crate::{Address, Completion, Node, Pending, RecvHandle, SendHandle, Status};
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+/// A packet that was received, in the library's buffer, which is given back when this is dropped (4.5.8).
+#[derive(Debug)]
+pub struct Packet(Vec<u8>);
+
+impl Deref for Packet {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Waits as the endpoint's attribute says, for an end that is open.
+#[derive(Debug)]
+struct End<H> {
+    node: Node,
+    handle: H,
+}
+
+impl<H> End<H> {
+    fn complete(&self, request: crate::Request, handle: u32) -> Result<Completion, Status> {
+        let timeout = self.node.core(|core| core.handle_timeout(handle));
+        self.node.complete(request, crate::duration(timeout))
+    }
+}
+
+macro_rules! opens {
+    ($name:ident $(<$t:ident>)?, $handle:ident, $open:ident, $close:ident) => {
+        impl $(<$t: Scalar>)? $name $(<$t>)? {
+            pub(crate) fn open(node: &Node, address: Address) -> Result<Pending<Self>, Status> {
+                let request = node.core(|core| core.$open(address))?;
+                Ok(Pending::new(node, request, |node, completion| match completion {
+                    Completion::$handle(handle) => {
+                        Ok(Self { end: End { node: node.clone(), handle }, $(_of: PhantomData::<$t>)? })
+                    }
+                    _ => Err(Status::General),
+                }))
+            }
+
+            /// Closes this end, and waits until that is done.
+            ///
+            /// # Errors
+            /// [`Status::RequestLimit`].
+            pub fn close(self) -> Result<(), Status> {
+                let request = self.end.node.core(|core| core.$close(self.end.handle))?;
+                self.end.node.complete(request, None).map(drop)
+            }
+        }
+
+        impl $(<$t>)? Drop for $name $(<$t>)? {
+            fn drop(&mut self) {
+                let End { node, handle } = &self.end;
+                // Closed already, or the node has left.
+                let _closed = node.core(|core| core.$close(*handle));
+            }
+        }
+    };
+}
+
+/// The open send end of a packet channel.
+#[derive(Debug)]
+pub struct PacketSender {
+    end: End<SendHandle>,
+}
+
+/// The open receive end of a packet channel.
+#[derive(Debug)]
+pub struct PacketReceiver {
+    end: End<RecvHandle>,
+}
+
+/// The open send end of a channel of scalars.
+#[derive(Debug)]
+pub struct ScalarSender<T> {
+    end: End<SendHandle>,
+    _of: PhantomData<T>,
+}
+
+/// The open receive end of a channel of scalars.
+#[derive(Debug)]
+pub struct ScalarReceiver<T> {
+    end: End<RecvHandle>,
+    _of: PhantomData<T>,
+}
+
+opens!(PacketSender, SendHandle, pktchan_send_open_i, pktchan_send_close_i);
+opens!(PacketReceiver, RecvHandle, pktchan_recv_open_i, pktchan_recv_close_i);
+opens!(ScalarSender<T>, SendHandle, sclchan_send_open_i, sclchan_send_close_i);
+opens!(ScalarReceiver<T>, RecvHandle, sclchan_recv_open_i, sclchan_recv_close_i);
+
+impl PacketSender {
+    /// Sends a packet (4.5.5). With `FAIL_ON_MEM_LIMIT`, the default, it does not wait for room.
+    ///
+    /// # Errors
+    /// See [`crate::Mcapi::pktchan_send`].
+    pub fn send(&self, data: Vec<u8>) -> Result<(), Status> {
+        let request = self.end.node.core(|core| core.pktchan_send(self.end.handle, data))?;
+        self.end.complete(request, self.end.handle.raw()).map(drop)
+    }
+
+    /// Sends a packet, which waits for room (4.5.4).
+    ///
+    /// # Errors
+    /// See [`crate::Mcapi::pktchan_send_i`].
+    pub fn send_i(&self, data: Vec<u8>) -> Result<Pending<()>, Status> {
+        let request = self.end.node.core(|core| core.pktchan_send_i(self.end.handle, data))?;
+        Ok(Pending::unit(&self.end.node, request))
+    }
+}
+
+impl PacketReceiver {
+    /// Waits for a packet (4.5.7).
+    ///
+    /// # Errors
+    /// See [`crate::Mcapi::pktchan_recv_i`].
+    pub fn recv(&self) -> Result<Packet, Status> {
+        let timeout = self.end.node.core(|core| core.handle_timeout(self.end.handle.raw()));
+        self.recv_i()?.wait(crate::duration(timeout))
+    }
+
+    /// Receives a packet (4.5.6).
+    ///
+    /// # Errors
+    /// See [`crate::Mcapi::pktchan_recv_i`].
+    pub fn recv_i(&self) -> Result<Pending<Packet>, Status> {
+        let request = self.end.node.core(|core| core.pktchan_recv_i(self.end.handle))?;
+        Ok(Pending::new(&self.end.node, request, |_, completion| match completion {
+            Completion::Packet(data) => Ok(Packet(data)),
+            _ => Err(Status::General),
+        }))
+    }
+
+    /// How many packets can be received at once (4.5.10).
+    ///
+    /// # Errors
+    /// [`Status::ChanInvalid`] after the node was finalised.
+    pub fn available(&self) -> Result<usize, Status> {
+        self.end.node.core(|core| core.pktchan_available(self.end.handle))
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// What a scalar channel carries: `u8`, `u16`, `u32`, `u64`.
+pub trait Scalar: Copy + sealed::Sealed {
+    /// Its bytes.
+    const SIZE: u8;
+    /// In the low bytes.
+    fn widen(self) -> u64;
+    /// The low bytes.
+    fn narrow(value: u64) -> Self;
+}
+
+macro_rules! scalar {
+    ($($type:ty, $size:literal);*) => {$(
+        impl sealed::Sealed for $type {}
+        impl Scalar for $type {
+            const SIZE: u8 = $size;
+            fn widen(self) -> u64 {
+                self.into()
+            }
+            #[expect(clippy::cast_possible_truncation, reason = "that is what it is for")]
+            #[allow(trivial_numeric_casts, clippy::unnecessary_cast)]
+            fn narrow(value: u64) -> Self {
+                value as Self
+            }
+        }
+    )*};
+}
+scalar!(u8, 1; u16, 2; u32, 4);
+
+impl sealed::Sealed for u64 {}
+impl Scalar for u64 {
+    const SIZE: u8 = 8;
+    fn widen(self) -> u64 {
+        self
+    }
+    fn narrow(value: u64) -> Self {
+        value
+    }
+}
+
+impl<T: Scalar> ScalarSender<T> {
+    /// Sends a scalar (4.6.4-7). With `FAIL_ON_MEM_LIMIT`, the default, it does not wait for room.
+    ///
+    /// # Errors
+    /// See [`crate::Mcapi::sclchan_send`].
+    pub fn send(&self, value: T) -> Result<(), Status> {
+        let send = |core: &mut crate::Mcapi| {
+            core.sclchan_send(self.end.handle, value.widen(), T::SIZE.into())
+        };
+        let request = self.end.node.core(send)?;
+        self.end.complete(request, self.end.handle.raw()).map(drop)
+    }
+}
+
+impl<T: Scalar> ScalarReceiver<T> {
+    /// Waits for a scalar (4.6.8-11).
+    ///
+    /// # Errors
+    /// See [`crate::Mcapi::sclchan_recv`].
+    pub fn recv(&self) -> Result<T, Status> {
+        let request = self.end.node.core(|core| core.sclchan_recv(self.end.handle, T::SIZE))?;
+        match self.end.complete(request, self.end.handle.raw())? {
+            Completion::Scalar(value) => Ok(T::narrow(value)),
+            _ => Err(Status::General),
+        }
+    }
+
+    /// How many scalars can be received at once (4.6.12).
+    ///
+    /// # Errors
+    /// [`Status::ChanInvalid`] after the node was finalised.
+    pub fn available(&self) -> Result<usize, Status> {
+        self.end.node.core(|core| core.sclchan_available(self.end.handle))
+    }
+}

@@ -1,0 +1,131 @@
+//! Endpoints and messages (4.3, 4.4).
+
+use crate::{
+    Address, Attribute, Completion, Message, Node, PacketReceiver, PacketSender, Pending, Scalar,
+    ScalarReceiver, ScalarSender, Status,
+};
+
+/// An endpoint that this node made (3.3). It is deleted when dropped, unless it is an end of a channel then.
+#[derive(Debug)]
+pub struct Endpoint {
+    pub(crate) node: Node,
+    pub(crate) address: Address,
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        // An end of a channel stays until the node leaves.
+        let _connected = self.node.core(|core| core.endpoint_delete(self.address));
+    }
+}
+
+impl Endpoint {
+    /// Its name, which means the same on every node.
+    #[must_use]
+    pub const fn address(&self) -> Address {
+        self.address
+    }
+
+    /// Sends a message and waits until it is in the receiver's queue (4.4.2); 0 is the highest priority.
+    ///
+    /// # Errors
+    /// See [`crate::Mcapi::msg_send_i`]; [`Status::MemLimit`] when the queue is full, [`Status::Timeout`].
+    pub fn send(&self, to: Address, data: &[u8], priority: u32) -> Result<(), Status> {
+        let timeout = self.node.timeout_of(self.address);
+        let sent = self.node.core(|core| core.msg_send_i(self.address, to, data, priority))?;
+        self.node.complete(sent, timeout).map(drop)
+    }
+
+    /// Sends a message (4.4.1).
+    ///
+    /// # Errors
+    /// See [`crate::Mcapi::msg_send_i`].
+    pub fn send_i(&self, to: Address, data: &[u8], priority: u32) -> Result<Pending<()>, Status> {
+        let sent = self.node.core(|core| core.msg_send_i(self.address, to, data, priority))?;
+        Ok(Pending::unit(&self.node, sent))
+    }
+
+    /// Waits for a message (4.4.4).
+    ///
+    /// # Errors
+    /// See [`crate::Mcapi::msg_recv_i`]; [`Status::Timeout`].
+    pub fn recv(&self) -> Result<Message, Status> {
+        let timeout = self.node.timeout_of(self.address);
+        self.recv_i()?.wait(timeout)
+    }
+
+    /// Receives a message (4.4.3).
+    ///
+    /// # Errors
+    /// See [`crate::Mcapi::msg_recv_i`].
+    pub fn recv_i(&self) -> Result<Pending<Message>, Status> {
+        let received = self.node.core(|core| core.msg_recv_i(self.address))?;
+        Ok(Pending::new(&self.node, received, |_, completion| match completion {
+            Completion::Message(message) => Ok(message),
+            _ => Err(Status::General),
+        }))
+    }
+
+    /// How many messages can be received at once (4.4.5).
+    ///
+    /// # Errors
+    /// [`Status::NodeNotInit`] after the node was finalised.
+    pub fn available(&self) -> Result<usize, Status> {
+        self.node.core(|core| core.msg_available(self.address))
+    }
+
+    /// Sets an attribute (4.3.6) that is a number.
+    ///
+    /// # Errors
+    /// See [`crate::Mcapi::endpoint_set_attribute`].
+    pub fn set(&self, attribute: Attribute, value: u32) -> Result<(), Status> {
+        let value = value.to_le_bytes();
+        self.node.core(|core| core.endpoint_set_attribute(self.address, attribute as u32, &value))
+    }
+
+    /// The value of an attribute (4.3.5).
+    ///
+    /// # Errors
+    /// See [`crate::Mcapi::endpoint_get_attribute_i`].
+    pub fn get(&self, attribute: Attribute) -> Result<u64, Status> {
+        let (number, size) = (attribute as u32, attribute.size());
+        let asked =
+            self.node.core(|core| core.endpoint_get_attribute_i(self.address, number, size))?;
+        match self.node.complete(asked, None)? {
+            Completion::Attribute(value) => Ok(value),
+            _ => Err(Status::General),
+        }
+    }
+
+    /// Opens the send end of a packet channel here (4.5.3).
+    ///
+    /// # Errors
+    /// See [`crate::Mcapi::pktchan_send_open_i`].
+    pub fn packet_sender(&self) -> Result<Pending<PacketSender>, Status> {
+        PacketSender::open(&self.node, self.address)
+    }
+
+    /// Opens the receive end of a packet channel here (4.5.2).
+    ///
+    /// # Errors
+    /// See [`crate::Mcapi::pktchan_recv_open_i`].
+    pub fn packet_receiver(&self) -> Result<Pending<PacketReceiver>, Status> {
+        PacketReceiver::open(&self.node, self.address)
+    }
+
+    /// Opens the send end of a channel of scalars here (4.6.3).
+    ///
+    /// # Errors
+    /// See [`crate::Mcapi::sclchan_send_open_i`].
+    pub fn scalar_sender<T: Scalar>(&self) -> Result<Pending<ScalarSender<T>>, Status> {
+        ScalarSender::open(&self.node, self.address)
+    }
+
+    /// Opens the receive end of a channel of scalars here (4.6.2).
+    ///
+    /// # Errors
+    /// See [`crate::Mcapi::sclchan_recv_open_i`].
+    pub fn scalar_receiver<T: Scalar>(&self) -> Result<Pending<ScalarReceiver<T>>, Status> {
+        ScalarReceiver::open(&self.node, self.address)
+    }
+}

@@ -1,0 +1,53 @@
+//! The thread that leads while no call waits.
+
+use super::{Engine, Leader, QUIET};
+use std::sync::{Arc, PoisonError};
+use std::{io, thread};
+
+pub(super) fn start(engine: &Arc<Engine>) -> io::Result<()> {
+    let weak = Arc::downgrade(engine);
+    let run = move || {
+        let mut seen = 0;
+        while let Some(engine) = weak.upgrade()
+            && step(&engine, &mut seen)
+        {}
+    };
+    let handle = thread::Builder::new().name("mcapi".into()).spawn(run)?;
+    *engine.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
+    Ok(())
+}
+
+/// Sleeps once, in the way that the state asks for; `false` at the end.
+fn step(engine: &Engine, seen: &mut u64) -> bool {
+    let mut state = engine.lock();
+    if state.closed {
+        return false;
+    }
+    if state.transport.is_none() {
+        state.progress_rests = true;
+        drop(state);
+        thread::park();
+        return true;
+    }
+    if state.calls != *seen || !state.sleepers.is_empty() {
+        *seen = state.calls;
+        drop(state);
+        thread::park_timeout(QUIET);
+        return true;
+    }
+    state.pump();
+    engine.settle(&mut state);
+    let Some(transport) = state.transport.take() else { return true };
+    state.leader = Leader::Progress;
+    drop(state);
+    transport.wait(None);
+    let mut state = engine.lock();
+    state.transport = Some(transport);
+    state.leader = Leader::Nobody;
+    state.pump();
+    engine.settle(&mut state);
+    if let Some(next) = state.sleepers.values().next() {
+        next.thread.unpark();
+    }
+    true
+}

@@ -1,0 +1,140 @@
+use crate::local::Hub;
+use crate::*;
+use std::thread;
+use std::time::Duration;
+
+fn node(hub: &Hub, number: u32) -> Node {
+    let name = NodeName { domain: 1, node: number };
+    Node::over(name, hub.join(name).unwrap()).unwrap()
+}
+
+fn find(node: &Node, number: u32, port: u32) -> Address {
+    node.find(DomainId(1), McapiNode(number), Port(port)).unwrap().wait(None).unwrap()
+}
+
+#[test]
+fn nodes_find_each_other_in_any_order_and_talk() {
+    let hub = Hub::default();
+    let a = node(&hub, 1);
+    let here = a.endpoint(Port(1)).unwrap();
+    let there = thread::spawn({
+        let hub = hub.clone();
+        move || {
+            let b = node(&hub, 2);
+            let here = b.endpoint(Port(2)).unwrap();
+            for _ in 0..1000 {
+                let message = here.recv().unwrap();
+                here.send(message.from, &message.data, 0).unwrap();
+            }
+        }
+    });
+    let echo = find(&a, 2, 2);
+    for n in 0..1000u32 {
+        here.send(echo, &n.to_le_bytes(), 0).unwrap();
+        assert_eq!(here.recv().unwrap().data, n.to_le_bytes());
+    }
+    there.join().unwrap();
+}
+
+#[test]
+fn a_node_answers_while_its_program_computes() {
+    let hub = Hub::default();
+    let (a, b) = (node(&hub, 1), node(&hub, 2));
+    let (from, to) = (a.endpoint(Port(1)).unwrap(), b.endpoint(Port(2)).unwrap());
+    // Nobody calls b from here on.
+    for _ in 0..10 {
+        from.send(find(&a, 2, 2), b"x", 0).unwrap();
+    }
+    assert_eq!(to.available(), Ok(10));
+}
+
+#[test]
+fn many_threads_wait_on_one_node_and_none_starves() {
+    const THREADS: u32 = 8;
+    let hub = Hub::default();
+    let (a, b) = (node(&hub, 1), node(&hub, 2));
+    let echo = |node: Node, port: u32| {
+        thread::spawn(move || {
+            let here = node.endpoint(Port(port)).unwrap();
+            for _ in 0..200 {
+                let message = here.recv().unwrap();
+                here.send(message.from, &message.data, 0).unwrap();
+            }
+        })
+    };
+    let ask = |node: Node, port: u32| {
+        thread::spawn(move || {
+            let here = node.endpoint(Port(port)).unwrap();
+            let there = find(&node, 2, port);
+            for n in 0..200u32 {
+                here.send(there, &n.to_le_bytes(), 0).unwrap();
+                assert_eq!(here.recv().unwrap().data, n.to_le_bytes());
+            }
+        })
+    };
+    let threads: Vec<_> =
+        (1..=THREADS).flat_map(|n| [echo(b.clone(), n), ask(a.clone(), n)]).collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+#[test]
+fn timeouts_cancels_and_the_end_of_the_node_come_back() {
+    let hub = Hub::default();
+    let a = node(&hub, 1);
+    let here = a.endpoint(Port(1)).unwrap();
+    here.set(Attribute::Timeout, 1000).unwrap();
+    assert_eq!(here.recv().unwrap_err(), Status::Timeout);
+    let mut receive = here.recv_i().unwrap();
+    assert_eq!(receive.wait(Some(Duration::ZERO)).unwrap_err(), Status::Timeout);
+    assert_eq!(receive.test().unwrap(), None);
+    let waiting = thread::spawn(move || receive.wait(None).unwrap_err());
+    a.finalize();
+    let end = waiting.join().unwrap();
+    assert!(matches!(end, Status::NodeNotInit | Status::Transmission), "{end:?}");
+}
+
+#[test]
+fn who_waits_for_a_node_that_leaves_is_told() {
+    let hub = Hub::default();
+    let (a, b) = (node(&hub, 1), node(&hub, 2));
+    let (send, recv) = (a.endpoint(Port(1)).unwrap(), b.endpoint(Port(2)).unwrap());
+    a.connect_packets(send.address(), recv.address()).unwrap().wait(None).unwrap();
+    let tx = send.packet_sender().unwrap();
+    let rx = recv.packet_receiver().unwrap().wait(None).unwrap();
+    drop(tx);
+    let waiting = thread::spawn(move || rx.recv().map(|_| ()).unwrap_err());
+    a.finalize();
+    assert_eq!(waiting.join().unwrap(), Status::Transmission);
+}
+
+#[test]
+fn channels_carry_packets_and_scalars() {
+    let hub = Hub::default();
+    let (a, b) = (node(&hub, 1), node(&hub, 2));
+    let (send, recv) = (a.endpoint(Port(1)).unwrap(), b.endpoint(Port(2)).unwrap());
+    a.connect_scalars(send.address(), recv.address()).unwrap().wait(None).unwrap();
+    let mut tx = send.scalar_sender::<u32>().unwrap();
+    let rx = recv.scalar_receiver::<u32>().unwrap().wait(None).unwrap();
+    let tx = tx.wait(None).unwrap();
+    for n in 0..40 {
+        tx.send(n).unwrap();
+    }
+    for n in 0..40 {
+        assert_eq!(rx.recv(), Ok(n));
+    }
+    let (send, recv) = (a.endpoint(Port::ANY).unwrap(), b.endpoint(Port::ANY).unwrap());
+    a.connect_packets(send.address(), recv.address()).unwrap().wait(None).unwrap();
+    let mut tx = send.packet_sender().unwrap();
+    let rx = recv.packet_receiver().unwrap().wait(None).unwrap();
+    let tx = tx.wait(None).unwrap();
+    let receiver = thread::spawn(move || {
+        for n in 0..500u32 {
+            assert_eq!(*rx.recv().unwrap(), n.to_le_bytes());
+        }
+    });
+    for n in 0..500u32 {
+        tx.send_i(n.to_le_bytes().to_vec()).unwrap().wait(None).unwrap();
+    }
+    receiver.join().unwrap();
+    tx.close().unwrap();
+}

@@ -1,0 +1,202 @@
+//! MCAPI 2.x for Rust programs: nodes that are threads or processes, endpoints, messages, packet and scalar channels.
+//!
+//! The rules are `runtime_core::mcapi`'s; here they get types. Numbers in parentheses are sections of the
+//! specification. A [`Node`] may be called from any thread; a blocking call waits as long as the `TIMEOUT` attribute of
+//! its endpoint says (in microseconds, for ever by default), and everything that takes a while is also there as a
+//! [`Pending`] value.
+//!
+//! ```no_run
+//! use mcapi::{DomainId, McapiNode, Node, NodeName, Options, Port};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let node = Node::join(NodeName { domain: 1, node: 1 }, &Options::default())?;
+//! let here = node.endpoint(Port(5))?;
+//! let there = node.find(DomainId(1), McapiNode(2), Port(5))?.wait(None)?;
+//! here.send(there, b"hello", 0)?;
+//! println!("{:?}", here.recv()?.data);
+//! # Ok(()) }
+//! ```
+
+mod channel;
+mod endpoint;
+mod engine;
+pub mod local;
+mod pending;
+pub mod transport;
+
+pub use channel::{Packet, PacketReceiver, PacketSender, Scalar, ScalarReceiver, ScalarSender};
+pub use endpoint::Endpoint;
+pub use pending::{Pending, wait_any};
+pub use runtime_core::limits;
+pub use runtime_core::mcapi::{
+    Attribute, Completion, DomainId, Endpoint as Address, FAIL_ON_MEM_LIMIT, Mcapi, McapiNode,
+    Message, NodeAttributes, Port, RecvHandle, Request, SendHandle, Status, TIMEOUT_INFINITE,
+};
+pub use runtime_shm::{JoinError, NodeName, Options};
+
+use engine::Engine;
+use std::sync::Arc;
+use std::time::Duration;
+use transport::Transport;
+
+/// Why a node could not be initialised.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// The transport did not let it in.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    /// The thread that serves it could not be started.
+    #[error("no thread for the node: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// A node (3.2). It leaves when the last of all that belongs to it is dropped, or by [`Node::finalize`].
+#[derive(Clone, Debug)]
+pub struct Node(Arc<Live>);
+
+#[derive(Debug)]
+struct Live(Arc<Engine>);
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl Node {
+    /// Initialises a node that reaches others of this machine (4.2.1).
+    ///
+    /// # Errors
+    /// The name is taken, or the system refuses.
+    pub fn join(name: NodeName, options: &Options) -> Result<Self, InitError> {
+        Self::over(name, runtime_shm::Fabric::join(name, options)?)
+    }
+
+    /// Initialises a node over any transport.
+    ///
+    /// # Errors
+    /// The system has no thread left.
+    pub fn over(name: NodeName, transport: impl Transport) -> Result<Self, InitError> {
+        Ok(Self(Arc::new(Live(Engine::start(name, Box::new(transport))?))))
+    }
+
+    /// Leaves (4.2.2): whatever waits on this node ends with [`Status::NodeNotInit`].
+    pub fn finalize(self) {
+        self.0.0.close();
+    }
+
+    /// Its domain (4.2.3).
+    #[must_use]
+    pub fn domain_id(&self) -> DomainId {
+        self.core(|core| core.domain_id())
+    }
+
+    /// Its number (4.2.4).
+    #[must_use]
+    pub fn node_id(&self) -> McapiNode {
+        self.core(|core| core.node_id())
+    }
+
+    /// Makes an endpoint (4.3.1); [`Port::ANY`] for any number.
+    ///
+    /// # Errors
+    /// [`Status::PortInvalid`], [`Status::EndpExists`], [`Status::EndpLimit`].
+    pub fn endpoint(&self, port: Port) -> Result<Endpoint, Status> {
+        let address = self.core(|core| core.endpoint_create(port))?;
+        Ok(Endpoint { node: self.clone(), address })
+    }
+
+    /// Asks for an endpoint (4.3.2), of a node that may be yet to come.
+    ///
+    /// # Errors
+    /// [`Status::PortInvalid`], [`Status::NodeInvalid`], [`Status::DomainInvalid`], [`Status::RequestLimit`].
+    pub fn find(
+        &self,
+        domain: DomainId,
+        node: McapiNode,
+        port: Port,
+    ) -> Result<Pending<Address>, Status> {
+        let request = self.core(|core| {
+            core.expect_node(domain, node)?;
+            core.endpoint_get_i(domain, node, port)
+        })?;
+        Ok(Pending::new(self, request, |_, completion| match completion {
+            Completion::Endpoint(address) => Ok(address),
+            _ => Err(Status::General),
+        }))
+    }
+
+    /// Connects a packet channel between any two endpoints (4.5.1).
+    ///
+    /// # Errors
+    /// See [`Mcapi::pktchan_connect_i`].
+    pub fn connect_packets(&self, send: Address, recv: Address) -> Result<Pending<()>, Status> {
+        let request = self.core(|core| core.pktchan_connect_i(send, recv))?;
+        Ok(Pending::unit(self, request))
+    }
+
+    /// Connects a scalar channel between any two endpoints (4.6.1).
+    ///
+    /// # Errors
+    /// See [`Mcapi::sclchan_connect_i`].
+    pub fn connect_scalars(&self, send: Address, recv: Address) -> Result<Pending<()>, Status> {
+        let request = self.core(|core| core.sclchan_connect_i(send, recv))?;
+        Ok(Pending::unit(self, request))
+    }
+
+    /// For another rendering of MCAPI: one call of the rules. It must not wait.
+    pub fn core<R>(&self, call: impl FnOnce(&mut Mcapi) -> R) -> R {
+        self.0.0.call(call)
+    }
+
+    /// For another rendering of MCAPI: the first of some requests that is done.
+    ///
+    /// # Errors
+    /// [`Status::Timeout`], [`Status::WaitPending`], [`Status::RequestInvalid`]; [`Status::NodeNotInit`] when the node
+    /// was finalised meanwhile.
+    pub fn wait_any(
+        &self,
+        requests: &[Request],
+        timeout: Option<Duration>,
+    ) -> Result<(usize, Completion), Status> {
+        self.0.0.wait_any(requests, timeout)
+    }
+
+    /// The end of a blocking call: waits, and takes the request back after the timeout.
+    ///
+    /// # Errors
+    /// [`Status::Timeout`], or what the operation failed with.
+    pub fn complete(
+        &self,
+        request: Request,
+        timeout: Option<Duration>,
+    ) -> Result<Completion, Status> {
+        let completion = match self.wait_any(&[request], timeout) {
+            Ok((_, completion)) => completion,
+            Err(Status::Timeout) => self.core(|core| match core.cancel(request) {
+                Ok(()) => Err(Status::Timeout),
+                // It was done at the last moment.
+                Err(_) => core.test(request)?.ok_or(Status::Timeout),
+            })?,
+            Err(status) => return Err(status),
+        };
+        match completion {
+            Completion::Failed(status) => Err(status),
+            done => Ok(done),
+        }
+    }
+
+    /// How long blocking calls at an endpoint of this node wait.
+    #[must_use]
+    pub fn timeout_of(&self, endpoint: Address) -> Option<Duration> {
+        let attributes = self.core(|core| core.endpoint_attributes(endpoint));
+        let timeout = attributes.map_or(TIMEOUT_INFINITE, |attributes| attributes.timeout);
+        duration(timeout)
+    }
+}
+
+/// A timeout in the unit of this API, microseconds; all ones is for ever.
+#[must_use]
+pub fn duration(timeout: u32) -> Option<Duration> {
+    (timeout != TIMEOUT_INFINITE).then(|| Duration::from_micros(timeout.into()))
+}

@@ -1,0 +1,55 @@
+//! The fabric under MCAPI for nodes of one machine, where a node is a thread or a process: it moves frames, whole and
+//! in order, from node to node, finds nodes, and notices their death. There is no daemon, and no lock that outlives
+//! its holder.
+//!
+//! Each node owns a file of a private directory (`/dev/shm/understudy-<uid>/<domain>-<node>`) with one ring for each
+//! node that sends to it. Nodes of all domains find each other there. Every ring has one writer and one reader; a
+//! writer that dies leaves at most a frame that nobody ever sees.
+//!
+//! What MCAPI means by these frames is decided in `runtime_core::mcapi`.
+
+// Of a model, rings and sleep are all there is.
+#![cfg_attr(loom, allow(dead_code, unused_imports))]
+
+mod bell;
+#[cfg(not(loom))]
+mod directory;
+mod error;
+#[cfg(not(loom))]
+mod fabric;
+#[cfg(not(loom))]
+mod lock;
+#[cfg(all(test, loom))]
+mod models;
+#[cfg(not(loom))]
+mod peers;
+#[cfg(not(loom))]
+mod process;
+mod ring;
+#[cfg(not(loom))]
+mod segment;
+mod sync;
+
+pub use error::{JoinError, SendError};
+#[cfg(not(loom))]
+pub use fabric::{Bell, Event, Fabric, Options, Reserved};
+
+/// Bytes of the largest frame.
+pub const MAX_FRAME: usize = runtime_core::limits::MAX_FRAME;
+/// Nodes of one machine that may send to one node.
+pub const MAX_SENDERS: usize = runtime_core::limits::MAX_NODES;
+
+/// Who a node is: unique among the living of one directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeName {
+    /// MCAPI's domain.
+    pub domain: u32,
+    /// MCAPI's node, unique in its domain.
+    pub node: u32,
+}
+
+impl std::fmt::Display for NodeName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.domain, self.node)
+    }
+}

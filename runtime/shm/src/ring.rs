@@ -1,0 +1,303 @@
+//! A lane: the way of frames from one node to another, in memory that both see.
+//!
+//! Frames of up to [`INLINE`] bytes lie in a cell, whose stamp says that they are complete: a reader that looks at the
+//! stamp has the frame with the same cache line. Longer ones lie in the lane's bulk, each in one piece, and the cell
+//! has only their length. Both sides compute the same positions, so that nothing but stamps and lengths is read from
+//! the other side, and both are checked.
+
+use crate::sync::{Apart, AtomicU32, AtomicU64, Ordering, UnsafeCell, fence};
+use std::ptr::NonNull;
+
+/// Cells of a lane: frames in flight.
+pub(crate) const CELLS: u32 = if cfg!(loom) { 2 } else { 256 };
+/// Bytes of a frame that a cell holds.
+pub(crate) const INLINE: usize = if cfg!(loom) { 8 } else { 120 };
+/// Bytes for longer frames.
+pub(crate) const BULK: u32 = if cfg!(loom) { 256 } else { 256 * 1024 };
+/// Each longer frame begins at a multiple of this.
+const GRAIN: u32 = 64;
+/// Longest frame of a lane.
+const LONGEST: usize = if cfg!(loom) { 64 } else { crate::MAX_FRAME };
+
+// A reader gives back what it has read when that is a quarter, and a frame that does not fit before the end of the
+// bulk leaves that end unused: with less, writer and reader could wait for each other.
+const _: () = assert!(BULK / 4 * 3 >= 2 * padded(LONGEST) && BULK.is_power_of_two());
+const _: () = assert!(CELLS.is_power_of_two());
+
+const fn padded(len: usize) -> u32 {
+    #[expect(clippy::cast_possible_truncation, reason = "at most LONGEST")]
+    (len as u32).next_multiple_of(GRAIN)
+}
+
+#[derive(Debug)]
+#[repr(C, align(128))]
+struct Cell {
+    /// Length of the frame << 32 | its number, from 1, modulo 2³².
+    stamp: AtomicU64,
+    frame: UnsafeCell<[u8; INLINE]>,
+}
+
+/// A lane as it lies in memory. All zero is an empty lane.
+#[derive(Debug)]
+#[repr(C, align(4096))]
+pub(crate) struct Lane {
+    /// The reader's word: bytes of bulk << 32 | cells, given back so far.
+    freed: Apart<AtomicU64>,
+    /// Not 0: the writer found no room and may sleep.
+    starved: Apart<AtomicU32>,
+    cells: [Cell; CELLS as usize],
+    bulk: UnsafeCell<[u8; BULK as usize]>,
+}
+
+/// The lane's other side does what no node does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Broken;
+
+/// Cells and bytes of bulk, counted from the beginning, modulo 2³².
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Position {
+    cells: u32,
+    bulk: u32,
+}
+
+impl Position {
+    fn pack(self) -> u64 {
+        u64::from(self.bulk) << 32 | u64::from(self.cells)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "two halves")]
+    fn unpack(word: u64) -> Self {
+        Self { cells: word as u32, bulk: (word >> 32) as u32 }
+    }
+
+    /// Where a longer frame lies: in one piece.
+    fn place(self, len: usize) -> u32 {
+        let left = BULK - self.bulk % BULK;
+        if padded(len) > left { self.bulk.wrapping_add(left) } else { self.bulk }
+    }
+
+    /// Behind a frame.
+    fn after(self, len: usize) -> Self {
+        let bulk = if len > INLINE { self.place(len).wrapping_add(padded(len)) } else { self.bulk };
+        Self { cells: self.cells.wrapping_add(1), bulk }
+    }
+}
+
+impl Lane {
+    #[cfg(loom)]
+    pub(crate) fn empty() -> Self {
+        let cell = || Cell { stamp: AtomicU64::new(0), frame: UnsafeCell::new([0; INLINE]) };
+        Self {
+            freed: Apart(AtomicU64::new(0)),
+            starved: Apart(AtomicU32::new(0)),
+            cells: std::array::from_fn(|_| cell()),
+            bulk: UnsafeCell::new([0; BULK as usize]),
+        }
+    }
+
+    fn cell(&self, position: Position) -> &Cell {
+        &self.cells[(position.cells % CELLS) as usize]
+    }
+
+    /// Where a frame at this position begins.
+    fn frame(&self, position: Position, len: usize) -> *mut u8 {
+        if len > INLINE {
+            let at = (position.place(len) % BULK) as usize;
+            self.bulk.with_mut(|bulk| bulk.cast::<u8>().wrapping_add(at))
+        } else {
+            self.cell(position).frame.with_mut(|frame| frame.cast())
+        }
+    }
+
+    /// Whether the reader gave something back since then.
+    #[inline]
+    fn has_room_since(&self, freed: Position) -> bool {
+        self.freed.0.load(Ordering::Relaxed) != freed.pack()
+    }
+}
+
+/// Brings a word near.
+#[inline]
+fn prefetch(word: &AtomicU64) {
+    #[cfg(all(target_arch = "x86_64", not(loom), not(miri)))]
+    // SAFETY: has no effect that a program could see.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(word).cast());
+    }
+    let _ = word;
+}
+
+/// Why a frame has no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoRoom {
+    /// The reader is behind.
+    Full,
+    /// The reader's word is nonsense.
+    Broken,
+}
+
+/// The writing side.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    lane: NonNull<Lane>,
+    next: Position,
+    /// The reader's word as last read.
+    freed: Position,
+}
+
+// SAFETY: the lane is memory that may be used from any thread, by one writer and one reader.
+unsafe impl Send for Writer {}
+
+impl Writer {
+    /// # Safety
+    /// The lane stays mapped while this is used, is empty, and has no other writer.
+    pub(crate) unsafe fn new(lane: NonNull<Lane>) -> Self {
+        Self { lane, next: Position::default(), freed: Position::default() }
+    }
+
+    fn lane(&self) -> &Lane {
+        // SAFETY: mapped, see `new`; all of it is atomic or in cells.
+        unsafe { self.lane.as_ref() }
+    }
+
+    fn fits(&self, after: Position) -> bool {
+        after.cells.wrapping_sub(self.freed.cells) <= CELLS
+            && after.bulk.wrapping_sub(self.freed.bulk) <= BULK
+    }
+
+    /// Where to write a frame of at most [`LONGEST`] bytes that [`Self::commit`] completes.
+    #[inline]
+    pub(crate) fn reserve(&mut self, len: usize) -> Result<*mut u8, NoRoom> {
+        debug_assert!(len <= LONGEST, "the caller checks");
+        let after = self.next.after(len);
+        if !self.fits(after) {
+            self.freed = Position::unpack(self.lane().freed.0.load(Ordering::Acquire));
+            if !self.fits(self.next) {
+                return Err(NoRoom::Broken);
+            }
+            if !self.fits(after) {
+                return Err(NoRoom::Full);
+            }
+        }
+        Ok(self.lane().frame(self.next, len))
+    }
+
+    /// Completes the frame that was reserved last, with this length.
+    #[inline]
+    pub(crate) fn commit(&mut self, len: usize) {
+        let cell = self.lane().cell(self.next);
+        let number = u64::from(self.next.cells.wrapping_add(1));
+        cell.stamp.store((len as u64) << 32 | number, Ordering::Release);
+        self.next = self.next.after(len);
+    }
+
+    /// Whether a frame that found no room may have some now.
+    #[inline]
+    pub(crate) fn may_have_room(&self) -> bool {
+        self.lane().has_room_since(self.freed)
+    }
+
+    /// Asks the reader to wake this side when it gives something back. The caller looks once more after a fence.
+    pub(crate) fn starve(&self) {
+        self.lane().starved.0.store(1, Ordering::Relaxed);
+    }
+}
+
+/// The reading side.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    lane: NonNull<Lane>,
+    next: Position,
+    freed: Position,
+}
+
+// SAFETY: as for the writer.
+unsafe impl Send for Reader {}
+
+impl Reader {
+    /// # Safety
+    /// The lane stays mapped while this is used, nothing of it was read, and it has no other reader.
+    pub(crate) unsafe fn new(lane: NonNull<Lane>) -> Self {
+        Self { lane, next: Position::default(), freed: Position::default() }
+    }
+
+    fn lane(&self) -> &Lane {
+        // SAFETY: mapped, see `new`; all of it is atomic or in cells.
+        unsafe { self.lane.as_ref() }
+    }
+
+    /// Length of the next frame, if it is complete.
+    #[inline]
+    fn ready(&self) -> Option<usize> {
+        let stamp = self.lane().cell(self.next).stamp.load(Ordering::Acquire);
+        #[expect(clippy::cast_possible_truncation, reason = "the lower half is the number")]
+        (stamp as u32 == self.next.cells.wrapping_add(1)).then_some((stamp >> 32) as usize)
+    }
+
+    /// Whether there is a frame.
+    #[inline]
+    pub(crate) fn has_frame(&self) -> bool {
+        let ready = self.ready().is_some();
+        if !ready {
+            // Who has read the next frame looks for the one after that, before it answers: so that this look is not
+            // the first one.
+            let after = Position { cells: self.next.cells.wrapping_add(1), bulk: 0 };
+            prefetch(&self.lane().cell(after).stamp);
+        }
+        ready
+    }
+
+    /// Hands over the next frame, if there is one.
+    #[inline]
+    pub(crate) fn read<R>(&mut self, on: impl FnOnce(&[u8]) -> R) -> Result<Option<R>, Broken> {
+        let Some(len) = self.ready() else { return Ok(None) };
+        if len > LONGEST {
+            return Err(Broken);
+        }
+        let at = self.next;
+        self.next = at.after(len);
+        let lane = self.lane();
+        // SAFETY: the place of a frame of a length within the limit lies in the lane; the writer completed it and
+        // leaves it alone until it is given back, which is after this call.
+        let frame = || unsafe { std::slice::from_raw_parts(lane.frame(at, len), len) };
+        Ok(Some(on(frame())))
+    }
+
+    /// Gives back what was read, if it is a quarter of the lane. Says whether the writer is to be woken.
+    #[inline]
+    pub(crate) fn give_back(&mut self) -> bool {
+        let read = self.next.cells.wrapping_sub(self.freed.cells);
+        let bulk = self.next.bulk.wrapping_sub(self.freed.bulk);
+        if read < CELLS / 4 && bulk < BULK / 4 || read == 0 {
+            return false;
+        }
+        self.freed = self.next;
+        let lane = self.lane();
+        lane.freed.0.store(self.freed.pack(), Ordering::Release);
+        fence(Ordering::SeqCst);
+        lane.starved.0.load(Ordering::Relaxed) != 0
+            && lane.starved.0.swap(0, Ordering::Relaxed) != 0
+    }
+
+    /// Puts a frame longer than any in the place of the next one.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn corrupt(&self) {
+        let number = u64::from(self.next.cells.wrapping_add(1));
+        let cell = self.lane().cell(self.next);
+        cell.stamp.store((LONGEST as u64 + 1) << 32 | number, Ordering::Relaxed);
+    }
+
+    /// Makes the lane an empty one for the next writer. The last one is dead and its frames are read.
+    pub(crate) fn reset(self) {
+        let lane = self.lane();
+        for cell in &lane.cells {
+            cell.stamp.store(0, Ordering::Relaxed);
+        }
+        lane.starved.0.store(0, Ordering::Relaxed);
+        lane.freed.0.store(0, Ordering::Relaxed);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;
