@@ -33,7 +33,7 @@ lint:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --quiet
 
 # Unit tests, and the simulator's: seeds, crashes at every step.
-unit:
+unit: setup
 	$(CARGO) test --workspace --exclude tests
 
 # Whole systems: processes, then QEMU guests.

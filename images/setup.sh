@@ -7,6 +7,7 @@ need() { command -v "$1" >/dev/null 2>&1 || packages="$packages $2"; }
 need qemu-system-x86_64 qemu-system-x86
 need setpriv util-linux
 need cc gcc
+need c++ g++
 need dpkg dpkg
 
 # The guests' kernel is fetched, not installed, but apt must know of it.
