@@ -19,8 +19,6 @@ mod error;
 mod fabric;
 #[cfg(not(loom))]
 mod lock;
-#[cfg(all(test, loom))]
-mod models;
 #[cfg(not(loom))]
 mod peers;
 #[cfg(not(loom))]
