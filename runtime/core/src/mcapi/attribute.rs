@@ -86,7 +86,7 @@ impl Attribute {
     }
 }
 
-/// Of [`Attributes::memory_type`]: without it, who sends to a full queue waits for room.
+/// A flag of [`Attribute::MemoryType`]: without it, who sends to a full queue waits for room.
 pub const FAIL_ON_MEM_LIMIT: u32 = 0x1_0000;
 const MAX_MEMORY_TYPE: u32 = 2;
 /// Of [`Attributes::timeout`]: never.
