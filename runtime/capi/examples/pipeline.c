@@ -24,6 +24,11 @@ static mcapi_pktchan_send_hndl_t sends_to(mcapi_node_t node, mcapi_node_t to)
     mcapi_pktchan_send_hndl_t handle;
     mcapi_request_t request;
     mcapi_endpoint_t here = make(OUT(to)), there;
+    size_t size;
+    char byte;
+    /* An endpoint can be found before its attributes are set: its owner says when they are. */
+    mcapi_msg_recv(here, &byte, 1, &size, &status);
+    ok("readiness");
     there = mcapi_endpoint_get(1, to, IN(node), MCAPI_TIMEOUT_INFINITE, &status);
     ok("get");
     mcapi_pktchan_connect_i(here, there, &request, &status);
@@ -35,11 +40,16 @@ static mcapi_pktchan_send_hndl_t sends_to(mcapi_node_t node, mcapi_node_t to)
     return handle;
 }
 
-static mcapi_pktchan_recv_hndl_t receives_from(mcapi_node_t from)
+static mcapi_pktchan_recv_hndl_t receives_from(mcapi_node_t node, mcapi_node_t from)
 {
     mcapi_pktchan_recv_hndl_t handle;
     mcapi_request_t request;
-    mcapi_pktchan_recv_open_i(&handle, make(IN(from)), &request, &status);
+    mcapi_endpoint_t here = make(IN(from)), there;
+    there = mcapi_endpoint_get(1, from, OUT(node), MCAPI_TIMEOUT_INFINITE, &status);
+    ok("get");
+    mcapi_msg_send(here, there, "!", 1, 0, &status);
+    ok("ready");
+    mcapi_pktchan_recv_open_i(&handle, here, &request, &status);
     ok("open");
     complete(&request, "open to receive");
     return handle;
@@ -76,7 +86,7 @@ static void deal(void)
 
 static void square(mcapi_node_t node)
 {
-    mcapi_pktchan_recv_hndl_t numbers = receives_from(1);
+    mcapi_pktchan_recv_hndl_t numbers = receives_from(node, 1);
     mcapi_pktchan_send_hndl_t squares = sends_to(node, 4);
     mcapi_request_t request;
     for (;;) {
@@ -113,7 +123,7 @@ static void add(void)
     void* packets[2];
     unsigned long sum = 0, n, open = 2, w;
     for (w = 0; w < 2; w++) {
-        workers[w] = receives_from((mcapi_node_t)w + 2);
+        workers[w] = receives_from(4, (mcapi_node_t)w + 2);
         mcapi_pktchan_recv_i(workers[w], &packets[w], &requests[w], &status);
         ok("post");
         pending[w] = &requests[w];
