@@ -137,7 +137,7 @@ fn a_fault_cannot_kill_a_node_twice() {
     let bench = Bench::process();
     bench.on("up", &small().kill("n1", "{ checkpoint: 2 }")).must(0, &[]);
     bench.verb(&["run"]).must(0, &["verdict: PASS"]);
-    bench.verb(&["run"]).must(2, &["n1 is dead, but a fault is to kill it"]);
+    bench.verb(&["run"]).must(2, &["n1 is dead, but a fault is to strike it (kill n1"]);
     bench.verb(&["down"]).must(0, &[]);
 }
 
