@@ -27,14 +27,21 @@ struct Case {
 #[derive(Clone, Copy, Debug)]
 struct Size {
     compute: usize,
+    memory: &'static str,
     shared: &'static str,
+    heap: &'static str,
     grid: u32,
     iterations: u32,
 }
 
-const SMALL: Size = Size { compute: 3, shared: "8MiB", grid: 256, iterations: 300 };
-/// Two grids of 1448 × 1448 numbers of 8 bytes: 32 MiB that change between checkpoints.
-const LARGE: Size = Size { compute: 2, shared: "64MiB", grid: 1448, iterations: 60 };
+const SMALL: Size =
+    Size { compute: 3, memory: "384MiB", shared: "8MiB", heap: "8MiB", grid: 256, iterations: 300 };
+/// The second checkpoint is late enough for the nodes to know each other's rhythm.
+const LATE: Size = Size { iterations: 6_000, ..SMALL };
+/// Two grids of 1448 × 1448 numbers of 8 bytes: 32 MiB that change between checkpoints. In the end rank 0 has one of
+/// them in its heap.
+const LARGE: Size =
+    Size { compute: 2, memory: "1GiB", shared: "64MiB", heap: "64MiB", grid: 1448, iterations: 60 };
 
 const DEATH: Case = Case {
     what: "process death",
@@ -43,7 +50,7 @@ const DEATH: Case = Case {
     transport: "tcp",
     strike: "kill",
     size: SMALL,
-    times: 10,
+    times: 6,
 };
 const CASES: [Case; 5] = [
     DEATH,
@@ -55,8 +62,8 @@ const CASES: [Case; 5] = [
         times: 5,
         ..DEATH
     },
-    Case { what: "hang (SIGSTOP)", transport: "ethernet", strike: "pause", ..DEATH },
-    Case { what: "cut link", transport: "ethernet", strike: "cut", ..DEATH },
+    Case { what: "hang (SIGSTOP)", transport: "ethernet", strike: "pause", size: LATE, ..DEATH },
+    Case { what: "cut link", transport: "ethernet", strike: "cut", size: LATE, ..DEATH },
     Case { what: "process death, 32 MiB", size: LARGE, times: 5, ..DEATH },
 ];
 
@@ -71,14 +78,14 @@ impl Case {
     /// The cluster, as a file.
     fn yaml(&self) -> String {
         let Self { image, transport, strike, size, .. } = self;
-        let Size { compute, shared, grid, iterations } = size;
+        let Size { compute, memory, shared, heap, grid, iterations } = size;
         let every = iterations / 6;
         let nodes: String =
             (0..*compute).map(|n| format!("  n{n}: {{ role: compute }}\n")).collect();
         format!(
-            "name: outage\ndefaults: {{ image: {image}, memory: 384MiB }}\nnodes:\n{nodes}  \
+            "name: outage\ndefaults: {{ image: {image}, memory: {memory} }}\nnodes:\n{nodes}  \
              n{compute}: {{ role: standby }}\n\
-             runtime: {{ transport: {transport}, heartbeat: 10ms, suspect-after: 10, shared-memory: {shared}, heap: 8MiB }}\n\
+             runtime: {{ transport: {transport}, heartbeat: 10ms, suspect-after: 10, shared-memory: {shared}, heap: {heap} }}\n\
              run: {{ workload: laplace, args: {{ size: {grid}, iterations: {iterations}, checkpoint-every: {every} }} }}\n\
              faults: [{{ at: {{ checkpoint: 2 }}, {strike}: n1 }}]\n\
              expect: [{{ takeover: {{ of: n1 }} }}]\n"

@@ -9,9 +9,8 @@ use crate::time::{Duration, Instant};
 
 /// Periods before which nothing has been learnt.
 const ENOUGH: u32 = 32;
-/// The longest gap fades by this part of itself in each period: a busy machine holds its nodes up every few seconds,
-/// and what it did half a minute ago it does again.
-const FADE: u64 = 4_096;
+/// The longest gap fades by this part of itself in each period: a busy machine holds its nodes up every few seconds.
+const FADE: u64 = 1_024;
 /// Mean deviations above the mean that a gap may lie.
 const DEVIATIONS: u64 = 4;
 
@@ -56,7 +55,10 @@ impl Pulse {
         let off = gap.abs_diff(self.mean);
         self.deviation = self.deviation - self.deviation / 4 + off / 4;
         self.mean = self.mean - self.mean / 8 + gap / 8;
-        self.longest = (self.longest - self.longest / FADE).max(gap);
+        // What happens while everything starts says nothing of later.
+        if self.periods >= ENOUGH {
+            self.longest = (self.longest - self.longest / FADE).max(gap);
+        }
     }
 
     /// Silence for longer than this makes the peer suspect: between half of what is allowed and all of it.
