@@ -37,7 +37,7 @@ struct Size {
 const SMALL: Size =
     Size { compute: 3, memory: "384MiB", shared: "8MiB", heap: "8MiB", grid: 256, iterations: 300 };
 /// The second checkpoint is late enough for the nodes to know each other's rhythm.
-const LATE: Size = Size { iterations: 6_000, ..SMALL };
+const LATE: Size = Size { iterations: 2_000, ..SMALL };
 /// Two grids of 1448 × 1448 numbers of 8 bytes: 32 MiB that change between checkpoints. In the end rank 0 has one of
 /// them in its heap.
 const LARGE: Size =
