@@ -323,7 +323,7 @@ impl State {
                 return full.contains(to);
             }
             let Some((domain, node)) = core.node_name(*to) else { return false };
-            match transport.send(NodeName { domain: domain.0, node: node.0 }, frame) {
+            match transport.send(NodeName { domain: domain.0, node: node.0 }, frame, &[]) {
                 // It is told of, or will be.
                 Ok(()) | Err(SendError::Gone) => false,
                 Err(SendError::Full) => {

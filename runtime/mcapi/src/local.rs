@@ -91,10 +91,10 @@ impl Transport for Seat {
         news.len()
     }
 
-    fn send(&mut self, to: NodeName, frame: &[u8]) -> Result<(), SendError> {
+    fn send(&mut self, to: NodeName, head: &[u8], data: &[u8]) -> Result<(), SendError> {
         let mut mailboxes = self.hub.0.lock();
         let mailbox = mailboxes.get_mut(&to).ok_or(SendError::Gone)?;
-        mailbox.news.push_back(News::Frame(self.me, frame.to_vec()));
+        mailbox.news.push_back(News::Frame(self.me, [head, data].concat()));
         self.hub.0.changed.notify_all();
         Ok(())
     }

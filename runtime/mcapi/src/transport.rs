@@ -4,18 +4,27 @@ use runtime_shm::{Event, Fabric, NodeName, SendError};
 use std::sync::Arc;
 use std::time::Instant;
 
+/// Bytes of a header, at most.
+pub const MAX_HEAD: usize = 64;
+
 /// Wakes whoever is in [`Transport::wait`], or lets the next wait come back.
 pub type Bell = Arc<dyn Fn() + Send + Sync>;
 
 /// Carries frames between nodes, whole and in order, and says which nodes there are.
+///
+/// Neither side allocates for a frame: [`Self::send`] gets it in two parts, a header and what the program sends, which
+/// the transport writes one after the other to where the frame lies on its way; [`Self::poll`] hands over frames where
+/// they lie, for the length of the call. A frame has at most `runtime_shm::MAX_FRAME` bytes, its header at most
+/// [`MAX_HEAD`]. All is called under the node's lock, so nothing but [`Self::wait`] may take its time.
 pub trait Transport: Send + 'static {
     /// Hands over all that is there, and says how much that was.
     fn poll(&mut self, on: &mut dyn FnMut(Event<'_>)) -> usize;
-    /// Sends a frame.
+    /// Sends a frame: its header and its data, either of which may be empty. [`SendError::Full`] says that there is no
+    /// room now, and promises that [`Self::wait`] comes back when there is some.
     ///
     /// # Errors
-    /// See [`SendError`].
-    fn send(&mut self, to: NodeName, frame: &[u8]) -> Result<(), SendError>;
+    /// See [`SendError`]; nothing was sent then.
+    fn send(&mut self, to: NodeName, head: &[u8], data: &[u8]) -> Result<(), SendError>;
     /// Comes back when something may have come, at the latest at `until`.
     fn wait(&self, until: Option<Instant>);
     /// What ends a wait.
@@ -27,8 +36,8 @@ impl Transport for Fabric {
         Self::poll(self, on)
     }
 
-    fn send(&mut self, to: NodeName, frame: &[u8]) -> Result<(), SendError> {
-        Self::send(self, to, &[frame])
+    fn send(&mut self, to: NodeName, head: &[u8], data: &[u8]) -> Result<(), SendError> {
+        Self::send(self, to, &[head, data])
     }
 
     fn wait(&self, until: Option<Instant>) {
