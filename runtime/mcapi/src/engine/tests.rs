@@ -98,6 +98,8 @@ fn who_waits_for_a_node_that_leaves_is_told() {
     let hub = Hub::default();
     let (a, b) = (node(&hub, 1), node(&hub, 2));
     let (send, recv) = (a.endpoint(Port(1)).unwrap(), b.endpoint(Port(2)).unwrap());
+    // Nobody may name an endpoint of a node that was not heard of yet.
+    assert_eq!(find(&a, 2, 2), recv.address());
     a.connect_packets(send.address(), recv.address()).unwrap().wait(None).unwrap();
     let tx = send.packet_sender().unwrap();
     let rx = recv.packet_receiver().unwrap().wait(None).unwrap();
@@ -112,6 +114,8 @@ fn channels_carry_packets_and_scalars() {
     let hub = Hub::default();
     let (a, b) = (node(&hub, 1), node(&hub, 2));
     let (send, recv) = (a.endpoint(Port(1)).unwrap(), b.endpoint(Port(2)).unwrap());
+    // Nobody may name an endpoint of a node that was not heard of yet.
+    assert_eq!(find(&a, 2, 2), recv.address());
     a.connect_scalars(send.address(), recv.address()).unwrap().wait(None).unwrap();
     let mut tx = send.scalar_sender::<u32>().unwrap();
     let rx = recv.scalar_receiver::<u32>().unwrap().wait(None).unwrap();
