@@ -116,6 +116,8 @@ struct Place<M> {
     no_majority: bool,
     /// A rank was started here and does not stand still yet.
     rank_runs: bool,
+    /// How often something of it came to the outside: a frame that it sent, one that arrived, a word that it told.
+    traces: u64,
 }
 
 impl<M> Place<M> {
@@ -130,6 +132,7 @@ impl<M> Place<M> {
             no_majority: false,
             rank_runs: false,
             paused: None,
+            traces: 0,
         }
     }
 }
@@ -297,13 +300,14 @@ impl<M: Machine> World<M> {
         self.config.death_is_seen
     }
 
-    /// Whom the next step concerns: the node that takes it, and whose frame arrives in it.
-    pub fn next_concerns(&self) -> (Option<NodeId>, Option<NodeId>) {
-        let is_step = |happening: &&Happening| self.is_alive(happening.node());
-        match self.agenda.values().find(is_step) {
-            Some(Happening::Frame { from, to, .. }) => (Some(*to), Some(*from)),
-            next => (next.map(Happening::node), None),
-        }
+    /// The node that takes the next step.
+    pub fn next_node(&self) -> Option<NodeId> {
+        self.agenda.values().map(Happening::node).find(|node| self.is_alive(*node))
+    }
+
+    /// How often something of this machine came to the outside. While that stands still, nobody can tell when it died.
+    pub fn traces(&self, node: NodeId) -> u64 {
+        self.on_machine(node).iter().map(|node| self.places[node.index()].traces).sum()
     }
 
     /// One step: a living node handles an input. `Some` when the run is over.
@@ -409,6 +413,7 @@ impl<M: Machine> World<M> {
             Happening::PortDown { peer, .. } => self.handle(node, &Input::PortDown(peer)),
             Happening::Frame { from, bytes, connection, .. } => {
                 if self.connections.carries(node, from, connection) {
+                    self.places[from.index()].traces += 1;
                     self.handle(node, &Input::Frame { from, bytes: &bytes });
                 }
             }
@@ -533,6 +538,7 @@ impl<M: Machine> World<M> {
 
     fn tell(&mut self, id: NodeId, told: Told) {
         self.told_at = self.now;
+        self.places[id.index()].traces += 1;
         self.told.push((self.now, id, told));
     }
 }

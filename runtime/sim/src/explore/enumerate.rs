@@ -1,22 +1,23 @@
 //! Crashes at every step: every node, before every step of a run, and after that a second one.
 //!
 //! What comes before a crash is the same for all later ones: it is run once, and the world is cloned at
-//! each step. A *second* crash is tried before those steps that concern the node that dies: an input that
-//! it takes, or one of its frames that arrives. Between two such steps the others cannot tell when it died, but
-//! for the moment; so those runs differ in nothing but random delays.
+//! each step. Of *pairs*, a crash is tried only where the node has left a trace since it was tried last: a frame that
+//! it sent or that arrived, a word that it told. Between two such steps nobody can tell when it died, but for
+//! the moment; so those runs differ in nothing but random delays.
 
 #[cfg(test)]
 mod tests;
 
 use super::{Broken, Run, Scenario, Verdict, When};
 use crate::world::End;
+use runtime_core::id::NodeId;
 
 /// What to enumerate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// A first crash before every so many steps.
+    /// A first crash before every so many steps, or, if there is a second one, of the traces of each node.
     pub stride: usize,
-    /// After it, a second one before every so many of the steps that concern the node; 0: none.
+    /// After it, a second one at every so many of the traces of each node; 0: none.
     pub second: usize,
     /// Only this part of the first crashes, of so many parts: each can be a thread's.
     pub part: (usize, usize),
@@ -34,12 +35,26 @@ impl Plan {
         Self { stride, second, part: (0, 1) }
     }
 
-    /// Is a first crash due before this step?
-    fn is_due(&self, step: u64) -> bool {
+    /// Is this one of the first crashes that it asks for, and of its part? All are counted.
+    fn takes(&self, count: usize) -> bool {
         let (part, parts) = self.part;
-        let at = usize::try_from(step).unwrap_or(usize::MAX);
         let stride = self.stride.max(1);
-        at.is_multiple_of(stride) && (at / stride) % parts.max(1) == part
+        count.is_multiple_of(stride) && (count / stride) % parts.max(1) == part
+    }
+}
+
+/// Which nodes left traces since they were last asked for.
+#[derive(Default)]
+struct Traces(Vec<u64>);
+
+impl Traces {
+    fn are_new(&mut self, run: &mut Run, node: NodeId) -> bool {
+        // Before its first trace is a moment too.
+        let now = run.world().traces(node) + 1;
+        if self.0.len() <= node.index() {
+            self.0.resize(node.index() + 1, 0);
+        }
+        core::mem::replace(&mut self.0[node.index()], now) != now
     }
 }
 
@@ -88,6 +103,10 @@ impl std::ops::AddAssign for Tally {
     }
 }
 
+fn index(step: u64) -> usize {
+    usize::try_from(step).unwrap_or(usize::MAX)
+}
+
 struct Enumerator<'a> {
     scenario: &'a Scenario,
     tally: Tally,
@@ -113,21 +132,18 @@ impl Enumerator<'_> {
     fn firsts(&mut self, plan: Plan) -> Result<(), Broken> {
         let mut trunk = Run::new(self.scenario);
         let planned = self.scenario.crashes.len();
+        let (mut traces, mut count) = (Traces::default(), 0);
         loop {
-            let step = trunk.steps();
             // A crash that the scenario plans must have been before those that are enumerated.
             let ready = trunk.crashed().len() == planned;
-            if ready && plan.is_due(step) {
-                for node in self.scenario.nodes().filter(|node| trunk.is_alive(*node)) {
-                    let mut branch = trunk.clone();
-                    if planned == 0 {
-                        branch.world().deaths_are_seen(!step.is_multiple_of(3));
-                    }
-                    branch.crash(node);
-                    if plan.second > 0 {
-                        self.seconds(branch.clone(), plan.second)?;
-                    }
-                    self.finish(branch)?;
+            for node in self.scenario.nodes().filter(|_| ready) {
+                if !trunk.is_alive(node) || plan.second > 0 && !traces.are_new(&mut trunk, node) {
+                    continue;
+                }
+                let at = if plan.second > 0 { count } else { index(trunk.steps()) };
+                count += 1;
+                if plan.takes(at) {
+                    self.first(&trunk, node, plan.second)?;
                 }
             }
             if let Some(verdict) = trunk.step() {
@@ -136,13 +152,29 @@ impl Enumerator<'_> {
         }
     }
 
+    fn first(&mut self, trunk: &Run, node: NodeId, second: usize) -> Result<(), Broken> {
+        let mut branch = trunk.clone();
+        if self.scenario.crashes.is_empty() {
+            let seen = !trunk.steps().is_multiple_of(3);
+            branch.world().deaths_are_seen(seen);
+        }
+        branch.crash(node);
+        if second > 0 {
+            self.seconds(branch.clone(), second)?;
+        }
+        self.finish(branch)
+    }
+
     fn seconds(&mut self, mut trunk: Run, stride: usize) -> Result<(), Broken> {
         let began = trunk.steps();
-        let mut concerned = vec![0_usize; self.scenario.nodes().count()];
+        let mut traces = Traces::default();
+        let mut counts = vec![0_usize; self.scenario.nodes().count()];
         loop {
-            let (to, from) = trunk.world().next_concerns();
-            for node in [to, from].into_iter().flatten().filter(|node| trunk.is_alive(*node)) {
-                let count = &mut concerned[node.index()];
+            for node in self.scenario.nodes() {
+                if !trunk.is_alive(node) || !traces.are_new(&mut trunk, node) {
+                    continue;
+                }
+                let count = &mut counts[node.index()];
                 *count += 1;
                 if (*count - 1).is_multiple_of(stride) {
                     let mut branch = trunk.clone();

@@ -201,6 +201,7 @@ impl<M: Machine> World<M> {
     pub(super) fn transmit(&mut self, from: NodeId, to: NodeId, bytes: &[u8]) {
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         self.note([u64::from(from.0), u64::from(to.0), length]);
+        self.places[from.index()].traces += 1;
         let Some(connection) = self.connections.of(from, to) else { return };
         let stream = self.medium(from, to) == Medium::Stream;
         if stream && self.wires.get(&(from, to)).is_some_and(|wire| wire.is_cut()) {

@@ -32,7 +32,7 @@ fn runs(redundancy: Redundancy, node: u16, rank: u16) -> impl Iterator<Item = Ou
     core::iter::from_fn(move || {
         loop {
             let mut run = world.clone();
-            let is_its_turn = world.next_concerns().0 == Some(NodeId(node));
+            let is_its_turn = world.next_node() == Some(NodeId(node));
             for (node, event) in step(&mut world) {
                 resumed |= matches!(event, Event::Resumed { .. });
                 if let Event::Recovering { .. } = event {
