@@ -4,7 +4,7 @@ use crate::{Address, Completion, Node, Pending, RecvHandle, SendHandle, Status};
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-/// A packet that was received, in the library's buffer, which is given back when this is dropped (4.5.8).
+/// A packet that was received, in the library's buffer, which is given back when this is dropped (4.5.9).
 #[derive(Debug)]
 pub struct Packet(Vec<u8>);
 
@@ -30,7 +30,7 @@ impl<H> End<H> {
 }
 
 macro_rules! opens {
-    ($name:ident $(<$t:ident>)?, $handle:ident, $open:ident, $close:ident) => {
+    ($name:ident $(<$t:ident>)?, $handle:ident, $open:ident, $close:ident, $section:literal) => {
         impl $(<$t: Scalar>)? $name $(<$t>)? {
             pub(crate) fn open(node: &Node, address: Address) -> Result<Pending<Self>, Status> {
                 let request = node.core(|core| core.$open(address))?;
@@ -42,13 +42,21 @@ macro_rules! opens {
                 }))
             }
 
-            /// Closes this end, and waits until that is done.
+            #[doc = concat!("Closes this end (", $section, "), and waits until that is done.")]
             ///
             /// # Errors
             /// [`Status::RequestLimit`].
             pub fn close(self) -> Result<(), Status> {
+                self.close_i()?.wait(None)
+            }
+
+            #[doc = concat!("Closes this end (", $section, "). Dropped or not, it closes.")]
+            ///
+            /// # Errors
+            /// [`Status::RequestLimit`].
+            pub fn close_i(self) -> Result<Pending<()>, Status> {
                 let request = self.end.node.core(|core| core.$close(self.end.handle))?;
-                self.end.node.complete(request, None).map(drop)
+                Ok(Pending::unit(&self.end.node, request))
             }
         }
 
@@ -88,10 +96,10 @@ pub struct ScalarReceiver<T> {
     _of: PhantomData<T>,
 }
 
-opens!(PacketSender, SendHandle, pktchan_send_open_i, pktchan_send_close_i);
-opens!(PacketReceiver, RecvHandle, pktchan_recv_open_i, pktchan_recv_close_i);
-opens!(ScalarSender<T>, SendHandle, sclchan_send_open_i, sclchan_send_close_i);
-opens!(ScalarReceiver<T>, RecvHandle, sclchan_recv_open_i, sclchan_recv_close_i);
+opens!(PacketSender, SendHandle, pktchan_send_open_i, pktchan_send_close_i, "4.5.12");
+opens!(PacketReceiver, RecvHandle, pktchan_recv_open_i, pktchan_recv_close_i, "4.5.11");
+opens!(ScalarSender<T>, SendHandle, sclchan_send_open_i, sclchan_send_close_i, "4.6.14");
+opens!(ScalarReceiver<T>, RecvHandle, sclchan_recv_open_i, sclchan_recv_close_i, "4.6.13");
 
 impl PacketSender {
     /// Sends a packet (4.5.5). With `FAIL_ON_MEM_LIMIT`, the default, it does not wait for room.
@@ -135,7 +143,7 @@ impl PacketReceiver {
         }))
     }
 
-    /// How many packets can be received at once (4.5.10).
+    /// How many packets can be received at once (4.5.8).
     ///
     /// # Errors
     /// [`Status::ChanInvalid`] after the node was finalised.

@@ -8,9 +8,11 @@
 //!   leader leaves and it is its turn.
 //! * When no call waits, the progress thread leads, so that the rules of this node run while its program computes.
 //!   It takes over when no call was made for [`QUIET`], and gives way to the first call.
+//! * While a future waits and no call does, the progress thread leads at once; it wakes the future's task.
 //! * A call that has something to send while the leader sleeps rings the leader's bell, and the leader sends it.
 
 mod progress;
+mod tasks;
 #[cfg(test)]
 mod tests;
 
@@ -22,9 +24,11 @@ use runtime_core::mcapi::{
 use runtime_shm::{Event, NodeName, SendError};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
+use tasks::{Held, Tasks};
 
 /// The number of a node at itself.
 const ME: NodeId = NodeId(0);
@@ -54,6 +58,10 @@ struct State {
     outbox: VecDeque<(NodeId, Vec<u8>)>,
     /// All who are in a blocking call.
     sleepers: BTreeMap<Waiter, Sleeper>,
+    /// Futures that wait.
+    tasks: Tasks,
+    /// Whom to wake when the lock is free again.
+    roused: Vec<Waker>,
     /// How many calls there were.
     calls: u64,
     /// The progress thread sleeps until it is told that the last leader left.
@@ -91,6 +99,8 @@ impl Engine {
             leader: Leader::Nobody,
             outbox: VecDeque::new(),
             sleepers: BTreeMap::new(),
+            tasks: Tasks::default(),
+            roused: Vec::new(),
             calls: 0,
             progress_rests: false,
             bell_due: false,
@@ -102,9 +112,9 @@ impl Engine {
         Ok(engine)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> Held<'_> {
         // A panic in the core would be a bug; what it left is still the best there is.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        Held::new(self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Gives the core to a call that does not wait.
@@ -180,10 +190,10 @@ impl Engine {
     /// Sleeps until something may have changed.
     fn sleep<'a>(
         &'a self,
-        mut state: MutexGuard<'a, State>,
+        mut state: Held<'a>,
         waiter: Waiter,
         until: Option<Instant>,
-    ) -> MutexGuard<'a, State> {
+    ) -> Held<'a> {
         if let Some(transport) = state.transport.take() {
             state.leader = Leader::Call(waiter);
             drop(state);
@@ -205,7 +215,7 @@ impl Engine {
     }
 
     /// A call ends: another one leads, or the progress thread.
-    fn leave(&self, mut state: MutexGuard<'_, State>, waiter: Waiter) {
+    fn leave(&self, mut state: Held<'_>, waiter: Waiter) {
         state.sleepers.remove(&waiter);
         self.settle(&mut state);
         if state.leader != Leader::Nobody {
@@ -233,6 +243,7 @@ impl Engine {
             return;
         }
         state.sleepers.values().for_each(|sleeper| sleeper.thread.unpark());
+        state.wake_all_tasks();
         state.pump();
         let transport = loop {
             match state.transport.take() {
@@ -249,7 +260,8 @@ impl Engine {
         drop(transport);
         self.wake_progress();
         let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(progress) = progress {
+        // The progress thread itself may be the last to have a part of the node: in a task that it woke.
+        if let Some(progress) = progress.filter(|_| !progress::is_this_thread()) {
             // It ends by itself; that it panicked would have been said.
             let _ended = progress.join();
         }
@@ -304,6 +316,9 @@ impl State {
     }
 
     fn wake(&mut self, waiter: Waiter) {
+        if Tasks::has(waiter) {
+            return self.wake_task(waiter);
+        }
         let Some(sleeper) = self.sleepers.get_mut(&waiter) else { return };
         sleeper.woken = true;
         if self.leader == Leader::Call(waiter) {

@@ -16,6 +16,38 @@
 //! println!("{:?}", here.recv()?.data);
 //! # Ok(()) }
 //! ```
+//!
+//! # Async
+//!
+//! A [`Pending`] is a future, for tokio or any other executor. The thread that each node has wakes the tasks: no thread
+//! and no polling for each request. It may be dropped at any moment, and nothing is lost with it.
+//!
+//! ```
+//! use mcapi::{Endpoint, Node, Port, Status, local::Hub};
+//! use std::time::Duration;
+//!
+//! /// The next message of either endpoint, if one comes in time.
+//! async fn either(a: &Endpoint, b: &Endpoint) -> Result<Option<Vec<u8>>, Status> {
+//!     let message = tokio::select! {
+//!         message = a.recv_i()? => message?,
+//!         message = b.recv_i()? => message?,
+//!         () = tokio::time::sleep(Duration::from_millis(10)) => return Ok(None),
+//!     };
+//!     Ok(Some(message.data))
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let name = mcapi::NodeName { domain: 1, node: 1 };
+//! # let node = Node::over(name, Hub::default().join(name).ok_or("taken")?)?;
+//! let (a, b) = (node.endpoint(Port(1))?, node.endpoint(Port(2))?);
+//! a.send_i(b.address(), b"hello", 0)?.await?;
+//! assert_eq!(either(&a, &b).await?.as_deref(), Some(&b"hello"[..]));
+//! assert_eq!(either(&a, &b).await?, None);
+//! # Ok(()) }
+//! ```
+//!
+//! Each channel end has `close_i` beside `close`, and opening one is a [`Pending`] anyway.
 
 mod channel;
 mod endpoint;
@@ -142,6 +174,10 @@ impl Node {
     pub fn connect_scalars(&self, send: Address, recv: Address) -> Result<Pending<()>, Status> {
         let request = self.core(|core| core.sclchan_connect_i(send, recv))?;
         Ok(Pending::unit(self, request))
+    }
+
+    fn engine(&self) -> &Engine {
+        &self.0.0
     }
 
     /// For another rendering of MCAPI: one call of the rules. It must not wait.

@@ -1,14 +1,23 @@
 //! Requests as values (3.5.4, 4.7).
 
 use crate::{Completion, Node, Request, Status};
+use runtime_core::mcapi::Waiter;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// Something under way. Dropped before it is done, it is taken back.
+/// Something under way: to be tested, waited for, or awaited.
+///
+/// Dropped, it is taken back; and if it is done already, so is what came of it: a message or packet that it received is
+/// the next one of its endpoint again, in order, and a channel that it opened can be opened again. So a future may be dropped at any
+/// moment, by a timeout or a `select!`, and nothing is lost. What was sent stays sent.
 #[derive(Debug)]
 #[must_use = "it is taken back when dropped"]
 pub struct Pending<T> {
     node: Node,
     request: Option<Request>,
+    /// Its number as a future, since it was polled.
+    task: Option<Waiter>,
     make: fn(&Node, Completion) -> Result<T, Status>,
 }
 
@@ -24,11 +33,12 @@ impl<T> Pending<T> {
         request: Request,
         make: fn(&Node, Completion) -> Result<T, Status>,
     ) -> Self {
-        Self { node: node.clone(), request: Some(request), make }
+        Self { node: node.clone(), request: Some(request), task: None, make }
     }
 
     fn finish(&mut self, completion: Completion) -> Result<T, Status> {
         self.request = None;
+        self.node.engine().stop_task(&mut self.task);
         match completion {
             Completion::Failed(status) => Err(status),
             done => (self.make)(&self.node, done),
@@ -53,6 +63,7 @@ impl<T> Pending<T> {
     /// What the operation failed with; [`Status::Timeout`]; [`Status::RequestInvalid`] when its result was taken before.
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<T, Status> {
         let request = self.request.ok_or(Status::RequestInvalid)?;
+        self.node.engine().stop_task(&mut self.task);
         let (_, completion) = self.node.wait_any(&[request], timeout)?;
         self.finish(completion)
     }
@@ -69,13 +80,25 @@ impl<T> Pending<T> {
 
 impl<T> Drop for Pending<T> {
     fn drop(&mut self) {
+        self.node.engine().stop_task(&mut self.task);
         if let Some(request) = self.request {
-            self.node.core(|core| {
-                if core.cancel(request).is_err() {
-                    // Done already: its result goes with it.
-                    let _result = core.test(request);
-                }
-            });
+            self.node.core(|core| core.abandon(request));
+        }
+    }
+}
+
+/// Completes without a thread of its own and without polling: the node's thread wakes the task. With any executor.
+impl<T> Future for Pending<T> {
+    type Output = Result<T, Status>;
+
+    /// As [`Pending::wait`] without a timeout. After it is ready, [`Status::RequestInvalid`].
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let Some(request) = this.request else { return Poll::Ready(Err(Status::RequestInvalid)) };
+        match this.node.engine().poll(request, &mut this.task, context.waker()) {
+            Poll::Ready(Ok(completion)) => Poll::Ready(this.finish(completion)),
+            Poll::Ready(Err(status)) => Poll::Ready(Err(status)),
+            Poll::Pending => Poll::Pending,
         }
     }
 }
@@ -97,6 +120,7 @@ pub fn wait_any<T>(
         each.request.ok_or(Status::RequestInvalid)
     };
     let requests: Vec<Request> = pending.iter().map(of_node).collect::<Result<_, _>>()?;
+    pending.iter_mut().for_each(|each| node.engine().stop_task(&mut each.task));
     let (at, completion) = node.wait_any(&requests, timeout)?;
     Ok((at, pending[at].finish(completion)))
 }

@@ -13,6 +13,7 @@ use super::frame::Frame;
 use super::request::{Op, Request};
 use super::{Completion, Mcapi, Status};
 use crate::id::NodeId;
+use crate::sorted::Map;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
@@ -59,6 +60,9 @@ macro_rules! raw {
     )*};
 }
 raw!(SendHandle, RecvHandle);
+
+/// So many bits count packets: channels at one endpoint number them differently.
+const PACKETS_OF_A_CHANNEL: u32 = 40;
 
 /// What a handle stands for.
 #[derive(Clone, Copy, Debug)]
@@ -117,6 +121,11 @@ pub(super) struct Channel {
     /// Receive side: packets without a receiver, or receivers without a packet.
     packets: VecDeque<Vec<u8>>,
     posted: VecDeque<Request>,
+    /// Receive side: before the number of the first packet that is given out, the number of the last, and what came
+    /// back, by number; it is counted as taken.
+    first: u64,
+    given: u64,
+    returned: Map<u64, Vec<u8>>,
     /// A node got the endpoint since it is connected.
     got: bool,
 }
@@ -148,6 +157,9 @@ impl Channel {
             impatient: None,
             packets: VecDeque::new(),
             posted: VecDeque::new(),
+            first: 0,
+            given: 0,
+            returned: Map::new(),
             got: false,
         }
     }
@@ -172,7 +184,39 @@ impl Channel {
 
     /// Packets that wait here for the program.
     pub(super) fn waiting(&self) -> usize {
-        self.packets.len()
+        self.packets.len() + self.returned.len()
+    }
+
+    /// The number of a packet that is given out now.
+    const fn number(&mut self) -> u64 {
+        self.given += 1;
+        self.given
+    }
+
+    /// Takes back what was given out under this number; not what an earlier channel gave.
+    pub(super) fn unpop(&mut self, number: u64, packet: Vec<u8>) -> bool {
+        let mine = number > self.first && number <= self.given && !self.closed;
+        if mine {
+            self.returned.insert(number, packet);
+        }
+        mine
+    }
+
+    /// The next packet.
+    fn front(&mut self) -> Option<&Vec<u8>> {
+        match self.returned.first_mut() {
+            Some((_, packet)) => Some(packet),
+            None => self.packets.front(),
+        }
+    }
+
+    /// The next packet and its number; and whether it was not counted as taken yet.
+    fn pop(&mut self) -> Option<(u64, Vec<u8>, bool)> {
+        if let Some((number, packet)) = self.returned.pop_first() {
+            return Some((number, packet, false));
+        }
+        let packet = self.packets.pop_front()?;
+        Some((self.number(), packet, true))
     }
 
     /// As the attribute says it.
@@ -223,6 +267,11 @@ impl Channel {
     fn take_waiting(&mut self) -> Vec<Request> {
         let sends = self.unsent.drain(..).map(|(request, _)| request);
         sends.chain(self.posted.drain(..)).collect()
+    }
+
+    /// Whether the channel was open under this handle, which is void then: another open gets another one.
+    pub(super) fn lose_handle(&mut self, handle: u32) -> bool {
+        self.handle.take_if(|open| *open == handle).is_some()
     }
 
     fn forget(&mut self, request: Request) {
@@ -320,6 +369,9 @@ impl Mcapi {
             Some(local) => local.bindable().map(|()| {
                 let mut end = Channel::new(channel, kind, Direction::Receive, (from, send));
                 end.window = local.attributes.num_recv_buffers;
+                self.binds += 1;
+                end.first = self.binds << PACKETS_OF_A_CHANNEL;
+                end.given = end.first;
                 local.channel = Some(end);
             }),
         };

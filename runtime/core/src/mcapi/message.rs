@@ -35,6 +35,10 @@ pub(super) struct Inbox {
     queues: Map<u32, VecDeque<Message>>,
     len: usize,
     posted: VecDeque<Request>,
+    /// How many were given out.
+    given: u64,
+    /// What was given out and came back, by priority and number: comes before all others of its priority.
+    returned: Map<(u32, u64), Message>,
     /// Messages that wait for room, each with its sender's request.
     blocked: VecDeque<(NodeId, Request, Message)>,
 }
@@ -49,15 +53,40 @@ impl Inbox {
         self.queues.get_or_default(message.priority).push_back(message);
     }
 
-    /// The oldest of the highest priority.
-    fn pop(&mut self) -> Option<Message> {
+    /// The number of a message that is given out now.
+    const fn number(&mut self) -> u64 {
+        self.given += 1;
+        self.given
+    }
+
+    /// The oldest of the highest priority, and its number.
+    fn pop(&mut self) -> Option<(u64, Message)> {
+        let highest = self.queues.first_mut().map(|(&priority, _)| priority);
+        let back = self.returned.first_mut().map(|(&(priority, _), _)| priority);
+        if let Some(back) = back
+            && highest.is_none_or(|highest| back <= highest)
+        {
+            let ((_, number), message) = self.returned.pop_first()?;
+            self.len -= 1;
+            return Some((number, message));
+        }
         let (_, queue) = self.queues.first_mut()?;
-        let message = queue.pop_front();
+        let message = queue.pop_front()?;
         if queue.is_empty() {
             self.queues.pop_first();
         }
         self.len -= 1;
-        message
+        Some((self.number(), message))
+    }
+
+    /// Takes back what was given out under this number; returns whoever waits for a message.
+    fn unpop(&mut self, number: u64, message: Message) -> Option<(Request, Message)> {
+        if let Some(receiver) = self.posted.pop_front() {
+            return Some((receiver, message));
+        }
+        self.len += 1;
+        self.returned.insert((message.priority, number), message);
+        None
     }
 
     pub(super) fn forget(&mut self, request: Request) {
@@ -133,11 +162,11 @@ impl Mcapi {
         if local.channel.is_some() {
             return Err(Status::General);
         }
-        let request = self.requests.open(Op::MessageReceive { port })?;
+        let request = self.requests.open(Op::MessageReceive { port, serial: 0 })?;
         match local.inbox.pop() {
-            Some(message) => {
+            Some((number, message)) => {
                 let admitted = local.admit();
-                self.complete(request, Completion::Message(message));
+                self.receive(request, number, Completion::Message(message));
                 if let Some((node, sent)) = admitted {
                     self.send(node, Frame::MessageDone { request: sent, status: Status::Success });
                     self.settle();
@@ -199,10 +228,21 @@ impl Mcapi {
             return Ok(false);
         }
         match local.inbox.posted.pop_front() {
-            Some(receiver) => self.complete(receiver, Completion::Message(message)),
+            Some(receiver) => {
+                let number = local.inbox.number();
+                self.receive(receiver, number, Completion::Message(message));
+            }
             None => local.inbox.push(message),
         }
         Ok(true)
+    }
+
+    /// A message that nobody took comes back to its endpoint.
+    pub(super) fn unreceive(&mut self, port: u32, number: u64, message: Message) {
+        let Some(local) = self.endpoints.get_mut(&port) else { return };
+        if let Some((receiver, message)) = local.inbox.unpop(number, message) {
+            self.receive(receiver, number, Completion::Message(message));
+        }
     }
 
     pub(super) fn on_message_cancel(&mut self, from: NodeId, request: Request, port: u32) {

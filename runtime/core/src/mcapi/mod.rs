@@ -35,6 +35,7 @@
 //! refused with [`Status::General`]; those that came before stay for after the close. Closing in
 //! order shows as [`Status::ChanInvalid`] on the other side, a lost node as [`Status::Transmission`].
 
+mod abandon;
 mod attribute;
 mod channel;
 mod endpoint;
@@ -107,6 +108,8 @@ pub struct Mcapi {
     wanted: Map<u32, Vec<(NodeId, Request)>>,
     next_any: u32,
     next_channel: u32,
+    /// Channels that were bound here.
+    binds: u64,
     handles: Slab<Handle>,
     requests: Requests,
     /// Frames to this node itself.
@@ -139,6 +142,7 @@ impl Mcapi {
             wanted: Map::new(),
             next_any: 0,
             next_channel: 0,
+            binds: 0,
             handles: Slab::new(MCAPI_MAX_ENDPOINTS),
             requests: Requests::new(),
             loopback: VecDeque::new(),
@@ -189,7 +193,8 @@ impl Mcapi {
     }
 
     /// Lets a request that [`Mcapi::test`] found done be waited for once more: then it completes with
-    /// [`Completion::Tested`]. Its slot is free all the same, and forgets when its next request is remembered.
+    /// [`Completion::Tested`]. Its slot is free all the same, and forgets when its next request is remembered. After
+    /// [`Mcapi::cancel`], with [`Status::RequestCancelled`]: until then whoever asks for it is told that it was cancelled.
     pub fn remember(&mut self, request: Request, status: Status, size: usize) {
         self.requests.remember(request, status, size);
     }
@@ -227,14 +232,14 @@ impl Mcapi {
             Op::MessageSend { node, port } => {
                 self.send(node, Frame::MessageCancel { request, port });
             }
-            Op::MessageReceive { port } => {
+            Op::MessageReceive { port, .. } => {
                 if let Some(local) = self.endpoints.get_mut(&port) {
                     local.inbox.forget(request);
                 }
             }
             Op::Open { port }
             | Op::PacketSend { port }
-            | Op::PacketReceive { port }
+            | Op::PacketReceive { port, .. }
             | Op::ScalarReceive { port, .. }
             | Op::Close { port } => self.withdraw(port, request),
             Op::Connect { .. } | Op::Attribute { .. } => {}
@@ -243,6 +248,12 @@ impl Mcapi {
         self.out.extend(wake.map(Output::Wake));
         self.settle();
         Ok(())
+    }
+
+    /// Completes a receive, with the number of what it gets.
+    fn receive(&mut self, request: Request, number: u64, completion: Completion) {
+        let wake = self.requests.receive(request, number, completion);
+        self.out.extend(wake.map(Output::Wake));
     }
 
     fn complete(&mut self, request: Request, completion: Completion) {

@@ -77,16 +77,43 @@ impl Completion {
 /// it depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Op {
-    Get { node: NodeId, port: u32 },
-    MessageSend { node: NodeId, port: u32 },
-    MessageReceive { port: u32 },
-    Connect { node: NodeId },
-    Open { port: u32 },
-    PacketSend { port: u32 },
-    PacketReceive { port: u32 },
-    ScalarReceive { port: u32, size: u8 },
-    Attribute { node: NodeId },
-    Close { port: u32 },
+    Get {
+        node: NodeId,
+        port: u32,
+    },
+    MessageSend {
+        node: NodeId,
+        port: u32,
+    },
+    /// `serial`: once it is done, the number of what was received, in the order in which an endpoint gives.
+    MessageReceive {
+        port: u32,
+        serial: u64,
+    },
+    Connect {
+        node: NodeId,
+    },
+    Open {
+        port: u32,
+    },
+    PacketSend {
+        port: u32,
+    },
+    PacketReceive {
+        port: u32,
+        serial: u64,
+    },
+    ScalarReceive {
+        port: u32,
+        size: u8,
+        serial: u64,
+    },
+    Attribute {
+        node: NodeId,
+    },
+    Close {
+        port: u32,
+    },
 }
 
 impl Op {
@@ -165,8 +192,35 @@ impl Requests {
         wake.then_some(waiter)
     }
 
+    /// Completes a receive with what an endpoint gave out as its `number`th.
+    pub(super) fn receive(
+        &mut self,
+        request: Request,
+        number: u64,
+        completion: Completion,
+    ) -> Option<Waiter> {
+        let entry = self.entries.get_mut(request.0)?;
+        if let Op::MessageReceive { serial, .. }
+        | Op::PacketReceive { serial, .. }
+        | Op::ScalarReceive { serial, .. } = &mut entry.op
+        {
+            *serial = number;
+        }
+        self.complete(request, completion)
+    }
+
+    /// Forgets a request that is done, with what it was for and what came of it.
+    pub(super) fn take_done(&mut self, request: Request) -> Option<(Op, Completion)> {
+        let entry = self.entries.get_mut(request.0)?;
+        let (op, done) = (entry.op, entry.done.take()?);
+        self.entries.remove(request.0);
+        Some((op, done))
+    }
+
     pub(super) fn test(&mut self, request: Request) -> Result<Option<Completion>, Status> {
-        let entry = self.entries.get_mut(request.0).ok_or(Status::RequestInvalid)?;
+        let Some(entry) = self.entries.get_mut(request.0) else {
+            return Err(self.why_gone(request));
+        };
         let done = entry.done.take();
         if done.is_some() {
             self.entries.remove(request.0);
@@ -183,8 +237,21 @@ impl Requests {
         self.tested[index] = Some((request, status, size));
     }
 
-    /// What was remembered, once.
+    /// What is said of a request that is no more.
+    fn why_gone(&self, request: Request) -> Status {
+        match self.tested.get(slab::index(request.0)) {
+            Some(&Some((of, Status::RequestCancelled, _))) if of == request => {
+                Status::RequestCancelled
+            }
+            _ => Status::RequestInvalid,
+        }
+    }
+
+    /// What was remembered, once; that it was cancelled, as often as it is asked for.
     fn claim(&mut self, request: Request) -> Result<Completion, Status> {
+        if self.why_gone(request) == Status::RequestCancelled {
+            return Ok(Completion::Failed(Status::RequestCancelled));
+        }
         let slot = self.tested.get_mut(slab::index(request.0)).ok_or(Status::RequestInvalid)?;
         let (_, status, size) =
             slot.take_if(|(tested, ..)| *tested == request).ok_or(Status::RequestInvalid)?;

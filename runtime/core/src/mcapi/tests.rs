@@ -1,5 +1,6 @@
 //! Nodes with queues between them, served in a seeded random order.
 
+mod abandon;
 mod attributes;
 mod channels;
 mod frames;

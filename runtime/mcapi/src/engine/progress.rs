@@ -1,12 +1,23 @@
 //! The thread that leads while no call waits.
 
 use super::{Engine, Leader, QUIET};
+use std::cell::Cell;
 use std::sync::{Arc, PoisonError};
 use std::{io, thread};
+
+thread_local! {
+    static PROGRESS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this is the progress thread of a node. May be asked in handlers of `atexit`.
+pub(super) fn is_this_thread() -> bool {
+    PROGRESS.get()
+}
 
 pub(super) fn start(engine: &Arc<Engine>) -> io::Result<()> {
     let weak = Arc::downgrade(engine);
     let run = move || {
+        PROGRESS.set(true);
         let mut seen = 0;
         while let Some(engine) = weak.upgrade()
             && step(&engine, &mut seen)
@@ -29,7 +40,8 @@ fn step(engine: &Engine, seen: &mut u64) -> bool {
         thread::park();
         return true;
     }
-    if state.calls != *seen || !state.sleepers.is_empty() {
+    let busy = state.calls != *seen && state.tasks.is_empty();
+    if busy || !state.sleepers.is_empty() {
         *seen = state.calls;
         drop(state);
         thread::park_timeout(QUIET);

@@ -5,6 +5,7 @@ use crate::id::NodeId;
 use crate::mcapi::frame::Frame;
 use crate::mcapi::request::{Op, Request};
 use crate::mcapi::{Completion, Endpoint, Mcapi, Status};
+use crate::sorted::Map;
 
 impl Mcapi {
     /// Opens the send end at an endpoint of this node, connected or yet to be connected. Completes
@@ -125,8 +126,9 @@ impl Mcapi {
         end.handle = None;
         end.closed = true;
         end.closing = Some(request);
-        self.counters.discarded += end.packets.len() as u64;
+        self.counters.discarded += end.waiting() as u64;
         end.packets.clear();
+        end.returned = Map::new();
         for receive in core::mem::take(&mut end.posted) {
             self.complete(receive, Completion::Failed(Status::ChanInvalid));
         }

@@ -4,7 +4,7 @@
 //! gives it back, a quarter of the window at a time. A send without credit waits, in order, so a
 //! slow receiver slows its sender and nothing is lost or piles up.
 
-use super::{ChannelKind, Direction, RecvHandle, SendHandle, Side};
+use super::{Channel, ChannelKind, Direction, RecvHandle, SendHandle, Side};
 use crate::id::NodeId;
 use crate::limits::MCAPI_MAX_PKT_SIZE;
 use crate::mcapi::frame::Frame;
@@ -82,15 +82,17 @@ impl Mcapi {
         let port = self.open_port(handle.0, ChannelKind::Packet, Direction::Receive)?;
         let local = self.endpoints.get_mut(&port);
         let end = local.and_then(|local| local.channel.as_mut()).ok_or(Status::ChanInvalid)?;
-        if end.packets.is_empty() {
+        if end.waiting() == 0 {
             end.over()?;
         }
-        let request = self.requests.open(Op::PacketReceive { port })?;
-        match end.packets.pop_front() {
-            Some(packet) => {
-                self.complete(request, Completion::Packet(packet));
-                self.taken(port);
-                self.settle();
+        let request = self.requests.open(Op::PacketReceive { port, serial: 0 })?;
+        match end.pop() {
+            Some((number, packet, new)) => {
+                self.receive(request, number, Completion::Packet(packet));
+                if new {
+                    self.taken(port);
+                    self.settle();
+                }
             }
             None => end.posted.push_back(request),
         }
@@ -105,7 +107,7 @@ impl Mcapi {
     pub(super) fn available(&self, handle: RecvHandle, kind: ChannelKind) -> Result<usize, Status> {
         let port = self.open_port(handle.0, kind, Direction::Receive)?;
         let end = self.local(port).and_then(|local| local.channel.as_ref());
-        end.map(|end| end.packets.len()).ok_or(Status::ChanInvalid)
+        end.map(Channel::waiting).ok_or(Status::ChanInvalid)
     }
 
     /// How long a blocking call on a channel waits, by the number of a handle of either end: its endpoint's attribute.
@@ -165,7 +167,8 @@ impl Mcapi {
         } else if end.kind == ChannelKind::Scalar {
             self.on_scalar(port, data.into_owned());
         } else if let Some(receiver) = end.posted.pop_front() {
-            self.complete(receiver, Completion::Packet(data.into_owned()));
+            let number = end.number();
+            self.receive(receiver, number, Completion::Packet(data.into_owned()));
             self.taken(port);
         } else {
             end.packets.push_back(data.into_owned());

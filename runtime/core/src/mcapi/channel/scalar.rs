@@ -53,10 +53,10 @@ impl Mcapi {
         let port = self.open_port(handle.0, ChannelKind::Scalar, Direction::Receive)?;
         let local = self.endpoints.get_mut(&port);
         let end = local.and_then(|local| local.channel.as_mut()).ok_or(Status::ChanInvalid)?;
-        if end.packets.is_empty() {
+        if end.waiting() == 0 {
             end.over()?;
         }
-        let request = self.requests.open(Op::ScalarReceive { port, size })?;
+        let request = self.requests.open(Op::ScalarReceive { port, size, serial: 0 })?;
         end.posted.push_back(request);
         self.match_scalars(port);
         self.settle();
@@ -75,23 +75,38 @@ impl Mcapi {
         self.match_scalars(port);
     }
 
+    /// Gives receivers what came back.
+    pub(in crate::mcapi) fn serve_posted(&mut self, port: u32, kind: ChannelKind) {
+        if kind == ChannelKind::Scalar {
+            return self.match_scalars(port);
+        }
+        while let Some(end) = self.endpoints.get_mut(&port).and_then(|l| l.channel.as_mut())
+            && !end.posted.is_empty()
+            && let Some((number, packet)) = end.returned.pop_first()
+            && let Some(receiver) = end.posted.pop_front()
+        {
+            self.receive(receiver, number, Completion::Packet(packet));
+        }
+    }
+
     /// Gives receivers what waits, as long as there is both.
     fn match_scalars(&mut self, port: u32) {
         while let Some(end) = self.endpoints.get_mut(&port).and_then(|l| l.channel.as_mut())
-            && !end.packets.is_empty()
+            && let Some(len) = end.front().map(Vec::len)
             && let Some(receiver) = end.posted.pop_front()
         {
-            let scalar = &end.packets[0];
             let fits = match self.requests.pending(receiver) {
-                Some(&Op::ScalarReceive { size, .. }) => usize::from(size) == scalar.len(),
+                Some(&Op::ScalarReceive { size, .. }) => usize::from(size) == len,
                 _ => false,
             };
-            if fits {
+            if fits && let Some((number, scalar, new)) = end.pop() {
                 let mut bytes = [0; 8];
-                bytes[..scalar.len()].copy_from_slice(scalar);
-                end.packets.pop_front();
-                self.complete(receiver, Completion::Scalar(u64::from_le_bytes(bytes)));
-                self.taken(port);
+                bytes[..len].copy_from_slice(&scalar);
+                let scalar = Completion::Scalar(u64::from_le_bytes(bytes));
+                self.receive(receiver, number, scalar);
+                if new {
+                    self.taken(port);
+                }
             } else {
                 self.complete(receiver, Completion::Failed(Status::SclSize));
             }

@@ -1,0 +1,58 @@
+//! Forgetting a request whether it is done or not, so that nothing is lost with it: for callers that may lose interest at
+//! any moment, as futures do.
+
+use super::channel::ChannelKind;
+use super::request::{Op, Request};
+use super::{Completion, Mcapi};
+use alloc::vec::Vec;
+
+impl Mcapi {
+    /// Takes a request back, as [`Mcapi::cancel`] does; if it is done already, then with what came of it: a message or
+    /// packet that it received is the next one of its endpoint again, in the order in which they came, an endpoint that it
+    /// got is released, and a channel that it opened can be opened again. What was sent stays sent.
+    pub fn abandon(&mut self, request: Request) {
+        if self.cancel(request).is_ok() {
+            return;
+        }
+        let Some((op, completion)) = self.requests.take_done(request) else { return };
+        match (op, completion) {
+            (Op::MessageReceive { port, serial }, Completion::Message(message)) => {
+                self.unreceive(port, serial, message);
+            }
+            (Op::PacketReceive { port, serial }, Completion::Packet(packet)) => {
+                self.unreceive_on_channel(port, ChannelKind::Packet, serial, packet);
+            }
+            (Op::ScalarReceive { port, size, serial }, Completion::Scalar(value)) => {
+                let scalar = value.to_le_bytes()[..size.into()].to_vec();
+                self.unreceive_on_channel(port, ChannelKind::Scalar, serial, scalar);
+            }
+            (Op::Open { port }, Completion::SendHandle(handle)) => self.unopen(port, handle.raw()),
+            (Op::Open { port }, Completion::RecvHandle(handle)) => self.unopen(port, handle.raw()),
+            (Op::Get { .. }, Completion::Endpoint(endpoint)) => {
+                // If its node is gone, so is its count.
+                let _released = self.endpoint_release(endpoint);
+            }
+            _ => {}
+        }
+        self.settle();
+    }
+
+    /// A packet that nobody took comes back, unless the channel is no more.
+    fn unreceive_on_channel(&mut self, port: u32, kind: ChannelKind, number: u64, packet: Vec<u8>) {
+        let local = self.endpoints.get_mut(&port);
+        let Some(end) = local.and_then(|local| local.channel.as_mut()) else { return };
+        // Of an earlier channel at this endpoint, there is no such number here.
+        if end.kind() == kind && end.unpop(number, packet) {
+            self.serve_posted(port, kind);
+        }
+    }
+
+    fn unopen(&mut self, port: u32, handle: u32) {
+        let local = self.endpoints.get_mut(&port);
+        if let Some(end) = local.and_then(|local| local.channel.as_mut())
+            && end.lose_handle(handle)
+        {
+            self.handles.remove(handle);
+        }
+    }
+}
