@@ -9,7 +9,7 @@ BAREMETAL  := x86_64-unknown-linux-gnu/bare-metal/guest-baremetal
 FOOTPRINT  := $(CARGO) build --config runtime/baremetal/image.toml --profile bare-metal -p guest-baremetal --no-default-features
 export UNDERSTUDY_BAREMETAL := $(CURDIR)/target/bare-metal/$(BAREMETAL)
 
-.PHONY: install cluster-up cluster-down test check lint unit system build images node footprint harness setup sim sim-exhaustive soak kills validate bench clean
+.PHONY: install install-built uninstall cluster-up cluster-down test check lint unit loom fuzz system build images node footprint harness setup sim sim-exhaustive soak kills validate bench clean
 
 # Boot the topology, run its workload with its faults, judge; the cluster stays up.
 cluster-up: build
@@ -35,6 +35,14 @@ lint:
 # Unit tests, and the simulator's: seeds, crashes at every step.
 unit: setup
 	$(CARGO) test --workspace --exclude tests
+
+# All ways in which the two sides of a ring, and whoever sleeps and whoever wakes, can meet.
+loom:
+	RUSTFLAGS="--cfg loom" $(CARGO) test -p runtime-shm --lib --target-dir target/loom
+
+# Random calls of the C library under AddressSanitizer, and hostile nodes; FUZZ_SECONDS and FUZZ_SEED.
+fuzz:
+	runtime/capi/tests/fuzz.sh
 
 # Whole systems: processes, then QEMU guests.
 system: build
@@ -62,15 +70,28 @@ footprint:
 	$(FOOTPRINT) --target-dir target/footprint/link
 	$(CARGO) run -p images -- footprint $(foreach which,whole link,target/footprint/$(which)/$(BAREMETAL))
 
-# The C library, its headers and its pkg-config file, below PREFIX.
-PREFIX ?= /usr/local
+# The C library, its headers and its pkg-config file, below PREFIX; `install-built` takes what MCAPI_BUILT holds already.
+PREFIX        ?= /usr/local
+MCAPI_VERSION := 2.15
+MCAPI_HEADERS := mcapi.h mca.h mcapi_impl_spec.h mca_config.h
+MCAPI_BUILT   ?= $(or $(CARGO_TARGET_DIR),target)/release
+MCAPI_LIB      = $(DESTDIR)$(PREFIX)/lib
 install:
 	$(CARGO) build --release -p capi
-	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
-	install -m 644 runtime/capi/include/*.h $(DESTDIR)$(PREFIX)/include
-	install -m 644 $(or $(CARGO_TARGET_DIR),target)/release/libcapi.a $(DESTDIR)$(PREFIX)/lib/libmcapi.a
-	install -m 755 $(or $(CARGO_TARGET_DIR),target)/release/libcapi.so $(DESTDIR)$(PREFIX)/lib/libmcapi.so
-	sed 's|@PREFIX@|$(PREFIX)|' runtime/capi/mcapi.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/mcapi.pc
+	$(MAKE) install-built
+
+install-built:
+	install -d $(DESTDIR)$(PREFIX)/include $(MCAPI_LIB)/pkgconfig
+	install -m 644 $(addprefix runtime/capi/include/,$(MCAPI_HEADERS)) $(DESTDIR)$(PREFIX)/include
+	install -m 644 $(MCAPI_BUILT)/libcapi.a $(MCAPI_LIB)/libmcapi.a
+	install -m 755 $(MCAPI_BUILT)/libcapi.so $(MCAPI_LIB)/libmcapi.so.$(MCAPI_VERSION)
+	ln -sf libmcapi.so.$(MCAPI_VERSION) $(MCAPI_LIB)/libmcapi.so.2
+	ln -sf libmcapi.so.2 $(MCAPI_LIB)/libmcapi.so
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(MCAPI_VERSION)|' runtime/capi/mcapi.pc.in > $(MCAPI_LIB)/pkgconfig/mcapi.pc
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/include/,$(MCAPI_HEADERS)) $(MCAPI_LIB)/pkgconfig/mcapi.pc
+	rm -f $(addprefix $(MCAPI_LIB)/libmcapi,.a .so .so.2 .so.$(MCAPI_VERSION))
 
 # Install what is missing (root or sudo).
 setup:

@@ -8,6 +8,7 @@ need qemu-system-x86_64 qemu-system-x86
 need setpriv util-linux
 need cc gcc
 need c++ g++
+need pkg-config pkgconf
 need dpkg dpkg
 
 # The guests' kernel is fetched, not installed, but apt must know of it.

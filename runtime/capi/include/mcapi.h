@@ -94,6 +94,7 @@ enum mcapi_status_codes {
     MCAPI_STATUS_CODES_END
 };
 /* Other names of the same. */
+#define MCAPI_STATUSCODE_END MCAPI_STATUS_CODES_END
 #define MCAPI_ERR_MSG_LIMIT MCAPI_ERR_MSG_SIZE
 #define MCAPI_ERR_PKT_LIMIT MCAPI_ERR_PKT_SIZE
 

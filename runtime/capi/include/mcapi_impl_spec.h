@@ -41,6 +41,7 @@ typedef struct {
 #define MCAPI_MAX_PKT_SIZE MCAPI_MAX_PACKET_SIZE
 /* The lowest priority. */
 #define MCAPI_MIN_PRORITY 10
+#define MCAPI_MIN_PRIORITY 10
 #define MCAPI_MAX_PRIORITY 10
 /* For the name of a status with its final zero. */
 #define MCAPI_MAX_STATUS_MSG_LEN 32

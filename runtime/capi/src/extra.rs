@@ -3,6 +3,7 @@
 use crate::pointer::{Out, Room};
 use crate::registry;
 use mcapi::Status;
+use std::io::Write as _;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 static DEBUG: AtomicI32 = AtomicI32::new(0);
@@ -26,10 +27,11 @@ pub(crate) extern "C" fn mcapi_set_debug_level(level: i32) {
 /// Prints the nodes of this process to standard error.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn mcapi_display_state(_of: Out<u8>) {
+    let mut to = std::io::stderr();
     for node in registry::all() {
-        eprintln!("mcapi: node {}", node.name);
+        let _said = writeln!(to, "mcapi: node {}", node.name);
         if DEBUG.load(Ordering::Relaxed) > 0 {
-            eprintln!("mcapi:   {:?}", node.node.core(|core| core.counters()));
+            let _said = writeln!(to, "mcapi:   {:?}", node.node.core(|core| core.counters()));
         }
     }
 }

@@ -6,6 +6,7 @@ use mcapi::{
     Attribute, DomainId, InitError, JoinError, McapiNode, Node, NodeAttributes, NodeName, Options,
     Status,
 };
+use std::io::Write as _;
 
 /// `mcapi_info_t`.
 #[repr(C)]
@@ -68,8 +69,8 @@ pub(crate) extern "C" fn mcapi_initialize(
         let joined = Node::join(name, &Options::default()).map_err(|error| match error {
             InitError::Join(JoinError::Taken(_)) => Status::NodeInitialized,
             other => {
-                // The code alone does not say what to do about it.
-                eprintln!("mcapi_initialize: {other}");
+                // The code alone does not say what to do about it. Where nobody reads it, it is said in vain.
+                let _said = writeln!(std::io::stderr(), "mcapi_initialize: {other}");
                 Status::NodeInitFailed
             }
         })?;

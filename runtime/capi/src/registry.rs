@@ -6,15 +6,17 @@
 use crate::handle::Salt;
 use crate::request::Targets;
 use mcapi::{Address, Node, NodeName, Status};
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
-use std::{mem, ptr};
 
 /// A node as C sees it.
 #[derive(Debug)]
 pub(crate) struct CNode {
+    /// Which of the nodes that this process ever had.
+    number: u32,
     pub(crate) node: Node,
     pub(crate) name: NodeName,
     pub(crate) salt: Salt,
@@ -40,15 +42,18 @@ static REGISTRY: AtomicPtr<Mutex<Registry>> = AtomicPtr::new(ptr::null_mut());
 static FORKS: AtomicU32 = AtomicU32::new(0);
 static COUNT: AtomicU32 = AtomicU32::new(1);
 
+/// What a thread did, and in which fork. Without a destructor, so that it is there in handlers of `atexit`, which run after
+/// those of a thread's variables.
+#[derive(Clone, Copy, Debug)]
 enum Mine {
     Never,
-    /// In which fork.
-    Node(Arc<CNode>, u32),
+    /// It initialised the node of this number.
+    Node(u32, u32),
     Left(u32),
 }
 
 thread_local! {
-    static MINE: RefCell<Mine> = const { RefCell::new(Mine::Never) };
+    static MINE: Cell<Mine> = const { Cell::new(Mine::Never) };
 }
 
 // SAFETY: as POSIX declares it.
@@ -94,50 +99,44 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut Registry) -> R) -> R {
 }
 
 /// What this thread did, in this process.
-fn mine<R>(f: impl FnOnce(&mut Mine) -> R) -> R {
-    MINE.with(|mine| {
-        let mine = &mut *mine.borrow_mut();
-        let forks = FORKS.load(Ordering::Relaxed);
-        if let Mine::Node(_, of) | Mine::Left(of) = mine
-            && *of != forks
-        {
-            // The parent's: its threads are not here, so it must not be dropped.
-            mem::forget(mem::replace(mine, Mine::Never));
-        }
-        f(mine)
-    })
+fn mine() -> Mine {
+    match MINE.get() {
+        Mine::Node(_, of) | Mine::Left(of) if of != FORKS.load(Ordering::Relaxed) => Mine::Never,
+        mine => mine,
+    }
 }
 
 /// The node that this thread means.
 pub(crate) fn current() -> Result<Arc<CNode>, Status> {
-    let own = mine(|mine| match mine {
-        Mine::Node(node, _) => Ok(Some(Arc::clone(node))),
-        Mine::Left(_) => Err(Status::NodeNotInit),
-        Mine::Never => Ok(None),
-    })?;
-    match own {
-        Some(node) => with(|registry| {
-            let live = registry.nodes.iter().any(|live| Arc::ptr_eq(live, &node));
-            if live { Ok(node) } else { Err(Status::NodeNotInit) }
-        }),
-        None => with(|registry| match registry.nodes.as_slice() {
-            [only] => Ok(Arc::clone(only)),
-            _ => Err(Status::NodeNotInit),
-        }),
-    }
+    let mine = mine();
+    with(|registry| {
+        match (mine, registry.nodes.as_slice()) {
+            (Mine::Node(number, _), nodes) => nodes.iter().find(|node| node.number == number),
+            (Mine::Never, [only]) => Some(only),
+            (Mine::Never | Mine::Left(_), _) => None,
+        }
+        .map(Arc::clone)
+        .ok_or(Status::NodeNotInit)
+    })
 }
 
 /// Has this thread a node of its own, that is not finalised?
 pub(crate) fn is_initialized() -> bool {
-    mine(|mine| matches!(mine, Mine::Node(..))) && current().is_ok()
+    matches!(mine(), Mine::Node(..)) && current().is_ok()
 }
 
 pub(crate) fn enter(node: Node, name: NodeName) {
-    let salt = Salt::new(COUNT.fetch_add(1, Ordering::Relaxed));
-    let node =
-        Arc::new(CNode { node, name, salt, targets: Mutex::default(), buffers: Mutex::default() });
-    with(|registry| registry.nodes.push(Arc::clone(&node)));
-    mine(|mine| *mine = Mine::Node(node, FORKS.load(Ordering::Relaxed)));
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let node = Arc::new(CNode {
+        number,
+        node,
+        name,
+        salt: Salt::new(number),
+        targets: Mutex::default(),
+        buffers: Mutex::default(),
+    });
+    with(|registry| registry.nodes.push(node));
+    MINE.set(Mine::Node(number, FORKS.load(Ordering::Relaxed)));
 }
 
 /// Forgets the node that this thread means.
@@ -151,7 +150,7 @@ pub(crate) fn leave() -> Result<Arc<CNode>, Status> {
             !it
         });
     });
-    mine(|mine| *mine = Mine::Left(FORKS.load(Ordering::Relaxed)));
+    MINE.set(Mine::Left(FORKS.load(Ordering::Relaxed)));
     // Of two threads that finalise one node, one does.
     if found { Ok(node) } else { Err(Status::NodeNotInit) }
 }

@@ -176,9 +176,6 @@ pub(crate) extern "C" fn mcapi_wait_any(
         let named = (0..number).map(|at| Ok(me.request(requests.get(at)?.get()?)));
         let named = named.collect::<Result<Vec<_>, Status>>()?;
         let (at, completion) = me.node.wait_any(&named, duration(timeout))?;
-        if completion == Completion::Failed(Status::RequestCancelled) {
-            return Err(Status::RequestCancelled);
-        }
         end = Some(me.deliver(named[at], completion));
         u32::try_from(at).map_err(|_| Status::General)
     });
@@ -191,7 +188,11 @@ pub(crate) extern "C" fn mcapi_cancel(request: Out<u32>, status: Out<u32>) {
     render(status, (), || {
         let me = registry::current()?;
         let request = me.request(request.get()?);
-        me.node.core(|core| core.cancel(request))?;
+        me.node.core(|core| {
+            core.cancel(request)?;
+            core.remember(request, Status::RequestCancelled, 0);
+            Ok(())
+        })?;
         me.target(request);
         Ok(())
     });

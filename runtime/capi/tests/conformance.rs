@@ -2,6 +2,7 @@
 //! compiler and a linker see of the library.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -30,25 +31,38 @@ const LIBRARIES: [&str; 4] = ["-lpthread", "-ldl", "-lm", "-lrt"];
 /// Builds a program of `tests/c`, once.
 fn program(name: &str) -> PathBuf {
     static DIR: OnceLock<tempfile::TempDir> = OnceLock::new();
-    let out = DIR.get_or_init(|| tempfile::tempdir().unwrap()).path().join(name);
+    let dir = DIR.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        symlink(library("libcapi.so"), dir.path().join("libmcapi.so.2")).unwrap();
+        dir
+    });
+    let out = dir.path().join(name);
     let mut compile = Command::new("cc");
     compile.args(WARNINGS).args(["-std=gnu11", "-g", "-O1", "-o"]).arg(&out);
     compile.arg(here(&format!("tests/c/{name}.c"))).arg(here("tests/c/check.c"));
     compile.arg("-I").arg(here("include"));
     // Examples have the archive.
     let shared = library("libcapi.so");
-    let rpath = format!("-Wl,-rpath,{}", shared.parent().unwrap().display());
+    let rpath = format!("-Wl,-rpath,{}", dir.path().display());
     good("cc", &compile.arg(&shared).arg(rpath).arg("-lpthread").output().unwrap());
     out
 }
 
-/// Runs a program where no other test meets.
+/// Runs a program where no other test meets. Nodes that are killed are swept up by those that are not.
 #[track_caller]
 fn run(program: &Path, how: &str) {
+    run_with(program, &[how]);
+}
+
+#[track_caller]
+fn run_with(program: &Path, arguments: &[&str]) {
     let dir = tempfile::Builder::new().prefix("mcapi-").tempdir_in("/dev/shm").unwrap();
+    let nodes = dir.path().join("nodes");
     let mut command = Command::new(program);
-    command.arg(how).env("UNDERSTUDY_SHM_DIR", dir.path().join("nodes"));
-    good(how, &command.output().unwrap());
+    command.args(arguments).env("UNDERSTUDY_SHM_DIR", &nodes);
+    good(&arguments.join(" "), &command.output().unwrap());
+    let left: Vec<_> = std::fs::read_dir(&nodes).unwrap().map(|f| f.unwrap().path()).collect();
+    assert!(left.is_empty(), "{arguments:?} left {left:?}");
 }
 
 #[test]
@@ -87,6 +101,38 @@ fn scalars() {
 #[test]
 fn deaths() {
     run(&program("deaths"), "processes");
+}
+
+/// A few hundred; `MCAPI_TEST_KILLS=10000 cargo test -p capi kills` for more.
+#[test]
+fn kills() {
+    let kills = std::env::var("MCAPI_TEST_KILLS").unwrap_or("300".into());
+    run_with(&program("kills"), &[&kills]);
+}
+
+/// The end of a process, with calls in handlers that run when its threads' variables are gone.
+#[test]
+fn ends() {
+    let program = program("ends");
+    for how in ["atexit", "thread", "nothing"] {
+        run(&program, how);
+    }
+}
+
+#[test]
+fn misuse() {
+    run(&program("misuse"), "threads");
+    run(&program("misuse"), "processes");
+}
+
+/// Random calls with random arguments; `make fuzz` runs more of them, and under AddressSanitizer.
+#[test]
+fn fuzz() {
+    let program = program("fuzz");
+    for seed in ["1", "2", "3"] {
+        run_with(&program, &["threads", seed, "4000"]);
+        run_with(&program, &["processes", seed, "4000"]);
+    }
 }
 
 #[test]

@@ -71,10 +71,12 @@ impl<T> Pending<T> {
     /// Takes it back (4.7.4).
     ///
     /// # Errors
-    /// [`Status::RequestInvalid`]: it is done.
+    /// [`Status::RequestInvalid`]: it is done, and as good as dropped.
     pub fn cancel(mut self) -> Result<(), Status> {
-        let request = self.request.take().ok_or(Status::RequestInvalid)?;
-        self.node.core(|core| core.cancel(request))
+        let request = self.request.ok_or(Status::RequestInvalid)?;
+        self.node.core(|core| core.cancel(request))?;
+        self.request = None;
+        Ok(())
     }
 }
 

@@ -88,3 +88,6 @@ mod system {
 
 #[cfg(all(test, not(loom)))]
 mod tests;
+
+#[cfg(all(test, loom))]
+pub(crate) mod models;

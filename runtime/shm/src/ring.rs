@@ -46,8 +46,14 @@ pub(crate) struct Lane {
     /// Not 0: the writer found no room and may sleep.
     starved: Apart<AtomicU32>,
     cells: [Cell; CELLS as usize],
-    bulk: UnsafeCell<[u8; BULK as usize]>,
+    bulk: Bulk,
 }
+
+#[cfg(not(loom))]
+type Bulk = UnsafeCell<[u8; BULK as usize]>;
+/// A model sees races of whole cells: one for each frame.
+#[cfg(loom)]
+type Bulk = [UnsafeCell<[u8; GRAIN as usize]>; (BULK / GRAIN) as usize];
 
 /// The lane's other side does what no node does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +97,7 @@ impl Lane {
             freed: Apart(AtomicU64::new(0)),
             starved: Apart(AtomicU32::new(0)),
             cells: std::array::from_fn(|_| cell()),
-            bulk: UnsafeCell::new([0; BULK as usize]),
+            bulk: std::array::from_fn(|_| UnsafeCell::new([0; GRAIN as usize])),
         }
     }
 
@@ -103,6 +109,9 @@ impl Lane {
     fn frame(&self, position: Position, len: usize) -> *mut u8 {
         if len > INLINE {
             let at = (position.place(len) % BULK) as usize;
+            #[cfg(loom)]
+            return self.bulk[at / GRAIN as usize].with_mut(|bulk| bulk.cast::<u8>());
+            #[cfg(not(loom))]
             self.bulk.with_mut(|bulk| bulk.cast::<u8>().wrapping_add(at))
         } else {
             self.cell(position).frame.with_mut(|frame| frame.cast())
@@ -301,3 +310,6 @@ impl Reader {
 
 #[cfg(all(test, not(loom)))]
 mod tests;
+
+#[cfg(all(test, loom))]
+mod models;

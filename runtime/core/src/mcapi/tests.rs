@@ -4,6 +4,7 @@ mod abandon;
 mod attributes;
 mod channels;
 mod frames;
+mod hostile;
 mod messages;
 mod requests;
 mod scalars;

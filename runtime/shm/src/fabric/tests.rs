@@ -1,5 +1,7 @@
 //! Nodes that are threads of one process, or one thread's.
 
+mod hostile;
+
 use super::*;
 use std::collections::BTreeMap;
 use std::fs;

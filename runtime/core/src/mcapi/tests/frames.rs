@@ -47,6 +47,11 @@ const GOLDEN: &[(Frame, &[u8])] = &[
     (Frame::CreditAnswer { channel: 8, port: 9, count: 0 }, &[19, 8, 0, 0, 0, 9, 0, 0, 0, 0, 0]),
 ];
 
+/// The bytes of one of them.
+pub(super) fn sample(rng: &mut Rng) -> &'static [u8] {
+    GOLDEN[rng.below(GOLDEN.len())].1
+}
+
 fn data_of(frame: &Frame) -> &'static [u8] {
     match frame {
         Frame::Message { .. } | Frame::Packet { .. } => b"data",
@@ -131,7 +136,7 @@ fn random_bytes_never_panic_and_keep_memory_bounded() {
             .map(|_| u8::try_from(if rng.below(4) == 0 { rng.below(256) } else { 0 }).unwrap())
             .collect();
         if let Some(tag) = bytes.first_mut() {
-            *tag = u8::try_from(rng.below(15)).unwrap();
+            *tag = u8::try_from(rng.below(21)).unwrap();
         }
         if let Some(port) = bytes.get_mut(5) {
             *port = u8::try_from(rng.below(6)).unwrap();
