@@ -54,8 +54,16 @@ macro_rules! suite {
 }
 pub(crate) use suite;
 
+/// Two that have heard of each other.
 fn two(place: &impl Place) -> (Node, Node) {
-    (place.node(1), place.node(2))
+    let (a, b) = (place.node(1), place.node(2));
+    for (from, to) in [(&a, &b), (&b, &a)] {
+        let there = to.endpoint(Port::ANY).unwrap();
+        let port = there.address().port;
+        let found = from.find(DOMAIN, to.node_id(), port).unwrap().wait(LONG);
+        assert_eq!(found, Ok(there.address()));
+    }
+    (a, b)
 }
 
 fn find(node: &Node, number: u32, port: u32) -> Address {
@@ -74,8 +82,11 @@ pub(crate) fn initialize_and_finalize_several_times(place: &impl Place) {
         assert_eq!((a.domain_id(), a.node_id()), (DOMAIN, McapiNode(1)));
         let here = a.endpoint(Port(round + 1)).unwrap();
         assert_eq!(find(&b, 1, round + 1), here.address());
+        let mut never = b.find(DOMAIN, McapiNode(1), Port(99)).unwrap();
         a.finalize();
         assert_eq!(here.recv().unwrap_err(), Status::NodeNotInit);
+        // From now on a get is one of the next life.
+        assert_eq!(never.wait(LONG).unwrap_err(), Status::Transmission);
     }
 }
 
