@@ -4,6 +4,7 @@
 //! its name is free again as soon as it is gone.
 
 mod clients;
+mod consoles;
 pub(crate) mod nodes;
 mod record;
 
@@ -19,6 +20,7 @@ use crate::switch::Fabric;
 use crate::switch::wire::Wire;
 use anyhow::{Context as _, Result};
 use clients::Clients;
+use consoles::Consoles;
 use nodes::Node;
 use record::Record;
 use runtime_core::node::Image;
@@ -185,7 +187,15 @@ async fn prepare(
     if plan.needs_switch() {
         wire = Some(Wire::new(Fabric::new(&plan)).map_err(broken)?);
     }
+    let looks = plan.expect.iter().flat_map(|e| e.what.sights());
+    let lines = looks.filter(|sight| matches!(sight.shown, topology::Shown::Line(_))).count();
+    let consoles = if lines > 0 {
+        Some(Consoles::follow(&setup.run_dir, &plan, inbox.clone()).map_err(broken)?)
+    } else {
+        None
+    };
     let executor = Executor {
+        consoles,
         site: Arc::new(Site { spawner, run_dir: setup.run_dir.clone(), node_program, machine }),
         nodes: plan.nodes.iter().map(|_| None).collect(),
         record: Record::new(&setup.run_dir).map_err(broken)?,
@@ -244,6 +254,8 @@ struct Executor {
     /// Held for as long as the cluster lives.
     _name: fs::File,
     _loopback: Option<Loopback>,
+    /// Followed only where somebody expects a line.
+    consoles: Option<Consoles>,
 }
 
 impl Executor {
@@ -316,10 +328,26 @@ impl Executor {
                     node.process.freeze(still);
                 }
             }
-            Action::Cut { node, cut } => {
-                if let Some(wire) = &self.wire {
-                    wire.cut(self.plan.machine_of(node), cut);
+            Action::Slow { node, percent } => {
+                if let Some(node) = &self.nodes[node] {
+                    node.process.slow(percent);
                 }
+            }
+            Action::Cut { node, from, to } => {
+                if let Some(wire) = &self.wire {
+                    wire.cut(self.plan.machine_of(node), from, to);
+                }
+            }
+            Action::Heal { node } => {
+                if let Some(wire) = &self.wire {
+                    wire.heal(self.plan.machine_of(node));
+                }
+            }
+            Action::ReadConsoles => {
+                if let Some(consoles) = &self.consoles {
+                    consoles.read();
+                }
+                self.inbox.put(Event::ConsolesRead);
             }
             Action::Reference(workload) => {
                 let (site, inbox) = (self.site.clone(), self.inbox.clone());

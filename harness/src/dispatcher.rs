@@ -3,7 +3,9 @@
 
 mod boot;
 mod change;
+mod metric;
 mod run;
+mod sights;
 mod state;
 mod strike;
 #[cfg(test)]
@@ -41,6 +43,10 @@ pub(crate) enum Event {
     Node { node: usize, message: FromNode },
     /// A node said something that is no message.
     Garbled { node: usize, reason: String },
+    /// A line is on a node's console.
+    Line { node: usize, text: String },
+    /// All that was on consoles is told.
+    ConsolesRead,
     /// A node's process ended.
     Exited { node: usize, status: String },
     /// Something befell a node of the simulated world, as its plan said.
@@ -70,8 +76,14 @@ pub(crate) enum Action {
     Kill { node: usize },
     /// Make a node's process stand still, or go on.
     Freeze { node: usize, still: bool },
-    /// Let a node's link carry nothing, or everything again.
-    Cut { node: usize, cut: bool },
+    /// Let a node's process run for so many percent of the time; 100: let it alone.
+    Slow { node: usize, percent: u8 },
+    /// Let a node's link carry nothing of what it sends, or of what is sent to it, or both.
+    Cut { node: usize, from: bool, to: bool },
+    /// Let it carry everything again.
+    Heal { node: usize },
+    /// Tell every line that is on a console and was not told yet, and then that this is done.
+    ReadConsoles,
     /// Run the sequential program.
     Reference(Workload),
     /// Start the simulated world.
@@ -179,6 +191,8 @@ impl Dispatcher {
             Event::NotSpawned { node, reason } => self.fail_node(node, &reason),
             Event::Node { node, message } => self.heard(now, node, message),
             Event::Garbled { node, reason } => self.fail_node(node, &reason),
+            Event::Line { node, text } => self.line(now, node, &text),
+            Event::ConsolesRead => self.judge(now),
             Event::Exited { node, status } => self.exited(now, node, &status),
             Event::SimStruck { node, strike } => self.sim_struck(now, node, strike),
             Event::SimEnded(result) => self.sim_ended(now, result),
@@ -202,6 +216,7 @@ impl Dispatcher {
             FromNode::Print { rank, text } => {
                 let name = &self.plan.nodes[node].name;
                 self.note(format!("{name}, rank {rank}: {text}"));
+                self.line(now, node, &text);
             }
             FromNode::Measured { .. } => self.fail_node(node, "measures, which nobody asked for"),
             FromNode::Held { at } => self.held(now, node, &at),
@@ -270,6 +285,7 @@ impl Dispatcher {
     fn exited(&mut self, now: Duration, node: usize, status: &str) {
         let state = &mut self.nodes[node];
         state.pid = None;
+        state.exit = exit_code(status);
         if std::mem::take(&mut state.again) {
             return self.start_again(now, node);
         }
@@ -371,6 +387,11 @@ impl Dispatcher {
             ports: Vec::new(),
         }
     }
+}
+
+/// The code with which a process ended, if it did by itself.
+fn exit_code(status: &str) -> Option<i32> {
+    status.rsplit_once("exit status: ").and_then(|(_, code)| code.trim().parse().ok())
 }
 
 /// A time in microseconds.

@@ -12,7 +12,7 @@ use runtime_core::id::Rank;
 use runtime_core::node::{Image, Role};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use topology::Strike;
+use topology::{Metric, Outcome, Sight, Strike, Way};
 
 /// What the nodes are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -91,14 +91,40 @@ pub(crate) struct Workload {
 /// Something happens to a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
+    /// Which fault of the file it belongs to.
+    pub(crate) item: usize,
+    /// It ends an earlier one of the same fault.
+    pub(crate) ends: bool,
     pub(crate) strike: Strike,
     pub(crate) node: usize,
     pub(crate) at: Trigger,
     /// The node stands still at the trigger, so that it dies exactly there.
     pub(crate) hold: Option<Hold>,
-    /// For people.
+    /// The fault of the file, for people.
     pub(crate) words: String,
 }
+
+impl Fault {
+    /// What a node must be told so that the fault can strike: where to stand still, or which of its frequent
+    /// events is waited for.
+    fn watch(&self, node: usize) -> Option<Hold> {
+        if self.hold.is_some() {
+            return self.hold.clone().filter(|_| self.node == node);
+        }
+        match &self.at {
+            Trigger::Event { event, node: Some(on), number: Some(number), nth }
+                if usize::from(*on) == node && FREQUENT.contains(&event.as_str()) =>
+            {
+                let (event, number, nth) = (event.clone(), Some(*number), *nth);
+                Some(Hold { event, number, nth, still: false })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Kinds of events that a node reports only where somebody waits for one.
+pub(crate) const FREQUENT: [&str; 2] = ["barrier-passed", "iteration"];
 
 /// What must hold in the end, besides that the job is done and each fault happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,6 +145,28 @@ pub(crate) enum Wanted {
     NoTakeover,
     /// So many epochs or more were committed.
     Checkpoints(u64),
+    /// Something showed so many times; `within` is scaled already and counts from the last blow of fault `after`, or
+    /// from the start.
+    Seen { sight: Sight, times: u32, within: Option<Duration>, after: Option<usize> },
+    /// Something never showed.
+    Never(Sight),
+    /// One showed after the other.
+    Order(Vec<Sight>),
+    /// What became of a node.
+    State { node: usize, outcome: Outcome },
+    /// What the run measured lies within bounds; times are scaled already.
+    Metric { metric: Metric, at_least: Option<u64>, at_most: Option<u64> },
+}
+
+impl Wanted {
+    /// What is looked for.
+    pub(crate) fn sights(&self) -> &[Sight] {
+        match self {
+            Self::Seen { sight, .. } | Self::Never(sight) => std::slice::from_ref(sight),
+            Self::Order(sights) => sights,
+            _ => &[],
+        }
+    }
 }
 
 /// What this harness cannot do of what a file asks for.
@@ -149,12 +197,7 @@ impl Plan {
                 .collect(),
             nic: self.nodes[node].nic.clone(),
             runtime: self.runtime.clone(),
-            holds: self
-                .faults
-                .iter()
-                .filter(|f| f.node == node)
-                .filter_map(|f| f.hold.clone())
-                .collect(),
+            holds: self.faults.iter().filter_map(|f| f.watch(node)).collect(),
             bench: None,
         }
     }
@@ -270,16 +313,25 @@ pub(crate) const fn image_name(image: Image) -> &'static str {
     }
 }
 
-/// A fault, as a simulated world knows it.
-pub(crate) const fn sim_strike(strike: Strike) -> SimStrike {
-    match strike {
-        Strike::Kill => SimStrike::Kill,
+/// A fault, as a simulated world knows it; what it cannot do was refused before.
+pub(crate) const fn sim_strike(strike: Strike) -> Option<SimStrike> {
+    Some(match strike {
+        Strike::Kill | Strike::Crash => SimStrike::Kill,
         Strike::Pause => SimStrike::Pause,
         Strike::Resume => SimStrike::Resume,
-        Strike::Cut => SimStrike::Cut,
+        Strike::Cut(way) => {
+            let (from, to) = ways(way);
+            SimStrike::Cut { from, to }
+        }
         Strike::Heal => SimStrike::Heal,
         Strike::Reboot => SimStrike::Reboot,
         Strike::Migrate(Rank(rank)) => SimStrike::Migrate { rank },
         Strike::Corrupt(Rank(rank)) => SimStrike::Corrupt { rank },
-    }
+        Strike::Slow(_) | Strike::Fill(_) => return None,
+    })
+}
+
+/// Is what the node sends cut off, and what is sent to it?
+pub(crate) const fn ways(way: Way) -> (bool, bool) {
+    (!matches!(way, Way::To), !matches!(way, Way::From))
 }

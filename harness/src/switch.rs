@@ -153,17 +153,23 @@ impl Fabric {
         }
     }
 
-    /// A node's link carries nothing, either way, or everything again. The signal stays: the switch
-    /// sees nothing of it.
-    pub(crate) const fn cut(&mut self, port: usize, cut: bool) {
+    /// A node's link carries nothing any more of what the node sends, or of what is sent to it, or both. The
+    /// signal stays: the switch sees nothing of it.
+    pub(crate) const fn cut(&mut self, port: usize, from: bool, to: bool) {
         let Port { up, down, .. } = &mut self.ports.as_mut_slice()[port];
-        if cut {
+        if from {
             up.cut();
-            down.cut();
-        } else {
-            up.heal();
-            down.heal();
         }
+        if to {
+            down.cut();
+        }
+    }
+
+    /// It carries everything again.
+    pub(crate) const fn heal(&mut self, port: usize) {
+        let Port { up, down, .. } = &mut self.ports.as_mut_slice()[port];
+        up.heal();
+        down.heal();
     }
 
     /// Counts a frame that was lost outside of the links.

@@ -111,6 +111,12 @@ impl Rank {
         host::report(bytes, &text.to_string());
     }
 
+    /// Says that the program is at its `number`-th iteration, whatever it calls so: a topology may have a fault
+    /// wait for it. Costs about as much as a call that does nothing. After a fall-back it is said again.
+    pub fn iteration(&mut self, number: u64) {
+        host::iteration(number);
+    }
+
     /// Prints a line. After a fall-back it may be printed again.
     pub fn print(&mut self, text: fmt::Arguments<'_>) {
         host::print(&text.to_string());

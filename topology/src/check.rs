@@ -95,7 +95,8 @@ fn is_undone(fault: &Fault, later: &[(Fault, Marks)]) -> bool {
 
 fn killed_once(r: &mut Reader<'_>, nodes: &[Node], faults: &[(Fault, Marks)]) {
     for (i, (fault, marks)) in faults.iter().enumerate() {
-        let kills = |f: &Fault| f.strike == Strike::Kill && f.node == fault.node;
+        let kill = |strike| matches!(strike, Strike::Kill | Strike::Crash);
+        let kills = |f: &Fault| kill(f.strike) && f.node == fault.node;
         if kills(fault)
             && let Some(earlier) = faults[..i].iter().rposition(|(f, _)| kills(f))
             && !is_undone(&faults[earlier].0, &faults[earlier..i])
@@ -150,11 +151,20 @@ fn moves(r: &mut Reader<'_>, nodes: &[Node], faults: &[(Fault, Marks)]) {
 /// A standby reports no checkpoints until it hosts a rank.
 fn triggers(r: &mut Reader<'_>, nodes: &[Node], faults: &[(Fault, Marks)]) {
     for (fault, marks) in faults {
-        let Trigger::Checkpoint { on, .. } = fault.trigger else { continue };
+        let (Trigger::Checkpoint { on, .. }
+        | Trigger::Barrier { on, .. }
+        | Trigger::Iteration { on, .. }) = fault.trigger
+        else {
+            continue;
+        };
         if nodes[on.index()].role == Role::Standby && !marks.on_given {
             let name = &nodes[on.index()].name;
             let other = nodes.iter().find(|n| n.role == Role::Compute).map_or("?", |n| &n.name);
-            let message = format!("standby \"{name}\" takes no checkpoints before it has a rank");
+            let does = match fault.trigger {
+                Trigger::Checkpoint { .. } => "takes no checkpoints",
+                _ => "runs no program",
+            };
+            let message = format!("standby \"{name}\" {does} before it has a rank");
             let help = format!(
                 "watch another node: add `on: {other}` to the trigger (or `on: {name}` if it has a rank by then)"
             );
@@ -374,6 +384,12 @@ fn same_moment(a: &Trigger, b: &Trigger) -> bool {
         ) => a == b && p == q,
         (Trigger::Event { kind: a, nth: n, .. }, Trigger::Event { kind: b, nth: m, .. }) => {
             a == b && n == m
+        }
+        (Trigger::Barrier { number: a, .. }, Trigger::Barrier { number: b, .. })
+        | (Trigger::Iteration { number: a, .. }, Trigger::Iteration { number: b, .. }) => a == b,
+        (Trigger::Random { draw: a, .. }, Trigger::Random { draw: b, .. }) => a == b,
+        (Trigger::Follows { faults: a, delay: x }, Trigger::Follows { faults: b, delay: y }) => {
+            a == b && x == y
         }
         _ => false,
     }

@@ -1,7 +1,11 @@
 //! The topology in words.
 
-use crate::model::{Expectation, Fault, Node, OnExhausted, Strike, Topology, Transport, Trigger};
+use crate::model::{
+    Expectation, Fault, Node, OnExhausted, Outcome, Shown, Sight, Strike, Topology, Transport,
+    Trigger, Way,
+};
 use crate::units::{show_duration, show_size};
+use runtime_core::id::NodeId;
 use runtime_core::node::{Binding, Image, Policy};
 use std::time::Duration;
 
@@ -19,8 +23,8 @@ impl Topology {
         let survival = self.survival();
         lines.push(self.survival_words(&survival));
         lines.push(self.memory_words(&survival));
-        for fault in &self.faults {
-            lines.push(format!("fault: {}", self.fault_words(fault)));
+        for item in 0..self.fault_items() {
+            lines.push(format!("fault: {}", self.fault_words(item)));
         }
         for expectation in &self.expectations {
             lines.push(format!("expects: {}", self.expectation_words(expectation)));
@@ -77,32 +81,93 @@ impl Topology {
         format!("{binding}, {} shared, {when}", show_size(self.runtime.shared_bytes))
     }
 
-    /// A fault in words: `kill n1 when checkpoint 2 is committed`.
+    /// How many faults of the file there are.
     #[must_use]
-    pub fn fault_words(&self, fault: &Fault) -> String {
-        let victim = fault.node;
-        let whose = |on| {
-            if on == victim { String::new() } else { format!(" on {}", self.name_of(on)) }
+    pub fn fault_items(&self) -> usize {
+        self.faults.iter().map(|fault| fault.item + 1).max().unwrap_or(0)
+    }
+
+    /// A fault of the file in words: `kill n1 when checkpoint 2 is committed`.
+    #[must_use]
+    pub fn fault_words(&self, item: usize) -> String {
+        let blows = || self.faults.iter().filter(|f| f.item == item && f.ends.is_none());
+        let Some(first) = blows().next() else { return String::new() };
+        let mut victims: Vec<NodeId> = Vec::new();
+        for blow in blows() {
+            if !victims.contains(&blow.node) {
+                victims.push(blow.node);
+            }
+        }
+        let names = victims.iter().map(|v| self.name_of(*v)).collect::<Vec<_>>().join(", ");
+        let word = first.strike.word();
+        let what = match first.strike {
+            Strike::Migrate(rank) => format!("{word} {rank} to {names}"),
+            Strike::Corrupt(rank) => format!("{word} the copy of {rank} on {names}"),
+            Strike::Cut(Way::From) => format!("{word} what {names} sends"),
+            Strike::Cut(Way::To) => format!("{word} what is sent to {names}"),
+            Strike::Slow(percent) => format!("{word} {names} to {percent}%"),
+            Strike::Fill(Some(leave)) => {
+                format!("{word} the memory of {names} but {}", show_size(leave))
+            }
+            _ => format!("{word} {names}"),
         };
-        let when = match &fault.trigger {
+        let lasts = self.faults.iter().filter(|f| f.item == item).find_map(|f| f.ends);
+        let lasts = lasts.map_or(String::new(), |lasts| format!(" for {}", show_duration(lasts)));
+        let times = blows().filter(|blow| blow.node == first.node).count();
+        let every = blows().filter(|blow| blow.node == first.node).nth(1);
+        let again = match every.map(|blow| &blow.trigger) {
+            Some(Trigger::Follows { delay, .. }) => {
+                format!(", {times} times, every {}", show_duration(*delay))
+            }
+            Some(_) => format!(", {times} times"),
+            None => String::new(),
+        };
+        let held = if first.hold { ", held there" } else { "" };
+        format!("{what} {}{lasts}{again}{held}", self.trigger_words(first))
+    }
+
+    fn trigger_words(&self, fault: &Fault) -> String {
+        let whose = |on| {
+            if on == fault.node { String::new() } else { format!(" on {}", self.name_of(on)) }
+        };
+        match &fault.trigger {
             Trigger::Start => "at the start".into(),
             Trigger::After(after) => format!("{} after the start", show_duration(*after)),
-            Trigger::Checkpoint { epoch, phase, on } => {
-                let phase = phase.event_kind().trim_start_matches("checkpoint-");
-                format!("when checkpoint {epoch} is {phase}{}", whose(*on))
+            Trigger::Random { from, to, .. } => {
+                let [from, to] = [from, to].map(|t| show_duration(*t));
+                format!("at random from {from} to {to} after the start")
             }
+            Trigger::Checkpoint { epoch, phase, on } => {
+                format!("when checkpoint {epoch} is {}{}", phase.word(), whose(*on))
+            }
+            Trigger::Barrier { number, on } => format!("at barrier {number}{}", whose(*on)),
+            Trigger::Iteration { number, on } => format!("at iteration {number}{}", whose(*on)),
             Trigger::Event { kind, nth, on } => {
                 format!("at event {kind} number {nth}{}", whose(*on))
             }
-        };
-        let held = if fault.hold { ", held there" } else { "" };
-        let (word, name) = (fault.strike.word(), self.name_of(victim));
-        let what = match fault.strike {
-            Strike::Migrate(rank) => format!("{word} {rank} to {name}"),
-            Strike::Corrupt(rank) => format!("{word} the copy of {rank} on {name}"),
-            _ => format!("{word} {name}"),
-        };
-        format!("{what} {when}{held}")
+            Trigger::Follows { faults, delay } => {
+                let before = faults.first().and_then(|f| self.faults.get(*f));
+                let name = before.and_then(|f| f.name.as_deref()).unwrap_or("another fault");
+                match *delay {
+                    Duration::ZERO => format!("at the end of {name}"),
+                    delay => format!("{} after the end of {name}", show_duration(delay)),
+                }
+            }
+        }
+    }
+
+    fn sight_words(&self, sight: &Sight) -> String {
+        let on = sight.on.map_or(String::new(), |on| format!(" on {}", self.name_of(on)));
+        match &sight.shown {
+            Shown::Event { kind, number: None } => format!("event {kind}{on}"),
+            Shown::Event { kind, number: Some(n) } => format!("event {kind} of epoch {n}{on}"),
+            Shown::Line(text) => format!("a line with \"{text}\"{on}"),
+        }
+    }
+
+    fn fault_name(&self, item: usize) -> &str {
+        let named = self.faults.iter().find(|f| f.item == item);
+        named.and_then(|f| f.name.as_deref()).unwrap_or("a fault")
     }
 
     /// An expectation in words: `n3 takes over from n1 within 5s`.
@@ -123,6 +188,37 @@ impl Topology {
                 let within =
                     within.map_or(String::new(), |w| format!(" within {}", show_duration(w)));
                 format!("{by} takes over from {}{within}", self.name_of(*of))
+            }
+            Expectation::Seen { sight, times, within, after } => {
+                let often = if *times == 1 { String::new() } else { format!(" {times} times") };
+                let since = after.map_or("the start", |item| self.fault_name(item));
+                let when = match (within, after) {
+                    (Some(within), _) => format!(" within {} of {since}", show_duration(*within)),
+                    (None, Some(_)) => format!(" after {since}"),
+                    (None, None) => String::new(),
+                };
+                format!("{}{often}{when}", self.sight_words(sight))
+            }
+            Expectation::Never(sight) => format!("never {}", self.sight_words(sight)),
+            Expectation::Order(sights) => {
+                sights.iter().map(|s| self.sight_words(s)).collect::<Vec<_>>().join(", then ")
+            }
+            Expectation::State { node, outcome } => {
+                let outcome = match outcome {
+                    Outcome::Dead => "dead".into(),
+                    Outcome::Rank(rank) => rank.to_string(),
+                    Outcome::Standby => "a standby".into(),
+                    Outcome::Exited(code) => format!("ended with code {code}"),
+                };
+                format!("{} is {outcome} in the end", self.name_of(*node))
+            }
+            Expectation::Metric { metric, at_least, at_most } => {
+                let bound = |word: &str, value: &Option<u64>| {
+                    value.map(|value| format!("{word} {}", metric.show(value)))
+                };
+                let bounds = [bound("at least", at_least), bound("at most", at_most)];
+                let bounds: Vec<String> = bounds.into_iter().flatten().collect();
+                format!("{} {}", metric.word(), bounds.join(" and "))
             }
         }
     }

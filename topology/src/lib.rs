@@ -23,8 +23,8 @@ mod units;
 
 pub use error::{Errors, Place, Problem};
 pub use model::{
-    Arch, Expectation, Fault, Link, LinkProfile, Node, OnExhausted, Phase, Run, Runtime, Strike,
-    Subnet, Switch, Topology, Transport, Trigger,
+    Arch, Expectation, Fault, Link, LinkProfile, Metric, Node, OnExhausted, Outcome, Phase, Run,
+    Runtime, Shown, Sight, Strike, Subnet, Switch, Topology, Transport, Trigger, Way,
 };
 
 use error::Reader;

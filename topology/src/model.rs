@@ -1,8 +1,15 @@
 //! The checked topology. Every name is resolved to an index, every quantity is in base units, and
 //! what the file leaves out is filled in.
 
+mod expect;
+mod faults;
+
+pub(crate) use expect::Unit;
+pub use expect::{Expectation, Metric, Outcome, Shown, Sight};
+pub use faults::{Fault, Phase, Strike, Trigger, Way};
+
 use runtime_core::checkpoint::Redundancy;
-use runtime_core::id::{NodeId, Rank};
+use runtime_core::id::NodeId;
 use runtime_core::node::{Binding, Image, Policy, Quorum, Role};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -30,7 +37,7 @@ pub struct Topology {
     pub runtime: Runtime,
     /// The program, if the file names one.
     pub run: Option<Run>,
-    /// What breaks, in the order of the file.
+    /// What breaks, blow by blow: a fault of the file may be several, see [`Fault::item`].
     pub faults: Vec<Fault>,
     /// What must hold in the end.
     pub expectations: Vec<Expectation>,
@@ -195,155 +202,6 @@ pub struct Run {
     pub workload: String,
     /// Its arguments, as they stand in the file.
     pub args: BTreeMap<String, String>,
-}
-
-/// Something that breaks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// When.
-    pub trigger: Trigger,
-    /// What.
-    pub strike: Strike,
-    /// To which node; a rank moves to it.
-    pub node: NodeId,
-    /// The node stands still at the trigger, so that the fault hits that very point. Only with a
-    /// trigger that watches the node itself.
-    pub hold: bool,
-    /// Line in the file, from 1.
-    pub line: usize,
-}
-
-/// What a fault does to a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Strike {
-    /// The machine is gone, at once.
-    Kill,
-    /// The machine stands still: it hears nothing, says nothing, and knows nothing of it.
-    Pause,
-    /// A machine that was paused goes on.
-    Resume,
-    /// Its link carries nothing any more, either way.
-    Cut,
-    /// A link that was cut carries again.
-    Heal,
-    /// The machine is gone, and starts again with nothing in its memory.
-    Reboot,
-    /// A rank moves to the node, at the next checkpoint or barrier; nothing is lost.
-    Migrate(Rank),
-    /// The memory that holds the node's copy of a rank goes bad.
-    Corrupt(Rank),
-}
-
-impl Strike {
-    /// Those that need no more than a node.
-    pub const PLAIN: [Self; 6] =
-        [Self::Kill, Self::Pause, Self::Resume, Self::Cut, Self::Heal, Self::Reboot];
-
-    /// Its word in the file.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Kill => "kill",
-            Self::Pause => "pause",
-            Self::Resume => "resume",
-            Self::Cut => "cut",
-            Self::Heal => "heal",
-            Self::Reboot => "reboot",
-            Self::Migrate(_) => "migrate",
-            Self::Corrupt(_) => "corrupt",
-        }
-    }
-
-    /// What undoes it, if anything does.
-    #[must_use]
-    pub const fn undone_by(self) -> Option<Self> {
-        match self {
-            Self::Kill => Some(Self::Reboot),
-            Self::Pause => Some(Self::Resume),
-            Self::Cut => Some(Self::Heal),
-            _ => None,
-        }
-    }
-
-    /// Does it take a node away from the others, for a while at least?
-    #[must_use]
-    pub const fn takes_away(self) -> bool {
-        matches!(self, Self::Kill | Self::Pause | Self::Cut | Self::Reboot)
-    }
-}
-
-/// When a fault strikes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trigger {
-    /// When the run starts.
-    Start,
-    /// So long after the run started.
-    After(Duration),
-    /// When a node reports a phase of a checkpoint.
-    Checkpoint {
-        /// Number of the checkpoint, from 1.
-        epoch: u64,
-        /// Which phase.
-        phase: Phase,
-        /// Whose report.
-        on: NodeId,
-    },
-    /// When a node reports its `nth` event of a kind.
-    Event {
-        /// `kind` of the runtime's event, for example `recovering`.
-        kind: String,
-        /// Which one, from 1.
-        nth: u32,
-        /// Whose report.
-        on: NodeId,
-    },
-}
-
-/// Phase of a checkpoint on one node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// The rank arrived at it.
-    Begun,
-    /// The copy is taken and on its way.
-    Staged,
-    /// All partners hold it.
-    Replicated,
-    /// It is committed.
-    Committed,
-}
-
-impl Phase {
-    /// `kind` of the runtime's event that reports the phase.
-    #[must_use]
-    pub const fn event_kind(self) -> &'static str {
-        match self {
-            Self::Begun => "checkpoint-begun",
-            Self::Staged => "checkpoint-staged",
-            Self::Replicated => "checkpoint-replicated",
-            Self::Committed => "checkpoint-committed",
-        }
-    }
-}
-
-/// Something that must hold in the end.
-#[non_exhaustive]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Expectation {
-    /// The result is that of the sequential program, bit for bit.
-    ResultIsReference,
-    /// A node took over the rank of another.
-    Takeover {
-        /// Whose rank.
-        of: NodeId,
-        /// Who; `None`: whoever.
-        by: Option<NodeId>,
-        /// At most so long after the fault.
-        within: Option<Duration>,
-    },
-    /// No rank changed its node.
-    NoTakeover,
-    /// So many checkpoints were committed, or more.
-    Epochs(u64),
 }
 
 impl Topology {

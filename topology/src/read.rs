@@ -1,10 +1,13 @@
 //! From the tree to the model: each section in a file of its own, all on the helpers of [`fields`].
 
-mod faults;
+pub(crate) mod expect;
+pub(crate) mod faults;
 mod fields;
 mod links;
+pub(crate) mod names;
 mod nodes;
 mod settings;
+pub(crate) mod triggers;
 
 use crate::error::{Reader, Span};
 use crate::model::{Expectation, Fault, Topology};
@@ -52,8 +55,9 @@ pub(crate) fn topology(r: &mut Reader<'_>, yaml: &Yaml) -> Option<Topology> {
     check::seats(r, &cluster, &links, &runtime);
     let runtime = runtime.runtime;
     let run = settings::run(r, top.get("run"));
-    let faults = faults::faults(r, top.get("faults"), &cluster.nodes);
-    let expectations = faults::expectations(r, top.get("expect"), &cluster.nodes);
+    let names = names::Names { nodes: &cluster.nodes, boards: &cluster.boards };
+    let (faults, named) = faults::faults(r, top.get("faults"), names);
+    let expectations = expect::expectations(r, top.get("expect"), names, &named);
     if run.is_none() && top.get("run").is_none() {
         for section in ["faults", "expect"] {
             if let Some((key, _)) = top.entry(section) {

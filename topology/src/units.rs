@@ -64,6 +64,22 @@ pub(crate) fn fraction(text: &str) -> Parsed<f64> {
     }
 }
 
+/// A percentage that may be over 100%, in millionths.
+pub(crate) fn millionths(text: &str) -> Parsed<u64> {
+    let example = "write a percentage, for example `110%`";
+    let Some(number) = text.strip_suffix('%').map(str::trim_end) else {
+        return match digits(text) {
+            Some(_) => bad(format!("\"{text}\" has no percent sign"), example),
+            None => bad(format!("\"{text}\" is not a percentage"), example),
+        };
+    };
+    let value = digits(number).and_then(|(value, places)| {
+        let scaled = value.checked_mul(10_000)?.checked_div(10u128.pow(places))?;
+        u64::try_from(scaled).ok()
+    });
+    value.map_or_else(|| bad(format!("\"{text}\" is not a percentage"), example), Ok)
+}
+
 /// A whole number.
 pub(crate) fn integer(text: &str) -> Parsed<u64> {
     let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());

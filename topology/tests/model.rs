@@ -122,7 +122,7 @@ expect:
     assert_eq!(first[..2], moves);
     assert_eq!(first[2..], [(Strike::Migrate(Rank(1)), n0), (Strike::Corrupt(Rank(2)), n0)]);
     assert_eq!(
-        [0, 1, 3].map(|f: usize| t.fault_words(&t.faults[f])),
+        [0, 1, 3].map(|f: usize| t.fault_words(f)),
         [
             "migrate rank 0 to n3 when checkpoint 1 is committed on n0",
             "reboot n0 at event view number 1 on n3",

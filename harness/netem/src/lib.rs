@@ -15,4 +15,5 @@ mod switch;
 
 pub use direction::{Delivery, Direction, DropReason, Fate};
 pub use profile::{InvalidProfile, Loss, Profile};
+pub use rng::draw;
 pub use switch::{Switch, SwitchCounters};

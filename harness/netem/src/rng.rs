@@ -11,6 +11,13 @@ pub(crate) enum Draw {
     Duplicate = 5,
     Jitter = 6,
     Reorder = 7,
+    Other = 8,
+}
+
+/// A draw for something that is no frame: evenly in `0 ..= bound`, the same for the same seed and index.
+#[must_use]
+pub const fn draw(seed: u64, index: u64, bound: u64) -> u64 {
+    Rng::new(seed).up_to(Draw::Other, index, bound)
 }
 
 /// All draws of one direction.
@@ -53,5 +60,18 @@ impl Rng {
     /// Evenly in `0 ..= bound`, as even as a multiplication makes it.
     pub(crate) const fn up_to(self, draw: Draw, index: u64, bound: u64) -> u64 {
         ((self.bits(draw, index) as u128 * (bound as u128 + 1)) >> 64) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::draw;
+
+    #[test]
+    fn a_draw_is_the_same_for_the_same_seed_and_stays_in_its_bound() {
+        let of = |seed| (0..200).map(|n| draw(seed, n, 9)).collect::<Vec<_>>();
+        assert_eq!(of(7), of(7));
+        assert_ne!(of(7), of(8));
+        assert!((0..=9).all(|value| of(7).contains(&value)) && of(7).iter().all(|v| *v <= 9));
     }
 }

@@ -13,8 +13,9 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// A process to start.
 #[derive(Debug)]
@@ -34,7 +35,22 @@ pub(crate) struct Program {
 pub(crate) struct Process {
     pub(crate) pid: u32,
     child: Arc<Mutex<Child>>,
+    pace: Arc<(Mutex<Pace>, Condvar)>,
 }
+
+/// How a process is let run.
+#[derive(Debug)]
+struct Pace {
+    /// It stands still until somebody says otherwise.
+    still: bool,
+    /// It runs for so much of each [`PERIOD`].
+    percent: u8,
+    /// A thread stops it and lets it go on.
+    kept: bool,
+}
+
+/// A process that is slowed runs once in each of these.
+const PERIOD: Duration = Duration::from_millis(20);
 
 impl Process {
     /// Kills it at once, wherever it is.
@@ -46,6 +62,73 @@ impl Process {
 
     /// Makes it stand still where it is, or go on.
     pub(crate) fn freeze(&self, still: bool) {
+        let mut pace = self.pace();
+        pace.still = still;
+        self.signal(still);
+        self.pace.1.notify_all();
+    }
+
+    /// Lets it run for so many percent of the time from now on, in turns of [`PERIOD`]: it is stopped, with
+    /// whatever threads it has, and goes on. At 100 it is let alone.
+    pub(crate) fn slow(&self, percent: u8) {
+        let mut pace = self.pace();
+        pace.percent = percent;
+        self.pace.1.notify_all();
+        if percent < 100 && !std::mem::replace(&mut pace.kept, true) {
+            let process = self.clone();
+            let keeper = thread::Builder::new().name(format!("pace-{}", self.pid));
+            if let Err(e) = keeper.spawn(move || process.keep_pace()) {
+                pace.kept = false;
+                tracing::error!("process {} cannot be slowed: {e}", self.pid);
+            }
+        }
+    }
+
+    fn keep_pace(&self) {
+        let mut pace = self.pace();
+        while pace.percent < 100 && self.is_alive() {
+            if pace.still {
+                // Now and then it is looked whether it still lives.
+                pace = self.wait_for(pace, 50 * PERIOD);
+                continue;
+            }
+            let run = PERIOD * u32::from(pace.percent) / 100;
+            self.signal(false);
+            pace = self.wait_for(pace, run);
+            if pace.percent < 100 && !pace.still {
+                self.signal(true);
+                pace = self.wait_for(pace, PERIOD.saturating_sub(run));
+            }
+        }
+        pace.kept = false;
+        self.signal(pace.still);
+    }
+
+    /// Until the time is over, or the pace changes.
+    fn wait_for<'a>(&self, pace: MutexGuard<'a, Pace>, time: Duration) -> MutexGuard<'a, Pace> {
+        let end = Instant::now() + time;
+        let (percent, still) = (pace.percent, pace.still);
+        let mut pace = pace;
+        while (pace.percent, pace.still) == (percent, still) {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            pace = self.pace.1.wait_timeout(pace, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        pace
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_alive(&self) -> bool {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(child.try_wait(), Ok(None))
+    }
+
+    fn signal(&self, still: bool) {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         let signal = if still { Signal::SIGSTOP } else { Signal::SIGCONT };
         // Its number is its own until somebody has waited for its end, who needs the lock.
@@ -112,7 +195,9 @@ fn start(program: Program, on_exit: OnExit) -> Result<Process> {
     })?;
     let pid = child.id();
     let child = Arc::new(Mutex::new(child));
-    let process = Process { pid, child: child.clone() };
+    let pace = Pace { still: false, percent: 100, kept: false };
+    let pace = Arc::new((Mutex::new(pace), Condvar::new()));
+    let process = Process { pid, child: child.clone(), pace };
     thread::Builder::new()
         .name(format!("wait-{pid}"))
         .spawn(move || on_exit(wait(pid, &child)))

@@ -67,7 +67,7 @@ impl Dispatcher {
             if self.nodes[node].generation > 1 {
                 // What was to happen to it has happened.
                 configure.generation = self.nodes[node].generation;
-                configure.holds.clear();
+                configure.holds.retain(|hold| !hold.still);
             }
             let message = ToNode::Configure(configure);
             self.actions.push(Action::Send { node, message });

@@ -61,6 +61,8 @@ impl Dispatcher {
         for node in self.plan.with_seat(node) {
             if self.nodes[node].pid.is_some() {
                 self.nodes[node].again = true;
+                // One that crashed may not have ended.
+                self.actions.push(Action::Kill { node });
             } else {
                 self.start_again(now, node);
             }

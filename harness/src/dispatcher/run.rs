@@ -1,5 +1,6 @@
 //! One run: from the command until the job is done, lost, or hangs.
 
+use super::sights::Sighting;
 use super::state::NodeState;
 use super::strike::Armed;
 use super::{Action, ClientId, Dispatcher, LAST_WORDS, Life, Phase, QUIET_TIMEOUT, micros};
@@ -42,6 +43,10 @@ pub(super) struct Run {
     pub(super) deaths: Vec<Dead>,
     /// The job cannot go on, for this reason; the last words of a node are waited for.
     lost: Option<String>,
+    /// How it ended, while what is on consoles is still being told.
+    pub(super) end: Option<End>,
+    /// What somebody looks for and has shown.
+    pub(super) sightings: Vec<Sighting>,
 }
 
 /// An epoch, over all nodes.
@@ -74,17 +79,35 @@ impl Run {
             recovery: 0,
             deaths: Vec::new(),
             lost: None,
+            end: None,
+            sightings: Vec::new(),
         }
     }
 
     /// When the next fault with a time is due.
     pub(super) fn next_fault_time(&self) -> Option<Duration> {
-        let started = self.started?;
-        let time = |a: &Armed| match a.fault.at {
-            Trigger::Time { us } if a.fired.is_none() => Some(started + Duration::from_micros(us)),
-            _ => None,
-        };
-        self.faults.iter().filter_map(time).min()
+        let waiting = self.faults.iter().filter(|armed| armed.fired.is_none());
+        waiting.filter_map(|armed| self.due(&armed.fault.at)).min()
+    }
+
+    /// When a moment comes, or came, if that is known and no event.
+    pub(super) fn due(&self, at: &Trigger) -> Option<Duration> {
+        match at {
+            Trigger::Time { us } => Some(self.started? + Duration::from_micros(*us)),
+            Trigger::Follows { faults, us } => {
+                let fired = |f: &u32| self.faults.get(usize::try_from(*f).ok()?)?.fired;
+                let fired: Option<Vec<Duration>> = faults.iter().map(fired).collect();
+                Some(fired?.into_iter().max()? + Duration::from_micros(*us))
+            }
+            Trigger::Event { .. } => None,
+        }
+    }
+
+    /// When a fault of the file struck for the last time, or ended, if it has done all that it is to do.
+    pub(super) fn last_blow(&self, item: usize) -> Option<Duration> {
+        let blows = self.faults.iter().filter(|a| a.fault.item == item);
+        let fired: Option<Vec<Duration>> = blows.map(|a| a.fired).collect();
+        fired?.into_iter().max()
     }
 
     /// Committed epochs, in order.
@@ -274,10 +297,9 @@ impl Dispatcher {
         self.images.clear();
         self.view = 0;
         self.hosts = self.plan.first_hosts();
-        let fault = |f: &Fault| SimFault {
-            node: number(f.node),
-            strike: crate::plan::sim_strike(f.strike),
-            at: f.at.clone(),
+        let fault = |f: &Fault| {
+            let (node, at) = (number(f.node), f.at.clone());
+            Some(SimFault { node, strike: crate::plan::sim_strike(f.strike)?, at })
         };
         let plan = SimPlan {
             seed: self.plan.seed,
@@ -287,7 +309,7 @@ impl Dispatcher {
                 .collect(),
             links: self.plan.nodes.iter().map(|n| n.link).collect(),
             death_is_seen: self.plan.switches.iter().all(|switch| switch.port_notices),
-            faults: self.plan.faults.iter().map(fault).collect(),
+            faults: self.plan.faults.iter().filter_map(fault).collect(),
             run,
         };
         self.actions.push(Action::Sim(Box::new(plan)));
@@ -306,7 +328,7 @@ impl Dispatcher {
             return;
         }
         match result {
-            Ok(()) => self.finish(now, End::Stuck("the simulation ended before the job".into())),
+            Ok(()) => self.over(now, End::Stuck("the simulation ended before the job".into())),
             Err(reason) => {
                 for client in self.watchers() {
                     let reason = format!("the simulation failed: {reason}");
@@ -344,6 +366,7 @@ impl Dispatcher {
             _ => {}
         }
         if self.run.is_some() {
+            self.saw_event(now, node, event);
             self.run_event(now, node, event);
             self.fire_event_faults(now, node, event);
             self.check_end(now);
@@ -386,7 +409,7 @@ impl Dispatcher {
         let mut others = (0..self.nodes.len()).filter(|node| !self.members.contains(node));
         let is_explained = self.view == 0 || others.all(|node| is_known(&self.nodes[node]));
         if is_explained || self.plan.backend == Backend::Sim {
-            return self.finish(now, End::Lost(reason));
+            return self.over(now, End::Lost(reason));
         }
         if let Some(run) = self.run.as_mut().filter(|run| run.lost.is_none()) {
             run.lost = Some(reason);
@@ -400,7 +423,7 @@ impl Dispatcher {
         let alive = nodes.filter(|(n, _)| n.life != Life::Dead && !n.outside).count();
         if alive * 2 <= members {
             let reason = format!("no majority: {alive} of {members} members are left");
-            self.finish(now, End::Lost(reason));
+            self.over(now, End::Lost(reason));
         }
     }
 
@@ -408,22 +431,22 @@ impl Dispatcher {
         let Some(run) = &self.run else { return };
         let done = !self.hosts.is_empty() && self.hosts.iter().all(|h| run.done.contains(h));
         if done {
-            self.finish(now, End::Done);
+            self.over(now, End::Done);
         } else if self.nodes.iter().all(|n| n.life == Life::Dead) {
-            self.finish(now, End::Stuck("every node is dead".to_owned()));
+            self.over(now, End::Stuck("every node is dead".to_owned()));
         }
     }
 
     pub(super) fn hangs(&mut self, now: Duration) {
         if let Some(reason) = self.run.as_mut().and_then(|run| run.lost.take()) {
-            return self.finish(now, End::Lost(reason));
+            return self.over(now, End::Lost(reason));
         }
         let quiet = self.plan.scaled(QUIET_TIMEOUT).as_secs();
         let states: Vec<String> = (self.nodes.iter().zip(&self.plan.nodes))
             .map(|(state, plan)| format!("{} {}", plan.name, state.words()))
             .collect();
         let reason = format!("no node said anything for {quiet} s ({})", states.join(", "));
-        self.finish(now, End::Stuck(reason));
+        self.over(now, End::Stuck(reason));
     }
 
     fn heard_something(&mut self, now: Duration) {

@@ -21,6 +21,8 @@ pub(super) enum Life {
 pub(super) struct NodeState {
     pub(super) life: Life,
     pub(super) pid: Option<u32>,
+    /// The code with which its latest process ended.
+    pub(super) exit: Option<i32>,
     pub(super) spawned: Duration,
     pub(super) boot: Option<Duration>,
     /// It was replaced, or starts again, and is in no view yet.

@@ -9,7 +9,7 @@ use images_control::{ToNode, kind_of};
 use runtime_core::event::Event as NodeEvent;
 use runtime_core::id::{Epoch, Rank};
 use std::time::Duration;
-use topology::Strike;
+use topology::{Strike, Way};
 
 /// A fault that waits for its moment.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Dispatcher {
     pub(super) fn sim_struck(&mut self, now: Duration, node: usize, struck: SimStrike) {
         let waits = |a: &&mut Armed| {
             let strike = crate::plan::sim_strike(a.fault.strike);
-            (a.fault.node, strike, a.fired) == (node, struck, None)
+            (a.fault.node, strike, a.fired) == (node, Some(struck), None)
         };
         let Some(armed) = self.run.as_mut().and_then(|r| r.faults.iter_mut().find(waits)) else {
             return;
@@ -71,7 +71,7 @@ impl Dispatcher {
     /// Kills a node on purpose.
     pub(super) fn kill(&mut self, now: Duration, node: usize) {
         self.actions.extend(self.plan.with_seat(node).map(|node| Action::Kill { node }));
-        self.died(now, node);
+        self.died(now, node, "killed");
     }
 
     /// A fault strikes a node. One that is dead feels nothing but its own rebirth.
@@ -89,9 +89,21 @@ impl Dispatcher {
                 let still = strike == Strike::Pause;
                 self.actions.extend(machine.map(|node| Action::Freeze { node, still }));
             }
-            Strike::Cut | Strike::Heal => {
-                let cut = strike == Strike::Cut;
-                self.actions.extend(machine.map(|node| Action::Cut { node, cut }));
+            Strike::Cut(way) => {
+                let (from, to) = crate::plan::ways(way);
+                self.actions.extend(machine.map(|node| Action::Cut { node, from, to }));
+            }
+            Strike::Heal => self.actions.extend(machine.map(|node| Action::Heal { node })),
+            Strike::Slow(percent) => {
+                self.actions.extend(machine.map(|node| Action::Slow { node, percent }));
+            }
+            Strike::Crash => {
+                let message = ToNode::Crash;
+                let crash = machine.map(|node| Action::Send { node, message: message.clone() });
+                self.actions.extend(crash);
+            }
+            Strike::Fill(leave) => {
+                self.actions.push(Action::Send { node, message: ToNode::Fill { leave } });
             }
             Strike::Corrupt(Rank(rank)) => {
                 self.actions.push(Action::Send { node, message: ToNode::Corrupt { rank } });
@@ -104,17 +116,33 @@ impl Dispatcher {
     /// A fault has struck a node.
     fn feel(&mut self, now: Duration, strike: Strike, node: usize) {
         let away = match strike {
-            Strike::Kill => return self.died(now, node),
+            Strike::Kill => return self.died(now, node, "killed"),
+            Strike::Crash => return self.died(now, node, "crashed"),
             Strike::Reboot => {
                 if self.nodes[node].life != Life::Dead {
-                    self.died(now, node);
+                    self.died(now, node, "killed");
                 }
                 return self.is_born_again(now, node);
             }
             Strike::Migrate(_) => return self.pursue_moves(),
             Strike::Corrupt(_) => return,
+            Strike::Slow(100) => {
+                let text = format!("{} runs as fast as it can again", self.name(node));
+                return self.progress(0, 0, &text);
+            }
+            Strike::Slow(percent) => {
+                let text = format!("{} is slowed to {percent}%", self.name(node));
+                return self.progress(0, 0, &text);
+            }
+            Strike::Fill(leave) => {
+                let does = if leave.is_some() { "is filled" } else { "is given back" };
+                let text = format!("memory of {} {does}", self.name(node));
+                return self.progress(0, 0, &text);
+            }
             Strike::Pause => Some("paused"),
-            Strike::Cut => Some("cut off"),
+            Strike::Cut(Way::From) => Some("not heard"),
+            Strike::Cut(Way::To) => Some("deaf"),
+            Strike::Cut(Way::Both) => Some("cut off"),
             Strike::Resume | Strike::Heal => None,
         };
         for node in self.plan.with_seat(node) {
@@ -172,11 +200,11 @@ impl Dispatcher {
         }
     }
 
-    fn died(&mut self, now: Duration, node: usize) {
+    fn died(&mut self, now: Duration, node: usize, how: &str) {
         for node in self.plan.with_seat(node) {
             self.nodes[node].life = Life::Dead;
         }
-        self.gone(now, node, "killed");
+        self.gone(now, node, how);
         self.check_end(now);
     }
 
@@ -209,7 +237,7 @@ impl Dispatcher {
         if let Some(armed) = armed {
             armed.fire(now);
             let strike = armed.fault.strike;
-            if !matches!(strike, Strike::Kill | Strike::Reboot) {
+            if !matches!(strike, Strike::Kill | Strike::Crash | Strike::Reboot) {
                 self.actions.push(Action::Send { node, message: ToNode::Release });
             }
             self.strike(now, strike, node);
@@ -224,14 +252,10 @@ impl Dispatcher {
             return;
         }
         while let Some(run) = &mut self.run {
-            let Some(started) = run.started else { return };
-            let due = |a: &Armed| match a.fault.at {
-                Trigger::Time { us } => {
-                    a.fired.is_none() && started + Duration::from_micros(us) <= now
-                }
-                Trigger::Event { .. } => false,
-            };
-            let Some(armed) = run.faults.iter_mut().find(|a| due(a)) else { return };
+            let waits = |n: &usize| run.faults[*n].fired.is_none();
+            let due = |n: &usize| run.due(&run.faults[*n].fault.at).is_some_and(|at| at <= now);
+            let next = (0..run.faults.len()).filter(waits).find(due);
+            let Some(armed) = next.map(|n| &mut run.faults[n]) else { return };
             armed.fire(now);
             let (strike, node) = (armed.fault.strike, armed.fault.node);
             self.strike(now, strike, node);
@@ -243,15 +267,15 @@ impl Dispatcher {
             return;
         }
         let Some(run) = &mut self.run else { return };
-        let (kind, epoch) = (kind_of(event), event.epoch().map(|epoch| epoch.0));
+        let (kind, its_number) = (kind_of(event), event.number());
         let mut victims = Vec::new();
         for armed in run.faults.iter_mut().filter(|a| a.fired.is_none() && a.fault.hold.is_none()) {
-            let Trigger::Event { event, node: from, epoch: wanted, nth } = &armed.fault.at else {
+            let Trigger::Event { event, node: from, number: wanted, nth } = &armed.fault.at else {
                 continue;
             };
             if *event == kind
                 && from.is_none_or(|n| n == number(node))
-                && (wanted.is_none() || *wanted == epoch)
+                && (wanted.is_none() || *wanted == its_number)
             {
                 armed.seen += 1;
                 if armed.seen >= *nth {
@@ -263,5 +287,7 @@ impl Dispatcher {
         for (strike, victim) in victims {
             self.strike(now, strike, victim);
         }
+        // Others may follow at once.
+        self.fire_timed_faults(now);
     }
 }

@@ -1,4 +1,5 @@
 mod change;
+mod story;
 
 use super::{Action, Dispatcher, Event, OWNER};
 use crate::plan::{Backend, Plan, Wanted, tests::plan};
@@ -192,7 +193,8 @@ fn a_paused_node_stands_still_and_its_rank_is_taken_over_until_it_goes_on() {
     plan.faults[0].strike = Strike::Pause;
     let mut resume = plan.faults[0].clone();
     resume.strike = Strike::Resume;
-    resume.at = Trigger::Event { event: "resumed".to_owned(), node: Some(0), epoch: None, nth: 1 };
+    resume.item = 1;
+    resume.at = Trigger::Event { event: "resumed".to_owned(), node: Some(0), number: None, nth: 1 };
     plan.faults.push(resume);
     let mut story = Story::running(plan);
     story.checkpoint(1);
@@ -242,8 +244,12 @@ fn a_node_that_rolls_back_is_not_done_any_more() {
 #[test]
 fn a_held_node_dies_where_it_stands() {
     let mut plan = plan();
-    plan.faults[0].hold =
-        Some(Hold { event: "checkpoint-committed".to_owned(), epoch: Some(2), nth: 1 });
+    plan.faults[0].hold = Some(Hold {
+        event: "checkpoint-committed".to_owned(),
+        number: Some(2),
+        nth: 1,
+        still: true,
+    });
     let mut story = Story::running(plan);
     assert!(killed(&story.checkpoint(2)).is_empty());
     let message = FromNode::Held { at: "checkpoint-committed".to_owned() };

@@ -1,5 +1,6 @@
 //! The end of a run: what was asked for against what was seen.
 
+use super::metric::Measured;
 use super::run::{End, Run};
 use super::strike::Armed;
 use super::{Action, Dispatcher, Life, Phase, micros};
@@ -9,8 +10,13 @@ use crate::result::{Check, Death, NodeResult, RankResult, RunResult};
 use std::time::Duration;
 
 impl Dispatcher {
-    pub(super) fn finish(&mut self, now: Duration, end: End) {
-        let Some(run) = self.run.take() else { return };
+    /// Judges a run that is over.
+    pub(super) fn judge(&mut self, now: Duration) {
+        if self.run.as_ref().is_none_or(|run| run.end.is_none()) {
+            return;
+        }
+        let Some(mut run) = self.run.take() else { return };
+        let Some(end) = run.end.take() else { return };
         let result = Box::new(self.result(now, &run, &end));
         self.deadline = None;
         self.phase = Phase::Up;
@@ -21,11 +27,17 @@ impl Dispatcher {
     }
 
     fn result(&self, now: Duration, run: &Run, end: &End) -> RunResult {
+        let run_us = run.started.map_or(0, |s| micros(now.saturating_sub(s)));
         let deaths: Vec<Death> = run.deaths.iter().map(|d| d.death.clone()).collect();
         let mut checks = vec![job_check(end)];
         let started = run.started.unwrap_or_default();
-        checks.extend(run.faults.iter().map(|armed| fault_check(armed, started)));
-        checks.extend(self.plan.expect.iter().map(|e| self.expect_check(e, run, &deaths)));
+        let items = run.faults.iter().map(|a| a.fault.item + 1).max().unwrap_or(0);
+        for item in 0..items {
+            let blows: Vec<&Armed> = run.faults.iter().filter(|a| a.fault.item == item).collect();
+            checks.extend(fault_check(&blows, started));
+        }
+        let measured = Measured { run, deaths: &deaths, run_us };
+        checks.extend(self.plan.expect.iter().map(|e| self.expect_check(e, &measured)));
         RunResult {
             cluster: self.plan.name.clone(),
             job: run.job,
@@ -38,7 +50,7 @@ impl Dispatcher {
             results: (run.reports.iter())
                 .map(|(&rank, hash)| RankResult { rank, sha256: hash.clone() })
                 .collect(),
-            run_us: run.started.map_or(0, |s| micros(now.saturating_sub(s))),
+            run_us,
             pass: checks.iter().all(|c| c.holds),
             checks,
         }
@@ -64,7 +76,8 @@ impl Dispatcher {
             .collect()
     }
 
-    fn expect_check(&self, expect: &Expect, run: &Run, deaths: &[Death]) -> Check {
+    fn expect_check(&self, expect: &Expect, measured: &Measured<'_>) -> Check {
+        let Measured { run, deaths, .. } = *measured;
         let (seen, holds) = match &expect.what {
             Wanted::Reference => self.reference_check(run),
             Wanted::Takeover { of, by, within } => {
@@ -81,6 +94,15 @@ impl Dispatcher {
             Wanted::Checkpoints(at_least) => {
                 let seen = run.checkpoints().count();
                 (seen.to_string(), u64::try_from(seen).is_ok_and(|n| n >= *at_least))
+            }
+            Wanted::Seen { sight, times, within, after } => {
+                self.seen_check(run, sight, *times, *within, *after)
+            }
+            Wanted::Never(sight) => self.never_check(run, sight),
+            Wanted::Order(sights) => self.order_check(run, sights),
+            Wanted::State { node, outcome } => self.state_check(*node, *outcome),
+            Wanted::Metric { metric, at_least, at_most } => {
+                measured.check(*metric, *at_least, *at_most)
             }
         };
         Check { expected: expect.words.clone(), seen, holds }
@@ -104,17 +126,30 @@ impl Dispatcher {
     }
 }
 
-/// It must have happened, and what nodes were asked for they must have done.
-fn fault_check(armed: &Armed, started: Duration) -> Check {
-    let seen = match (armed.fired, &armed.open) {
-        (Some(at), None) => {
-            format!("it happened after {:.2} s", at.saturating_sub(started).as_secs_f64())
+/// It must have happened as often as the file says, and what nodes were asked for they must have done. What
+/// ends by itself may outlast the run.
+fn fault_check(blows: &[&Armed], started: Duration) -> Option<Check> {
+    let strikes: Vec<&&Armed> = blows.iter().filter(|a| !a.fault.ends).collect();
+    let after = |at: Duration| at.saturating_sub(started).as_secs_f64();
+    let mut fired: Vec<Duration> = strikes.iter().filter_map(|a| a.fired).collect();
+    fired.sort();
+    let open = strikes.iter().find_map(|a| a.fired.and(a.open.clone()));
+    let all = fired.len() == strikes.len();
+    let seen = match (fired.as_slice(), &open) {
+        (_, Some(why)) => why.clone(),
+        ([], _) => "it did not happen before the run was over".to_owned(),
+        ([at], _) if all => format!("it happened after {:.2} s", after(*at)),
+        ([first, .., last], _) if all => {
+            let (n, first, last) = (fired.len(), after(*first), after(*last));
+            format!("it happened {n} times, from {first:.2} s to {last:.2} s")
         }
-        (Some(_), Some(why)) => why.clone(),
-        (None, _) => "it did not happen before the run was over".to_owned(),
+        _ => {
+            let (n, of) = (fired.len(), strikes.len());
+            format!("it happened {n} of {of} times before the run was over")
+        }
     };
-    let holds = armed.fired.is_some() && armed.open.is_none();
-    Check { expected: armed.fault.words.clone(), seen, holds }
+    let expected = strikes.first()?.fault.words.clone();
+    Some(Check { expected, seen, holds: all && open.is_none() })
 }
 
 /// A job is to be done, whatever else is expected.

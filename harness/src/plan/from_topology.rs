@@ -1,6 +1,6 @@
 //! From the checked topology to the harness's terms.
 
-use super::{Backend, Expect, Fault, NodePlan, Plan, Setting, Wanted, Workload, number};
+use super::{Backend, Expect, FREQUENT, Fault, NodePlan, Plan, Setting, Wanted, Workload, number};
 use crate::backend::NET_FD;
 use images_control::sim::{SimLink, SimProfile, Trigger};
 use images_control::{Hold, Nic, RuntimeSpec, Transport};
@@ -48,22 +48,29 @@ impl Plan {
 
 /// Faults and expectations that this harness cannot fulfil; leaving them out would promise too much.
 pub(super) fn unsupported(topology: &Topology, backend: Backend) -> Vec<String> {
-    let no_way = |f: &&topology::Fault| match (backend, f.strike) {
+    let tcp = topology.links.iter().any(|link| link.transport == topology::Transport::Tcp);
+    let no_way = |f: &topology::Fault| match (backend, f.strike) {
         // What a process says to another by TCP goes past the switch.
-        (Backend::Process, Strike::Cut | Strike::Heal) => {
-            topology.links.iter().any(|link| link.transport == topology::Transport::Tcp)
+        (Backend::Process, Strike::Cut(_) | Strike::Heal) if tcp => {
+            "between processes that speak tcp"
         }
-        _ => false,
+        (Backend::Process, Strike::Fill(_)) => "of a process, only of a guest",
+        (Backend::Sim, Strike::Slow(_) | Strike::Fill(_)) => "in a simulated world",
+        _ => "",
     };
-    let faults = topology.faults.iter().filter(no_way);
+    let mut faults: Vec<String> = topology
+        .faults
+        .iter()
+        .filter(|f| !no_way(f).is_empty() && f.ends.is_none())
+        .map(|f| format!("{} {}", topology.fault_words(f.item), no_way(f)))
+        .collect();
+    faults.dedup();
     let expect = topology.expectations.iter().filter(|e| wanted(e, 1).is_none());
     // A guest has one node program and one control port.
     let doubles = topology.runtime.on_exhausted == OnExhausted::DoubleUp;
     let seats = (doubles && backend == Backend::Qemu)
         .then(|| "on-exhausted: double-up with backend qemu, only with process and sim".to_owned());
-    let faults =
-        faults.map(|f| format!("{} between processes that speak tcp", topology.fault_words(f)));
-    faults.chain(seats).chain(expect.map(|e| topology.expectation_words(e))).collect()
+    faults.into_iter().chain(seats).chain(expect.map(|e| topology.expectation_words(e))).collect()
 }
 
 /// The nodes of the file, and after them their seats, in the same order, as the runtime numbers them.
@@ -156,40 +163,72 @@ fn runtime(topology: &Topology, factor: u32) -> RuntimeSpec {
 }
 
 fn fault(topology: &Topology, fault: &topology::Fault) -> Fault {
-    let on = |on: NodeId| Some(number(on.index()));
-    let (at, hold) = match &fault.trigger {
-        topology::Trigger::Start => (Trigger::Time { us: 0 }, None),
-        topology::Trigger::After(after) => (Trigger::Time { us: micros(*after) }, None),
-        topology::Trigger::Checkpoint { epoch, phase, on: node } => {
-            let event = phase.event_kind().to_owned();
-            let hold = Hold { event: event.clone(), epoch: Some(*epoch), nth: 1 };
-            (Trigger::Event { event, node: on(*node), epoch: Some(*epoch), nth: 1 }, Some(hold))
-        }
-        topology::Trigger::Event { kind, nth, on: node } => {
-            let hold = Hold { event: kind.clone(), epoch: None, nth: *nth };
-            let event = kind.clone();
-            (Trigger::Event { event, node: on(*node), epoch: None, nth: *nth }, Some(hold))
-        }
-    };
+    let (at, hold) = trigger(&fault.trigger, topology.seed);
     Fault {
+        item: fault.item,
+        ends: fault.ends.is_some(),
         strike: fault.strike,
         node: fault.node.index(),
         at,
         hold: hold.filter(|_| fault.hold),
-        words: topology.fault_words(fault),
+        words: topology.fault_words(fault.item),
+    }
+}
+
+/// The moment, and how the node stands still at it if it is an event.
+fn trigger(trigger: &topology::Trigger, seed: u64) -> (Trigger, Option<Hold>) {
+    let at = |us| (Trigger::Time { us }, None);
+    let event = |event: &str, number: Option<u64>, nth: u32, on: NodeId| {
+        let (event, node) = (event.to_owned(), Some(self::number(on.index())));
+        let hold = Hold { event: event.clone(), number, nth, still: true };
+        (Trigger::Event { event, node, number, nth }, Some(hold))
+    };
+    match trigger {
+        topology::Trigger::Start => at(0),
+        topology::Trigger::After(after) => at(micros(*after)),
+        topology::Trigger::Random { from, to, draw } => {
+            let (from, to) = (micros(*from), micros(*to));
+            at(from + netem::draw(seed, *draw, to.saturating_sub(from)))
+        }
+        topology::Trigger::Checkpoint { epoch, phase, on } => {
+            event(phase.event_kind(), Some(*epoch), 1, *on)
+        }
+        topology::Trigger::Barrier { number, on } => event(FREQUENT[0], Some(*number), 1, *on),
+        topology::Trigger::Iteration { number, on } => event(FREQUENT[1], Some(*number), 1, *on),
+        topology::Trigger::Event { kind, nth, on } => event(kind, None, *nth, *on),
+        topology::Trigger::Follows { faults, delay } => {
+            let faults = faults.iter().map(|f| u32::try_from(*f).unwrap_or(u32::MAX)).collect();
+            (Trigger::Follows { faults, us: micros(*delay) }, None)
+        }
     }
 }
 
 fn wanted(expectation: &Expectation, factor: u32) -> Option<Wanted> {
+    let scaled = |within: &Option<Duration>| within.map(|w| w.saturating_mul(factor));
     Some(match expectation {
         Expectation::ResultIsReference => Wanted::Reference,
-        Expectation::Takeover { of, by, within } => Wanted::Takeover {
-            of: of.index(),
-            by: by.map(NodeId::index),
-            within: within.map(|w| w.saturating_mul(factor)),
-        },
+        Expectation::Takeover { of, by, within } => {
+            Wanted::Takeover { of: of.index(), by: by.map(NodeId::index), within: scaled(within) }
+        }
         Expectation::NoTakeover => Wanted::NoTakeover,
         Expectation::Epochs(n) => Wanted::Checkpoints(*n),
+        Expectation::Seen { sight, times, within, after } => Wanted::Seen {
+            sight: sight.clone(),
+            times: *times,
+            within: scaled(within),
+            after: *after,
+        },
+        Expectation::Never(sight) => Wanted::Never(sight.clone()),
+        Expectation::Order(sights) => Wanted::Order(sights.clone()),
+        Expectation::State { node, outcome } => {
+            Wanted::State { node: node.index(), outcome: *outcome }
+        }
+        Expectation::Metric { metric, at_least, at_most } => {
+            let factor = if metric.is_time() { u64::from(factor) } else { 1 };
+            let scaled = |bound: &Option<u64>| bound.map(|b| b.saturating_mul(factor));
+            // Only what may take longer does: a lower bound stays.
+            Wanted::Metric { metric: *metric, at_least: *at_least, at_most: scaled(at_most) }
+        }
         _ => return None,
     })
 }

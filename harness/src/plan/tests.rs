@@ -50,12 +50,14 @@ pub(crate) fn plan() -> Plan {
         },
         workload: Some(Workload { name: "laplace".to_owned(), args: BTreeMap::new() }),
         faults: vec![Fault {
+            item: 0,
+            ends: false,
             strike: topology::Strike::Kill,
             node: 1,
             at: Trigger::Event {
                 event: "checkpoint-committed".to_owned(),
                 node: Some(1),
-                epoch: Some(2),
+                number: Some(2),
                 nth: 1,
             },
             hold: None,
@@ -75,7 +77,8 @@ pub(crate) fn plan() -> Plan {
 #[test]
 fn only_the_node_that_is_to_die_is_told_to_hold() {
     let mut plan = plan();
-    let hold = images_control::Hold { event: "recovering".to_owned(), epoch: None, nth: 1 };
+    let hold =
+        images_control::Hold { event: "recovering".to_owned(), number: None, nth: 1, still: true };
     plan.faults[0].hold = Some(hold.clone());
     assert_eq!(plan.configure(1).holds, [hold]);
     assert_eq!(plan.configure(0).holds, []);

@@ -26,7 +26,8 @@ const MAX_FRAME: usize = 1 << 16;
 enum Command {
     Plug(usize, UnixDatagram),
     Unplug(usize),
-    Cut(usize, bool),
+    Cut { port: usize, from: bool, to: bool },
+    Heal(usize),
     Status(tokio::sync::oneshot::Sender<Vec<PortStatus>>),
 }
 
@@ -63,9 +64,14 @@ impl Wire {
         self.command(Command::Unplug(port));
     }
 
-    /// A node's link is cut, or healed.
-    pub(crate) fn cut(&self, port: usize, cut: bool) {
-        self.command(Command::Cut(port, cut));
+    /// A node's link is cut: what it sends, what is sent to it, or both.
+    pub(crate) fn cut(&self, port: usize, from: bool, to: bool) {
+        self.command(Command::Cut { port, from, to });
+    }
+
+    /// A node's link is healed.
+    pub(crate) fn heal(&self, port: usize) {
+        self.command(Command::Heal(port));
     }
 
     /// Counters of all ports.
@@ -192,7 +198,8 @@ impl Mover {
                 let now = self.now();
                 self.pass(|fabric, out| fabric.unplug(now, port, out));
             }
-            Command::Cut(port, cut) => self.fabric.cut(port, cut),
+            Command::Cut { port, from, to } => self.fabric.cut(port, from, to),
+            Command::Heal(port) => self.fabric.heal(port),
             Command::Status(answer) => {
                 let mut status = self.fabric.status();
                 for (status, socket) in status.iter_mut().zip(&self.sockets) {

@@ -58,6 +58,14 @@ pub enum ToNode {
         /// Which rank.
         rank: u16,
     },
+    /// Fail as a machine fails whose system fails: a kernel panics, a process aborts. Nothing is answered.
+    Crash,
+    /// Keep so much memory of the machine busy that `leave` bytes are left; `None`: give it all back. Of a Linux
+    /// guest only.
+    Fill {
+        /// Bytes that are to stay available.
+        leave: Option<u64>,
+    },
     /// Go on after a hold (see [`Hold`]).
     Release,
     /// End in an orderly way: power off, or exit.
@@ -242,18 +250,21 @@ pub struct Run {
     pub args: BTreeMap<String, String>,
 }
 
-/// Stand still (runtime and rank, no heartbeats) right after the `nth` event of this kind was
-/// reported, until [`ToNode::Release`] or death.
+/// The harness waits for the `nth` event of this kind. One that is frequent ([`Event::is_frequent`]) is reported
+/// for that only. `still`: stand still (runtime and rank, no heartbeats) right after it was reported, until
+/// [`ToNode::Release`] or death.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hold {
     /// `kind` of the [`Event`], for example `checkpoint-staged`.
     pub event: String,
-    /// Only those of this epoch.
+    /// Only those with this [`Event::number`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub epoch: Option<u64>,
+    pub number: Option<u64>,
     /// Which one since the job began, from 1.
     pub nth: u32,
+    /// Stand still there.
+    pub still: bool,
 }
 
 /// A line that is no message.

@@ -80,8 +80,13 @@ pub enum SimStrike {
     Pause,
     /// It goes on after a pause.
     Resume,
-    /// Nothing passes between it and the others.
-    Cut,
+    /// Nothing passes between it and the others, or one way only.
+    Cut {
+        /// What it sends is lost.
+        from: bool,
+        /// What is sent to it is lost.
+        to: bool,
+    },
     /// Everything passes again.
     Heal,
     /// It is gone, and starts again with nothing in its memory.
@@ -107,14 +112,21 @@ pub enum Trigger {
         /// How many.
         us: u64,
     },
+    /// So long after the last of other faults has struck.
+    Follows {
+        /// Which, by their places in the plan.
+        faults: Vec<u32>,
+        /// How many microseconds.
+        us: u64,
+    },
     /// When an event is reported.
     Event {
         /// Its `kind` on the wire, for example `checkpoint-committed`.
         event: String,
         /// Only from this node; `None`: from any.
         node: Option<u16>,
-        /// Only with this epoch.
-        epoch: Option<u64>,
+        /// Only with this number: its epoch, or which barrier or iteration it is.
+        number: Option<u64>,
         /// Which of those that match since the run was started, from 1.
         nth: u32,
     },

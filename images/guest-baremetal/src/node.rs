@@ -191,6 +191,8 @@ impl Harness {
             ToNode::Configure(configure) => self.configure = Some(Box::new(configure)),
             ToNode::Shutdown => self.commands.push_back(Command::Shutdown),
             _ if !self.configured => failed("this node is not configured yet".into()),
+            ToNode::Crash => panic!("told to crash"),
+            ToNode::Fill { .. } => failed("only a Linux guest can have its memory filled".into()),
             ToNode::Release => self.commands.push_back(Command::Release),
             ToNode::Migrate { rank, to } => {
                 self.commands.push_back(Command::Migrate { rank: Rank(rank), to: NodeId(to) });

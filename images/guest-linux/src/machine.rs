@@ -16,7 +16,10 @@ use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+mod memory;
 mod net;
+
+pub(crate) use memory::fill;
 
 /// How long a device may take to show up once its driver is loaded. Generous: under emulation on
 /// a busy host a guest may stand still for seconds.
@@ -52,6 +55,15 @@ pub(crate) fn power_off() -> ! {
 /// Ends the machine after a fault, so that the harness can tell.
 pub(crate) fn reset() -> ! {
     end(RebootMode::RB_AUTOBOOT)
+}
+
+/// Has the kernel panic, as it would at a fault of its own.
+pub(crate) fn crash() -> ! {
+    if let Err(e) = fs::write("/proc/sysrq-trigger", "c") {
+        // Without that key, leaving PID 1 makes the kernel panic too.
+        eprintln!("the kernel takes no order to crash: {e}");
+    }
+    std::process::exit(1)
 }
 
 fn end(mode: RebootMode) -> ! {

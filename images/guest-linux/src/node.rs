@@ -22,6 +22,14 @@ enum Home {
 }
 
 impl Home {
+    /// Fails as a machine does whose system fails.
+    fn crash(self) -> ! {
+        match self {
+            Self::Guest => machine::crash(),
+            Self::Process => std::process::abort(),
+        }
+    }
+
     /// Ends for good; `fault` shows in how the machine or the process ends.
     fn end(self, fault: bool) -> ! {
         match self {
@@ -160,6 +168,16 @@ impl Reader {
                 self.home.end(false);
             }
             ToNode::Shutdown => self.command(Command::Shutdown),
+            ToNode::Crash => self.home.crash(),
+            ToNode::Fill { leave } => {
+                let done = match self.home {
+                    Home::Guest => machine::fill(leave),
+                    Home::Process => Err(anyhow::anyhow!("only a guest's memory can be filled")),
+                };
+                if let Err(error) = done {
+                    self.failed(format!("{error:#}"));
+                }
+            }
             ToNode::Release => self.command(Command::Release),
             ToNode::Migrate { rank, to } => {
                 self.command(Command::Migrate { rank: Rank(rank), to: NodeId(to) });

@@ -5,7 +5,7 @@ use anyhow::{Context, Error, Result, anyhow, bail};
 use images_control::sim::{SimFault, SimLine, SimLink, SimPlan, SimProfile, SimStrike, Trigger};
 use images_control::{FromNode, VERSION, kind_of, to_line};
 use runtime_core::event::Event;
-use runtime_core::id::{Epoch, Generation, NodeId, Rank};
+use runtime_core::id::{Generation, NodeId, Rank};
 use runtime_core::mem::PageMem;
 use runtime_core::node::{Config, Medium, Role};
 use runtime_core::time::Duration;
@@ -50,6 +50,7 @@ impl Machine for SimNode {
             Ok(Asked::Call(call)) => Request::Call(call),
             Ok(Asked::Fault { page, access }) => Request::Fault(page, access),
             Ok(Asked::Print(line)) => Request::Print(line),
+            Ok(Asked::Iteration(number)) => Request::Iteration(number),
             Ok(Asked::Report { bytes, text }) => Request::Report(bytes, text),
             Ok(Asked::Overflow) => Request::Fail(
                 "the rank overflowed its stack: raise runtime.stack in the topology".into(),
@@ -75,7 +76,7 @@ pub(crate) fn run() -> Result<()> {
         let hello = FromNode::Hello { version: VERSION, image: String::new(), uptime_us: 0 };
         teller.says(0, node, hello)?;
     }
-    let mut faults: Vec<(&SimFault, u32)> = plan.faults.iter().map(|fault| (fault, 0)).collect();
+    let mut faults: Vec<Armed<'_>> = plan.faults.iter().map(Armed::new).collect();
     let mut changes = Changes { lives: vec![1; plan.nodes.len()], moves: Vec::new() };
     let end = loop {
         let end = world.step();
@@ -85,19 +86,7 @@ pub(crate) fn run() -> Result<()> {
             teller.told(at_ns / 1_000, *node, told)?;
             changes.follow(&mut world, *node, told);
         }
-        let started = teller.started_us;
-        let mut due = Vec::new();
-        faults.retain_mut(|(fault, seen)| {
-            let now = match &fault.at {
-                Trigger::Time { us } => started.is_some_and(|s| at_us >= s + us),
-                at @ Trigger::Event { .. } => told.iter().any(|(_, node, told)| {
-                    matches!(told, Told::Event(event) if matches(at, *node, event, seen))
-                }),
-            };
-            due.extend(now.then_some((NodeId(fault.node), fault.strike)));
-            !now
-        });
-        for (node, blow) in due {
+        for (node, blow) in due(&mut faults, at_us, teller.started_us, &told) {
             changes.strike(&mut world, node, blow);
             teller.struck(at_us, node, blow)?;
         }
@@ -127,7 +116,7 @@ impl Changes {
             SimStrike::Kill => world.kill(node),
             SimStrike::Pause => world.pause(node),
             SimStrike::Resume => world.wake(node),
-            SimStrike::Cut => world.isolate(node),
+            SimStrike::Cut { from, to } => world.isolate(node, from, to),
             SimStrike::Heal => world.rejoin(node),
             SimStrike::Reboot => {
                 let life = &mut self.lives[node.index()];
@@ -162,12 +151,61 @@ impl Changes {
     }
 }
 
+/// A fault that waits for its moment.
+struct Armed<'a> {
+    fault: &'a SimFault,
+    /// Matching events so far.
+    seen: u32,
+    struck_us: Option<u64>,
+}
+
+impl<'a> Armed<'a> {
+    const fn new(fault: &'a SimFault) -> Self {
+        Self { fault, seen: 0, struck_us: None }
+    }
+}
+
+/// What strikes now, and whom.
+fn due(
+    faults: &mut [Armed<'_>],
+    at_us: u64,
+    started: Option<u64>,
+    told: &[(u64, NodeId, Told)],
+) -> Vec<(NodeId, SimStrike)> {
+    let mut due = Vec::new();
+    for n in 0..faults.len() {
+        let struck: Vec<Option<u64>> = faults.iter().map(|armed| armed.struck_us).collect();
+        let armed = &mut faults[n];
+        if armed.struck_us.is_some() {
+            continue;
+        }
+        let now = match &armed.fault.at {
+            Trigger::Time { us } => started.is_some_and(|s| at_us >= s + us),
+            Trigger::Follows { faults, us } => {
+                let index = |fault: &u32| usize::try_from(*fault).unwrap_or(usize::MAX);
+                let before = faults.iter().map(|f| struck.get(index(f)).copied().flatten());
+                // All of them, or not yet.
+                let last = before.collect::<Option<Vec<u64>>>();
+                last.is_some_and(|l| l.into_iter().max().is_some_and(|last| at_us >= last + us))
+            }
+            at @ Trigger::Event { .. } => told.iter().any(|(_, node, told)| {
+                matches!(told, Told::Event(event) if matches(at, *node, event, &mut armed.seen))
+            }),
+        };
+        if now {
+            armed.struck_us = Some(at_us);
+            due.push((NodeId(armed.fault.node), armed.fault.strike));
+        }
+    }
+    due
+}
+
 /// Is this the event that a trigger waits for? Counts those that match.
 fn matches(trigger: &Trigger, from: NodeId, event: &Event, seen: &mut u32) -> bool {
-    let Trigger::Event { event: kind, node, epoch, nth } = trigger else { return false };
+    let Trigger::Event { event: kind, node, number, nth } = trigger else { return false };
     let same_node = node.is_none_or(|node| NodeId(node) == from);
-    let same_epoch = epoch.is_none_or(|epoch| event.epoch() == Some(Epoch(epoch)));
-    if !same_node || !same_epoch || kind_of(event) != *kind {
+    let same_number = number.is_none_or(|number| event.number() == Some(number));
+    if !same_node || !same_number || kind_of(event) != *kind {
         return false;
     }
     *seen += 1;
@@ -312,6 +350,8 @@ impl Teller {
     fn told(&mut self, at_us: u64, node: NodeId, told: &Told) -> Result<()> {
         let rank = self.ranks[node.index()].unwrap_or_default().0;
         let message = match told {
+            // Whoever waits for one of these has seen it in the world itself.
+            Told::Event(event) if event.is_frequent() => return Ok(()),
             Told::Event(event) => {
                 self.follow(at_us, event);
                 FromNode::Event { at_us, event: event.clone() }

@@ -17,7 +17,7 @@ use images_workloads::{ALL, Workload, find};
 use runtime::Args;
 use runtime_core::checkpoint::{MOST_LOSSES, Redundancy};
 use runtime_core::event::Event;
-use runtime_core::id::{Epoch, Generation, NodeId};
+use runtime_core::id::{Generation, NodeId};
 use runtime_core::limits::{COPY_WINDOW, PAGE_SIZE};
 use runtime_core::node::{Config, Medium, Member};
 use runtime_core::time::Duration;
@@ -92,13 +92,14 @@ pub fn sizes(configure: &Configure, config: &Config) -> Sizes {
     }
 }
 
-/// Where the node is to stand still; the kind of an event is [`kind_of`] it.
+/// What the harness waits for, and where the node is to stand still; the kind of an event is [`kind_of`] it.
 #[must_use]
 pub fn holds(configure: &Configure) -> Vec<Hold> {
     let hold = |hold: &images_control::Hold| Hold {
         kind: hold.event.clone(),
-        epoch: hold.epoch.map(Epoch),
+        number: hold.number,
         nth: hold.nth,
+        still: hold.still,
     };
     configure.holds.iter().map(hold).collect()
 }

@@ -66,6 +66,7 @@ fn run(rank: &mut Rank, args: &Args) {
         }
         rank.barrier();
         core::mem::swap(&mut u, &mut uu);
+        rank.iteration(iteration as u64);
         if checkpoint_every > 0 && iteration.is_multiple_of(checkpoint_every) {
             rank.checkpoint();
         }

@@ -91,6 +91,11 @@ pub enum Event {
     CheckpointCommitted { epoch: Epoch, blocked_us: u64, overlapped_us: u64 },
     /// Each checkpoint costs at most so much: the next one is at the first barrier after so long.
     CheckpointPaced { epoch: Epoch, cost_us: u64, interval_us: u64 },
+    /// The rank came out of the program's `number`-th barrier, from 1; again after a fall-back. Drivers tell of
+    /// those only that somebody asked for.
+    BarrierPassed { number: u64 },
+    /// The program of the rank says how far it is; again after a fall-back. Told like a barrier.
+    Iteration { number: u64 },
     /// The rank left the program.
     RankExited { rank: Rank },
     /// Every rank left the program: the job is done.
@@ -136,6 +141,8 @@ impl Event {
             | Self::HeardAgain { .. }
             | Self::NoMajority { .. }
             | Self::View { .. }
+            | Self::BarrierPassed { .. }
+            | Self::Iteration { .. }
             | Self::RankExited { .. }
             | Self::Doubled { .. }
             | Self::JobDone { .. }
@@ -144,5 +151,21 @@ impl Event {
             | Self::Joining { .. }
             | Self::MoveRefused { .. } => None,
         }
+    }
+
+    /// What tells it from others of its kind: its epoch, or which barrier or iteration it is.
+    #[must_use]
+    pub const fn number(&self) -> Option<u64> {
+        match (self, self.epoch()) {
+            (_, Some(epoch)) => Some(epoch.0),
+            (Self::BarrierPassed { number } | Self::Iteration { number }, _) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// It happens so often that it is told only where somebody asked for this one.
+    #[must_use]
+    pub const fn is_frequent(&self) -> bool {
+        matches!(self, Self::BarrierPassed { .. } | Self::Iteration { .. })
     }
 }

@@ -9,7 +9,7 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 use runtime_core::event::Event;
-use runtime_core::id::{Epoch, Job, NodeId, Rank};
+use runtime_core::id::{Job, NodeId, Rank};
 use runtime_core::mem::PageMem;
 use runtime_core::node::{Input, Node, Output, Timer};
 use runtime_core::time::Instant;
@@ -71,15 +71,18 @@ pub trait Host {
     fn wait_command(&mut self) -> Command;
 }
 
-/// An event at which a node stands still, so that it can be killed just there.
+/// An event that somebody waits for: a node may stand still at it, so that it can be killed just there; and
+/// one that is frequent is told for that only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
     /// Its kind, as `kind_of` of the [`Conductor`] says it.
     pub kind: String,
-    /// Only of this epoch.
-    pub epoch: Option<Epoch>,
+    /// Only with this [`Event::number`].
+    pub number: Option<u64>,
     /// Which of those that match since the job began, from 1.
     pub nth: u32,
+    /// Stand still there.
+    pub still: bool,
 }
 
 /// From outside.
@@ -297,6 +300,7 @@ impl<M: Machine> Conductor<M> {
                 return self.input(Input::Fault { page, access }, host);
             }
             Request::Print(text) => host.tell(Notice::Print { rank, text }),
+            Request::Iteration(number) => self.tell(Event::Iteration { number }, host),
             Request::Report { bytes, text } => {
                 host.tell(Notice::Report { job: self.job, rank, bytes, text });
             }
@@ -367,16 +371,20 @@ impl<M: Machine> Conductor<M> {
 
     fn tell<H: Host>(&mut self, event: Event, host: &mut H) {
         let kind = (!self.holds.is_empty()).then(|| (self.kind_of)(&event));
-        let epoch = event.epoch();
-        host.tell(Notice::Event { at_us: host.now().0 / 1_000, event });
-        let Some(kind) = kind else { return };
-        let mut held = false;
+        let (number, is_frequent) = (event.number(), event.is_frequent());
+        let (mut wanted, mut held) = (!is_frequent, false);
         for (hold, seen) in &mut self.holds {
-            if hold.kind == kind && (hold.epoch.is_none() || hold.epoch == epoch) {
+            if Some(&hold.kind) == kind.as_ref() && (hold.number.is_none() || hold.number == number)
+            {
                 *seen += 1;
-                held |= *seen == hold.nth;
+                wanted |= *seen == hold.nth;
+                held |= hold.still && *seen == hold.nth;
             }
         }
+        if wanted {
+            host.tell(Notice::Event { at_us: host.now().0 / 1_000, event });
+        }
+        let Some(kind) = kind else { return };
         if held {
             host.tell(Notice::Held { at: kind });
             self.stand_still(host);

@@ -79,6 +79,8 @@ pub enum Request {
     },
     /// It prints a line.
     Print(String),
+    /// It says how far it is.
+    Iteration(u64),
     /// It hands in a result.
     Report {
         /// The result.

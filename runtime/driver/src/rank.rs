@@ -16,6 +16,7 @@ pub(crate) enum Form {
     Call(Call),
     Fault { page: PageNo, access: Access },
     Print(&'static str),
+    Iteration(u64),
     Report { bytes: &'static [u8], text: &'static str },
 }
 
@@ -28,6 +29,7 @@ impl Form {
             Self::Call(call) => Request::Call(call),
             Self::Fault { page, access } => Request::Fault { page, access },
             Self::Print(text) => Request::Print(text.into()),
+            Self::Iteration(number) => Request::Iteration(number),
             Self::Report { bytes, text } => {
                 Request::Report { bytes: bytes.into(), text: text.into() }
             }
@@ -51,6 +53,11 @@ pub fn print(text: &str) {
     // SAFETY: the form is read, and forgotten, before `leave` returns.
     let text = unsafe { core::mem::transmute::<&str, &'static str>(text) };
     let _ = leave(&Form::Print(text));
+}
+
+/// Says how far the program is.
+pub fn iteration(number: u64) {
+    let _ = leave(&Form::Iteration(number));
 }
 
 /// Hands in a result. One in shared memory is copied first, for the host must not fault.

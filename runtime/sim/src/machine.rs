@@ -28,6 +28,8 @@ pub enum Request {
     Fault(PageNo, Access),
     /// A line to be printed; goes on at once.
     Print(String),
+    /// How far the program is; goes on at once.
+    Iteration(u64),
     /// A result and a line about it; goes on at once.
     Report(Vec<u8>, String),
     /// The program found something wrong. A failure of the run.

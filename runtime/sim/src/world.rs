@@ -442,6 +442,9 @@ impl<M: Machine> World<M> {
                     return self.handle(node, &Input::Fault { page, access });
                 }
                 Request::Print(line) => self.tell(node, Told::Print(line)),
+                Request::Iteration(number) => {
+                    self.tell(node, Told::Event(Event::Iteration { number }));
+                }
                 Request::Report(bytes, line) => self.tell(node, Told::Report(bytes, line)),
                 Request::Fail(why) => {
                     self.end = Some(End::Wrong(format!("{node}: {why}")));

@@ -1,30 +1,31 @@
-//! Faults, their triggers, and expectations.
+//! Faults of the file, and the blows that they are.
 
-use super::At;
-use super::fields::{Fields, suggestion};
+use super::fields::{Fields, plausible_name};
+use super::names::{Names, number};
+use super::triggers::{self, AT, Moment, Named};
 use crate::error::{Reader, Span};
-use crate::model::{Expectation, Fault, Node, Phase, Strike, Trigger};
+use crate::model::{Fault, Strike, Trigger, Way};
 use crate::raw::{Shape, Yaml};
-use crate::units;
-use runtime_core::event::Event;
-use runtime_core::id::{NodeId, Rank};
-use runtime_core::node::Role;
-use serde::Deserialize as _;
-use serde::de::value::MapDeserializer;
-use std::fmt;
+use crate::units::{self, show_size};
+use runtime_core::id::NodeId;
+use std::time::Duration;
 
-const KEYS: &[&str] =
-    &["at", "kill", "pause", "resume", "cut", "heal", "reboot", "migrate", "corrupt", "hold"];
-const LATER: &[&str] = &["degrade", "partition", "for"];
+pub(crate) const KEYS: &[&str] = &[
+    "name", "at", "kill", "crash", "pause", "resume", "cut", "heal", "reboot", "migrate",
+    "corrupt", "slow", "fill", "for", "every", "times", "hold",
+];
+const LATER: &[&str] = &["degrade", "partition"];
 const KILL: &str = "write for example `- { at: { checkpoint: 2 }, kill: n1 }`";
 const MIGRATE: &str = "write for example `migrate: { rank: 0, to: n3 }`";
 const CORRUPT: &str = "write for example `corrupt: { node: n2, rank: 1 }`";
-const AT: &str =
-    "write `at: start`, `at: 2s`, `at: { checkpoint: 2 }` or `at: { event: recovering }`";
-const EXPECT: &str =
-    "write for example `- { result: reference }` or `- { takeover: { of: n1, by: n3 } }`";
+const SLOW: &str = "write for example `slow: { node: n1, to: 25% }`";
+const FILL: &str = "write for example `fill: { node: n1, leave: 8MiB }`";
+/// A fault may be so many times.
+const MOST_TIMES: u64 = 1_000;
+/// Least memory that may be left to a node.
+const LEAST_LEFT: u64 = 1 << 20;
 
-/// Where the parts of a fault stand, for checks that come later.
+/// Where the parts of a blow stand, for checks that come later.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Marks {
     pub(crate) node: Span,
@@ -33,21 +34,88 @@ pub(crate) struct Marks {
     pub(crate) on_given: bool,
 }
 
-/// The faults, in the order of the file.
+/// The blows of all faults, in the order of the file, and the faults that have names.
 pub(crate) fn faults(
     r: &mut Reader<'_>,
     yaml: Option<&Yaml>,
-    nodes: &[Node],
-) -> Vec<(Fault, Marks)> {
+    names: Names<'_>,
+) -> (Vec<(Fault, Marks)>, Vec<Named>) {
     let items = yaml.map_or(&[][..], |y| r.items(y, "faults", KILL));
-    items.iter().filter_map(|item| fault(r, item, nodes)).collect()
+    let (mut blows, mut named) = (Vec::new(), Vec::<Named>::new());
+    for (item, yaml) in items.iter().enumerate() {
+        let Some(draft) = draft(r, yaml, names, &named) else { continue };
+        let last = draft.strike_all(item, &mut blows);
+        named.extend(draft.name.map(|name| Named { name, item, last }));
+    }
+    (blows, named)
 }
 
-fn fault(r: &mut Reader<'_>, yaml: &Yaml, nodes: &[Node]) -> Option<(Fault, Marks)> {
+/// A fault as it stands in the file.
+struct Draft {
+    name: Option<String>,
+    moment: Moment,
+    strike: Strike,
+    nodes: Vec<NodeId>,
+    hold: bool,
+    lasts: Option<Duration>,
+    every: Option<Duration>,
+    times: u64,
+    marks: Marks,
+    line: usize,
+}
+
+impl Draft {
+    /// Adds its blows; says which are the last.
+    fn strike_all(&self, item: usize, blows: &mut Vec<(Fault, Marks)>) -> Vec<usize> {
+        let mut last = Vec::new();
+        // The latest blow to each node.
+        let mut before: Vec<usize> = Vec::new();
+        for time in 0..self.times {
+            (last, before) = (Vec::new(), self.strike_once(item, time, &before, blows, &mut last));
+        }
+        last
+    }
+
+    fn strike_once(
+        &self,
+        item: usize,
+        time: u64,
+        before: &[usize],
+        blows: &mut Vec<(Fault, Marks)>,
+        last: &mut Vec<usize>,
+    ) -> Vec<usize> {
+        let mut now = Vec::new();
+        for (n, node) in self.nodes.iter().copied().enumerate() {
+            let trigger = match (self.every, before.get(n)) {
+                (Some(every), Some(blow)) => Trigger::Follows { faults: vec![*blow], delay: every },
+                _ => self.moment.trigger(node, (item as u64) * MOST_TIMES + time),
+            };
+            let hold = self.hold && time == 0;
+            let (name, line) = (self.name.clone(), self.line);
+            let blow =
+                Fault { item, name, trigger, strike: self.strike, node, hold, ends: None, line };
+            now.push(blows.len());
+            last.push(blows.len());
+            blows.push((blow.clone(), self.marks));
+            if let (Some(lasts), Some(strike)) = (self.lasts, self.strike.undone_by()) {
+                let faults = vec![blows.len() - 1];
+                let trigger = Trigger::Follows { faults, delay: lasts };
+                last.pop();
+                last.push(blows.len());
+                let end = Fault { trigger, strike, hold: false, ends: Some(lasts), ..blow };
+                blows.push((end, self.marks));
+            }
+        }
+        now
+    }
+}
+
+fn draft(r: &mut Reader<'_>, yaml: &Yaml, names: Names<'_>, named: &[Named]) -> Option<Draft> {
     let before = r.count();
     let fields = Fields::read(r, yaml, yaml.span, "a fault", KEYS, LATER)?;
     let given = |word: &'static str| fields.entry(word).map(|(span, yaml)| (word, span, yaml));
-    let words = Strike::PLAIN.map(Strike::word).into_iter().chain(["migrate", "corrupt"]);
+    let words = Strike::PLAIN.map(Strike::word);
+    let words = words.into_iter().chain(["migrate", "corrupt", "slow", "fill"]);
     let strikes: Vec<(&str, Span, &Yaml)> = words.filter_map(given).collect();
     // One with a word of a later version has been refused for that already.
     if r.count() > before && strikes.is_empty() {
@@ -60,19 +128,26 @@ fn fault(r: &mut Reader<'_>, yaml: &Yaml, nodes: &[Node]) -> Option<(Fault, Mark
     }
     let word = strikes.first().map_or(Strike::Kill.word(), |(word, ..)| *word);
     let victim_yaml = fields.required(r, word, KILL);
-    let struck = victim_yaml.and_then(|y| strike(r, word, y, nodes));
-    let victim = struck.map(|(_, node)| node);
+    let struck = victim_yaml.and_then(|y| strike(r, word, y, names));
+    let name = fields.get("name").and_then(|y| r.text(y, "name"));
+    let name = name.filter(|(span, name)| plausible_name(r, *span, name));
+    if let Some((span, name)) = name
+        && named.iter().any(|n| n.name == name)
+    {
+        r.error(span, format!("two faults are named \"{name}\""), "give each its own name");
+    }
     let hold = fields.entry("hold").map(|(span, y)| (span, r.parse(y, "hold", units::truth)));
-    let at = fields.required(r, "at", AT)?;
-    let (trigger, on_given) = trigger(r, at, nodes, victim)?;
-    let ((strike, victim), victim_yaml) = (struck?, victim_yaml?);
+    let moment =
+        fields.required(r, "at", AT).map(|at| (at.span, triggers::moment(r, at, names, named)));
+    let random = matches!(&moment, Some((_, Some(moment))) if moment.is_random());
+    let (every, times) = repetition(r, &fields, random);
+    let lasts = lasts(r, &fields, struck.as_ref().map(|(strike, _)| *strike), every);
+    let (trigger, moment) = moment?;
+    let ((strike, nodes), moment, victim_yaml) = (struck?, moment?, victim_yaml?);
     let hold = match hold {
         Some((span, Some(true))) => {
-            let on = match trigger {
-                Trigger::Checkpoint { on, .. } | Trigger::Event { on, .. } => Some(on),
-                Trigger::Start | Trigger::After(_) => None,
-            };
-            if on != Some(victim) {
+            let own = moment.on.is_none_or(|on| nodes == [on]);
+            if !moment.is_reported() || !own {
                 let help =
                     "give a checkpoint or an event of the struck node itself, or remove `hold`";
                 r.error(span, "the node has nothing to hold at", help);
@@ -81,209 +156,130 @@ fn fault(r: &mut Reader<'_>, yaml: &Yaml, nodes: &[Node]) -> Option<(Fault, Mark
         }
         _ => false,
     };
-    let marks = Marks { node: victim_yaml.span, trigger: at.span, on_given };
+    let marks = Marks { node: victim_yaml.span, trigger, on_given: moment.on.is_some() };
     let line = r.line(victim_yaml.span);
-    Some((Fault { trigger, strike, node: victim, hold, line }, marks))
+    let name = name.map(|(_, name)| name.to_string());
+    Some(Draft { name, moment, strike, nodes, hold, lasts, every, times, marks, line })
 }
 
-/// What is done, and to which node.
-fn strike(r: &mut Reader<'_>, word: &str, yaml: &Yaml, nodes: &[Node]) -> Option<(Strike, NodeId)> {
-    if let Some(plain) = Strike::PLAIN.into_iter().find(|s| s.word() == word) {
-        return node(r, yaml, nodes, "a fault").map(|node| (plain, node));
-    }
-    let (key, help) = if word == "migrate" { ("to", MIGRATE) } else { ("node", CORRUPT) };
-    let fields = Fields::read(r, yaml, yaml.span, word, &["rank", key], &[])?;
-    let rank = fields.required(r, "rank", help).and_then(|y| rank(r, y, nodes));
-    let node = fields.required(r, key, help).and_then(|y| node(r, y, nodes, "a fault"));
-    let strike = if word == "migrate" { Strike::Migrate(rank?) } else { Strike::Corrupt(rank?) };
-    Some((strike, node?))
-}
-
-/// A rank by its number. Without compute nodes there is none, which is said elsewhere.
-fn rank(r: &mut Reader<'_>, yaml: &Yaml, nodes: &[Node]) -> Option<Rank> {
-    let number = r.parse(yaml, "rank", units::integer)?;
-    let ranks = nodes.iter().filter(|n| n.role == Role::Compute).count();
-    let found = u16::try_from(number).ok().filter(|rank| usize::from(*rank) < ranks);
-    if found.is_none() && ranks > 0 {
-        let help = match ranks {
-            1 => "there is rank 0 alone: one for the compute node".into(),
-            _ => format!("there are ranks 0 to {}: one for each compute node", ranks - 1),
-        };
-        r.error(yaml.span, format!("unknown rank {number} in a fault"), help);
-    }
-    found.map(Rank)
-}
-
-/// A trigger, and whether it says itself whose events it watches. An unknown victim was reported.
-fn trigger(
-    r: &mut Reader<'_>,
-    yaml: &Yaml,
-    nodes: &[Node],
-    victim: Option<NodeId>,
-) -> Option<(Trigger, bool)> {
-    match &yaml.shape {
-        Shape::Text(word) if word == "start" => return Some((Trigger::Start, false)),
-        Shape::Text(word) => {
-            return match units::duration(word) {
-                Ok(after) => Some((Trigger::After(after), false)),
-                Err(bad) => {
-                    let number = word.starts_with(|c: char| c.is_ascii_digit());
-                    let help = if number { bad.help } else { AT.into() };
-                    r.error(yaml.span, format!("unknown trigger \"{word}\""), help);
-                    None
-                }
-            };
+/// How often, and how long after each other.
+fn repetition(r: &mut Reader<'_>, fields: &Fields<'_>, random: bool) -> (Option<Duration>, u64) {
+    let every = fields.entry("every").map(|(span, y)| (span, r.parse(y, "every", units::duration)));
+    let times = fields.entry("times").map(|(span, y)| (span, number(r, y, "times", MOST_TIMES)));
+    match (every, times) {
+        (Some((span, _)), None) => {
+            let help = "say how often: `times: 5`";
+            r.error(span, "\"every\" without \"times\"", help);
+        }
+        (None, Some((span, _))) if !random => {
+            let help = "say how long after each other: `every: 2s`";
+            r.error(span, "\"times\" without \"every\"", help);
+        }
+        (Some((span, Some(Duration::ZERO))), _) => {
+            r.error(span, "every: 0 is no time", "write for example `every: 2s`");
         }
         _ => {}
     }
-    let keys = &["checkpoint", "phase", "event", "nth", "on"];
-    let fields = Fields::read(r, yaml, yaml.span, "a trigger", keys, &[])?;
-    let on = fields.get("on").map(|y| node(r, y, nodes, "a trigger"));
-    let on_given = on.is_some();
-    let watched = on.unwrap_or(victim);
-    let epoch = fields.get("checkpoint").map(|y| number(r, y, "checkpoint", u64::MAX));
-    let kind = fields.get("event").map(|y| kind(r, y));
-    let phases = [Phase::Begun, Phase::Staged, Phase::Replicated, Phase::Committed]
-        .map(|p| (p.event_kind().trim_start_matches("checkpoint-"), Some(p)));
-    let phase = fields.get("phase").map(|y| r.choice(y, "phase", &phases));
-    let nth = fields.get("nth").map(|y| number(r, y, "nth", u64::from(u32::MAX)));
-    for (key, with, missing) in
-        [("phase", "checkpoint", epoch.is_none()), ("nth", "event", kind.is_none())]
+    (every.and_then(|(_, every)| every), times.and_then(|(_, times)| times).unwrap_or(1))
+}
+
+/// How long, of what has an end.
+fn lasts(
+    r: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    strike: Option<Strike>,
+    every: Option<Duration>,
+) -> Option<Duration> {
+    let (span, yaml) = fields.entry("for")?;
+    let lasts = r.parse(yaml, "for", units::duration)?;
+    if let Some(strike) = strike
+        && strike.undone_by().is_none()
     {
-        if let (Some((span, _)), true) = (fields.entry(key), missing) {
-            r.error(span, format!("\"{key}\" belongs to \"{with}\""), AT);
+        let message = format!("\"{}\" has no end that \"for\" could set", strike.word());
+        r.error(span, message, "remove `for`");
+    }
+    if let Some(every) = every
+        && lasts >= every
+    {
+        let help = "make `for` shorter, or `every` longer";
+        r.error(span, "it is repeated before it has ended", help);
+    }
+    Some(lasts)
+}
+
+/// What is done, and to which nodes.
+fn strike(
+    r: &mut Reader<'_>,
+    word: &str,
+    yaml: &Yaml,
+    names: Names<'_>,
+) -> Option<(Strike, Vec<NodeId>)> {
+    match word {
+        "migrate" | "corrupt" => {
+            let (key, help) = if word == "migrate" { ("to", MIGRATE) } else { ("node", CORRUPT) };
+            let fields = Fields::read(r, yaml, yaml.span, word, &["rank", key], &[])?;
+            let rank = fields.required(r, "rank", help).and_then(|y| names.rank(r, y, "a fault"));
+            let node = fields.required(r, key, help).and_then(|y| names.node(r, y, "a fault"));
+            let rank = rank?;
+            let strike =
+                if word == "migrate" { Strike::Migrate(rank) } else { Strike::Corrupt(rank) };
+            Some((strike, vec![node?]))
+        }
+        "slow" => {
+            let fields = Fields::read(r, yaml, yaml.span, word, &["node", "to"], &[])?;
+            let nodes = fields.required(r, "node", SLOW).and_then(|y| names.targets(r, y));
+            let to = fields
+                .required(r, "to", SLOW)
+                .and_then(|y| r.within(y, "to", (1, 99), whole_percent, |v| format!("{v}%")));
+            Some((Strike::Slow(to?), nodes?))
+        }
+        "fill" => {
+            let fields = Fields::read(r, yaml, yaml.span, word, &["node", "leave"], &[])?;
+            let nodes = fields.required(r, "node", FILL).and_then(|y| names.targets(r, y));
+            let leave = fields
+                .required(r, "leave", FILL)
+                .and_then(|y| r.within(y, "leave", (LEAST_LEFT, u64::MAX), units::size, show_size));
+            Some((Strike::Fill(Some(leave?)), nodes?))
+        }
+        "cut" => cut(r, yaml, names),
+        _ => {
+            let plain = Strike::PLAIN.into_iter().find(|s| s.word() == word)?;
+            names.targets(r, yaml).map(|nodes| (plain, nodes))
         }
     }
-    let trigger = match (epoch, kind) {
-        (Some(epoch), None) => Trigger::Checkpoint {
-            epoch: epoch?,
-            phase: phase.unwrap_or(Some(Phase::Committed))?,
-            on: watched?,
-        },
-        (None, Some(kind)) => {
-            let nth = nth.unwrap_or(Some(1))?;
-            Trigger::Event { kind: kind?, nth: u32::try_from(nth).ok()?, on: watched? }
+}
+
+/// Both ways, or `{ from: … }`, or `{ to: … }`.
+fn cut(r: &mut Reader<'_>, yaml: &Yaml, names: Names<'_>) -> Option<(Strike, Vec<NodeId>)> {
+    let one_way = |key: &str| match &yaml.shape {
+        Shape::Map(pairs) => {
+            pairs.iter().any(|(k, _)| matches!(&k.shape, Shape::Text(text) if text == key))
         }
-        (Some(_), Some(_)) => {
-            r.error(yaml.span, "a trigger is a checkpoint or an event, not both", AT);
-            return None;
-        }
-        (None, None) => {
-            r.error(yaml.span, "a trigger without a checkpoint or an event", AT);
+        _ => false,
+    };
+    if !one_way("from") && !one_way("to") {
+        return names.targets(r, yaml).map(|nodes| (Strike::Cut(Way::Both), nodes));
+    }
+    let fields = Fields::read(r, yaml, yaml.span, "cut", &["from", "to"], &[])?;
+    let (way, nodes) = match (fields.get("from"), fields.get("to")) {
+        (Some(nodes), None) => (Way::From, nodes),
+        (None, Some(nodes)) => (Way::To, nodes),
+        _ => {
+            let help = "both ways are cut with `cut: n1`";
+            r.error(yaml.span, "a cut is from nodes or to nodes, not both", help);
             return None;
         }
     };
-    Some((trigger, on_given))
+    names.targets(r, nodes).map(|nodes| (Strike::Cut(way), nodes))
 }
 
-/// A node by its name.
-fn node(r: &mut Reader<'_>, yaml: &Yaml, nodes: &[Node], place: &str) -> Option<NodeId> {
-    let (span, name) = r.text(yaml, "a node")?;
-    let found = nodes.iter().find(|n| n.name == name).map(|n| n.id);
-    if found.is_none() {
-        let help = suggestion(name, nodes.iter().map(|n| n.name.as_str())).unwrap_or_else(|| {
-            let names: Vec<&str> = nodes.iter().map(|n| n.name.as_str()).take(16).collect();
-            format!("the nodes are {}", names.join(", "))
-        });
-        r.error(span, format!("unknown node \"{name}\" in {place}"), help);
+/// `25%`.
+fn whole_percent(text: &str) -> units::Parsed<u8> {
+    let fraction = units::fraction(text)?;
+    let percent = fraction * 100.0;
+    if percent.fract() != 0.0 {
+        return units::bad(format!("{text} is not a whole percentage"), "write for example `25%`");
     }
-    found
-}
-
-/// A whole number from 1.
-fn number(r: &mut Reader<'_>, yaml: &Yaml, what: &str, most: u64) -> Option<u64> {
-    r.within(yaml, what, (1, most), units::integer, |v| v.to_string())
-}
-
-/// The kind of an event.
-fn kind(r: &mut Reader<'_>, yaml: &Yaml) -> Option<String> {
-    let choices: Vec<(&str, Option<&str>)> = event_kinds().iter().map(|k| (*k, Some(*k))).collect();
-    r.choice(yaml, "event", &choices).map(String::from)
-}
-
-/// All kinds of events, as the runtime itself spells them: asked for one that does not exist, its
-/// deserializer lists those that do.
-fn event_kinds() -> &'static [&'static str] {
-    #[derive(Debug, Default)]
-    struct Kinds(&'static [&'static str]);
-    impl fmt::Display for Kinds {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("unknown kind")
-        }
-    }
-    impl std::error::Error for Kinds {}
-    impl serde::de::Error for Kinds {
-        fn custom<T: fmt::Display>(_: T) -> Self {
-            Self::default()
-        }
-        fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
-            Self(expected)
-        }
-    }
-    let question = MapDeserializer::<_, Kinds>::new([("kind", "?")].into_iter());
-    Event::deserialize(question).err().unwrap_or_default().0
-}
-
-/// The expectations, in the order of the file.
-pub(crate) fn expectations(
-    r: &mut Reader<'_>,
-    yaml: Option<&Yaml>,
-    nodes: &[Node],
-) -> Vec<At<Expectation>> {
-    let mut all = Vec::new();
-    let keys = &["result", "takeover", "no-takeover", "epochs"];
-    for item in yaml.map_or(&[][..], |y| r.items(y, "expect", EXPECT)) {
-        let before = r.count();
-        let Some(fields) = Fields::read(r, item, item.span, "an expectation", keys, &[]) else {
-            continue;
-        };
-        if fields.entries().is_empty() && r.count() == before {
-            r.error(item.span, "an empty expectation", EXPECT);
-        }
-        for (key, span, value) in fields.entries() {
-            if let Some(value) = expectation(r, key, *span, value, nodes) {
-                all.push(At { value, span: *span });
-            }
-        }
-    }
-    all
-}
-
-fn expectation(
-    r: &mut Reader<'_>,
-    key: &str,
-    span: Span,
-    yaml: &Yaml,
-    nodes: &[Node],
-) -> Option<Expectation> {
-    match key {
-        "result" => r
-            .choice(yaml, "result", &[("reference", Some(()))])
-            .map(|()| Expectation::ResultIsReference),
-        "epochs" => number(r, yaml, "epochs", u64::MAX).map(Expectation::Epochs),
-        "no-takeover" => {
-            if r.parse(yaml, "no-takeover", units::truth)? {
-                return Some(Expectation::NoTakeover);
-            }
-            r.error(
-                yaml.span,
-                "`no-takeover: false` expects nothing",
-                "remove it, or expect a takeover",
-            );
-            None
-        }
-        _ => takeover(r, span, yaml, nodes),
-    }
-}
-
-fn takeover(r: &mut Reader<'_>, span: Span, yaml: &Yaml, nodes: &[Node]) -> Option<Expectation> {
-    let fields = Fields::read(r, yaml, span, "takeover", &["of", "by", "within"], &[])?;
-    let of = fields.required(r, "of", "name the node whose rank is taken over: `of: n1`");
-    let of = of.and_then(|y| node(r, y, nodes, "an expectation"));
-    let by = fields.get("by").map(|y| node(r, y, nodes, "an expectation"));
-    let within = fields.get("within").map(|y| r.parse(y, "within", units::duration));
-    // Given but not understood is not the same as not given.
-    let (by, within) =
-        (by.map_or(Some(None), |v| v.map(Some)), within.map_or(Some(None), |v| v.map(Some)));
-    Some(Expectation::Takeover { of: of?, by: by?, within: within? })
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 100")]
+    Ok(percent as u8)
 }

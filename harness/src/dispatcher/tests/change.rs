@@ -127,7 +127,7 @@ fn a_copy_goes_bad_when_its_keeper_says_so() {
 fn a_reboot_by_the_plan_kills_and_starts_the_machine_also_when_it_is_dead() {
     let mut plan = struck(Strike::Reboot, 3);
     let mut again = plan.faults[0].clone();
-    again.at = Trigger::Event { event: "resumed".to_owned(), node: Some(1), epoch: None, nth: 1 };
+    again.at = Trigger::Event { event: "resumed".to_owned(), node: Some(1), number: None, nth: 1 };
     plan.faults.push(again);
     let mut story = Story::running(plan);
     assert_eq!(killed(&to_epoch_2(&mut story)), [3]);

@@ -503,6 +503,7 @@ impl Session {
                 self.binding.send(host, side, &bytes);
             }
             sdsm::Action::Wake => shared.out.push_back(Output::Wake),
+            sdsm::Action::Passed(number) => shared.event(Event::BarrierPassed { number }),
             sdsm::Action::Complete(outcome) => shared.out.push_back(Output::Complete(outcome)),
             sdsm::Action::Snapshot { held } => self.save(held, shared, mem),
             sdsm::Action::BadAccess(page) => {

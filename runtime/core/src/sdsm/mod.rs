@@ -76,6 +76,8 @@ pub enum Action {
     Wake,
     /// The rank touched a page that nobody allocated: a mistake in the program.
     BadAccess(PageNo),
+    /// The rank is through this barrier, from 1.
+    Passed(u64),
     /// The call is done.
     Complete(Result<u64, CallError>),
     /// All ranks came to a checkpoint, and all diffs of before are home: [`Sdsm::freeze`].

@@ -249,6 +249,7 @@ impl Sdsm {
                 let saves = wanted != Saves::No || self.saves_next_barrier();
                 self.barriers += 1;
                 self.counters.barriers += 1;
+                self.actions.push_back(Action::Passed(self.barriers));
                 if saves {
                     self.snapshot(call, held);
                 } else {

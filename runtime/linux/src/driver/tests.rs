@@ -99,7 +99,7 @@ fn setup(me: u16, listener: TcpListener, peers: Vec<(NodeId, SocketAddr)>) -> Se
         shared_pages: SIZES.shared_pages,
     };
     let layout = Layout::for_rank(free_rank().0, SIZES).unwrap();
-    let holds = vec![Hold { kind: "ready".to_string(), epoch: None, nth: 2 }];
+    let holds = vec![Hold { kind: "ready".to_string(), number: None, nth: 2, still: true }];
     Setup {
         config,
         network: Network::tcp(listener, peers),

@@ -95,11 +95,15 @@ impl<M: Machine> World<M> {
         self.connect_again();
     }
 
-    /// Nothing passes any more between a machine and all others, and nobody is told.
-    pub fn isolate(&mut self, node: NodeId) {
+    /// Nothing passes any more from a machine to all others, or to it, or both, and nobody is told.
+    pub fn isolate(&mut self, node: NodeId, from: bool, to: bool) {
         for (node, other) in self.off_machine(node) {
-            self.cut(node, other, false);
-            self.cut(other, node, false);
+            if from {
+                self.cut(node, other, false);
+            }
+            if to {
+                self.cut(other, node, false);
+            }
         }
     }
 

@@ -1,0 +1,86 @@
+//! Lines on consoles, as they come.
+
+use super::Inbox;
+use crate::backend::console;
+use crate::dispatcher::Event;
+use crate::plan::Plan;
+use anyhow::{Context as _, Result};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Longest line that is looked at as a whole, in bytes.
+const MAX_LINE: usize = 64 << 10;
+
+/// The consoles of all nodes.
+#[derive(Clone, Debug)]
+pub(super) struct Consoles {
+    files: Arc<Mutex<Vec<Console>>>,
+    inbox: Inbox,
+}
+
+/// One of them, and how far it was read.
+#[derive(Debug)]
+struct Console {
+    path: PathBuf,
+    at: u64,
+    /// A line that has not ended yet.
+    rest: Vec<u8>,
+}
+
+impl Consoles {
+    /// Tells every line that is written from now on.
+    pub(super) fn follow(run_dir: &Path, plan: &Plan, inbox: Inbox) -> Result<Self> {
+        let console =
+            |name: &str| Console { path: console(run_dir, name), at: 0, rest: Vec::new() };
+        let files = plan.nodes.iter().map(|node| console(&node.name)).collect();
+        let consoles = Self { files: Arc::new(Mutex::new(files)), inbox };
+        let cannot = "cannot watch the consoles";
+        let watch = Inotify::init(InitFlags::IN_CLOEXEC).context(cannot)?;
+        watch.add_watch(run_dir, AddWatchFlags::IN_MODIFY).context(cannot)?;
+        let follower = consoles.clone();
+        std::thread::Builder::new()
+            .name("consoles".to_owned())
+            .spawn(move || {
+                while watch.read_events().is_ok() {
+                    follower.read();
+                }
+            })
+            .context(cannot)?;
+        Ok(consoles)
+    }
+
+    /// Tells all lines that are there and were not told yet.
+    pub(super) fn read(&self) {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        for (node, console) in files.iter_mut().enumerate() {
+            // A node that was not started yet has none.
+            for text in console.lines().unwrap_or_default() {
+                self.inbox.put(Event::Line { node, text });
+            }
+        }
+    }
+}
+
+impl Console {
+    fn lines(&mut self) -> std::io::Result<Vec<String>> {
+        let mut file = File::open(&self.path)?;
+        if file.metadata()?.len() < self.at {
+            // A machine that starts again begins it anew.
+            self.at = 0;
+            self.rest.clear();
+        }
+        file.seek(SeekFrom::Start(self.at))?;
+        let mut bytes = std::mem::take(&mut self.rest);
+        self.at += file.read_to_end(&mut bytes)? as u64;
+        let end = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+        self.rest = bytes.split_off(end);
+        if self.rest.len() > MAX_LINE {
+            bytes.append(&mut self.rest);
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        Ok(text.lines().map(|line| line.trim_end().to_owned()).collect())
+    }
+}

@@ -1,0 +1,153 @@
+//! What somebody expects to see, or not to see: events of nodes and lines of consoles.
+
+use super::run::{End, Run};
+use super::{Action, Dispatcher};
+use crate::plan::Expect;
+use images_control::kind_of;
+use runtime_core::event::Event as NodeEvent;
+use std::time::Duration;
+use topology::{Shown, Sight};
+
+/// Something that was looked for has shown.
+#[derive(Clone, Debug)]
+pub(super) struct Sighting {
+    at: Duration,
+    node: usize,
+    what: Showing,
+}
+
+#[derive(Clone, Debug)]
+enum Showing {
+    Event { kind: String, number: Option<u64> },
+    Line(String),
+}
+
+impl Sighting {
+    fn is(&self, sight: &Sight) -> bool {
+        let shown = match (&self.what, &sight.shown) {
+            (Showing::Event { kind, number }, Shown::Event { kind: wanted, number: which }) => {
+                kind == wanted && (which.is_none() || which == number)
+            }
+            (Showing::Line(line), Shown::Line(text)) => line.contains(text.as_str()),
+            _ => false,
+        };
+        shown && sight.on.is_none_or(|on| on.index() == self.node)
+    }
+}
+
+impl Dispatcher {
+    pub(super) fn line(&mut self, now: Duration, node: usize, text: &str) {
+        self.saw(Sighting { at: now, node, what: Showing::Line(text.to_owned()) });
+    }
+
+    pub(super) fn saw_event(&mut self, now: Duration, node: usize, event: &NodeEvent) {
+        let what = Showing::Event { kind: kind_of(event), number: event.number() };
+        self.saw(Sighting { at: now, node, what });
+    }
+
+    fn saw(&mut self, sighting: Sighting) {
+        let Some(run) = self.run.as_mut().filter(|run| run.started.is_some()) else { return };
+        let mut looked_for = self.plan.expect.iter().flat_map(|expect| expect.what.sights());
+        if looked_for.any(|sight| sighting.is(sight)) {
+            run.sightings.push(sighting);
+        }
+    }
+
+    /// The run is over, but a line that is expected may be on a console and not be told yet.
+    pub(super) fn over(&mut self, now: Duration, end: End) {
+        let Some(run) = &mut self.run else { return };
+        let lines =
+            |e: &Expect| e.what.sights().iter().any(|sight| matches!(sight.shown, Shown::Line(_)));
+        if run.end.is_some() {
+            return;
+        }
+        run.end = Some(end);
+        self.deadline = None;
+        if self.plan.expect.iter().any(lines) {
+            self.actions.push(Action::ReadConsoles);
+        } else {
+            self.judge(now);
+        }
+    }
+
+    /// Did it show so many times, and in time?
+    pub(super) fn seen_check(
+        &self,
+        run: &Run,
+        sight: &Sight,
+        times: u32,
+        within: Option<Duration>,
+        after: Option<usize>,
+    ) -> (String, bool) {
+        let since = match after {
+            None => run.started,
+            Some(item) => run.last_blow(item),
+        };
+        let Some(since) = since else {
+            return ("the fault that it was to come after did not happen".to_owned(), false);
+        };
+        let shown: Vec<&Sighting> =
+            run.sightings.iter().filter(|s| s.at >= since && s.is(sight)).collect();
+        let times = usize::try_from(times).unwrap_or(usize::MAX);
+        let Some(last) = shown.get(times - 1) else {
+            let seen = match shown.len() {
+                0 => "not once".to_owned(),
+                n => format!("{n} times only"),
+            };
+            return (seen, false);
+        };
+        let took = last.at.saturating_sub(since);
+        let mut seen = format!("on {} after {:.2} s", self.name(last.node), took.as_secs_f64());
+        if times > 1 {
+            seen = format!("{times} times, the last {seen}");
+        }
+        if let Some(limit) = within {
+            seen += &format!(" (at most {:.2} s on this machine)", limit.as_secs_f64());
+        }
+        if let Showing::Line(line) = &last.what {
+            seen += &format!(": {}", line.chars().take(60).collect::<String>());
+        }
+        (seen, within.is_none_or(|limit| took <= limit))
+    }
+
+    pub(super) fn never_check(&self, run: &Run, sight: &Sight) -> (String, bool) {
+        match run.sightings.iter().find(|s| s.is(sight)) {
+            None => ("it did not".to_owned(), true),
+            Some(first) => {
+                let after = first.at.saturating_sub(run.started.unwrap_or_default());
+                let (node, after) = (self.name(first.node), after.as_secs_f64());
+                (format!("on {node} after {after:.2} s"), false)
+            }
+        }
+    }
+
+    /// The earliest of each that comes after the one before it.
+    pub(super) fn order_check(&self, run: &Run, sights: &[Sight]) -> (String, bool) {
+        let started = run.started.unwrap_or_default();
+        let mut rest = run.sightings.iter();
+        let mut found = Vec::new();
+        for sight in sights {
+            let Some(next) = rest.find(|s| s.is(sight)) else { break };
+            let after = next.at.saturating_sub(started).as_secs_f64();
+            found.push(format!("{} {after:.2} s", self.name(next.node)));
+        }
+        let all = found.len() == sights.len();
+        let mut seen = found.join(", ");
+        if !all {
+            let nothing = format!("nothing like the {} of them", nth(found.len() + 1));
+            seen = if seen.is_empty() { nothing } else { format!("{seen}, then {nothing}") };
+        }
+        (seen, all)
+    }
+}
+
+/// `1st`, `2nd`, `3rd`, `4th`.
+fn nth(n: usize) -> String {
+    let end = match (n % 10, n % 100) {
+        (1, t) if t != 11 => "st",
+        (2, t) if t != 12 => "nd",
+        (3, t) if t != 13 => "rd",
+        _ => "th",
+    };
+    format!("{n}{end}")
+}
