@@ -2,12 +2,13 @@
 
 use crate::backend::console;
 use crate::bench::{self, BenchArgs};
-use crate::client::{Connection, Failure};
+use crate::client::{Connection, Failure, Launch};
 use crate::daemon::{self, Setup};
 use crate::paths::Places;
 use crate::plan::Backend;
 use crate::proto::{EXIT_OK, EXIT_TESTBED, EXIT_USAGE, EXIT_VERDICT, Request, Response};
 use crate::result::RunResult;
+use crate::runner::{self, TestArgs};
 use crate::sim::{self, SimArgs};
 use crate::table;
 use clap::{Parser, Subcommand};
@@ -48,17 +49,17 @@ enum Verb {
     /// Run the workload with its faults on the cluster that is up, and judge.
     Run(Which),
     /// Up, run, down, for each file.
-    Test {
-        /// The topologies.
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
-        /// What the nodes are made of.
-        #[arg(long, value_enum, default_value_t = Backend::Qemu)]
-        backend: Backend,
-        /// So many times each, until one fails; a table of all at the end.
-        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-        repeat: Option<u32>,
+    Test(TestArgs),
+    /// Run again what was run: the same topology with the same seed.
+    Replay {
+        /// The directory of a run, or its name under `target/understudy/runs`.
+        run: PathBuf,
+        /// Another backend than that of the run.
+        #[arg(long, value_enum)]
+        backend: Option<Backend>,
     },
+    /// Print the JSON schema of topology files, for editors.
+    Schema,
     /// How the cluster is.
     Status(Which),
     /// Follow the console of a node, until Ctrl-C or the cluster's end.
@@ -111,6 +112,10 @@ enum Verb {
         #[arg(long)]
         run_dir: PathBuf,
         #[arg(long)]
+        name: Option<String>,
+        #[arg(long)]
+        seed: Option<u64>,
+        #[arg(long)]
         detach: bool,
     },
 }
@@ -141,13 +146,19 @@ fn verb(cli: Cli) -> Result<u8, Failure> {
             if replace {
                 take_down_same(&places, &file)?;
             }
-            let mut connection = Connection::start(&places, &file, backend, true)?;
+            let launch = Launch { detach: true, ..Launch::new(&file, backend) };
+            let mut connection = Connection::start(&places, &launch)?;
             let status = connection.answer()?.status()?;
             print!("{}", table::status(&status));
             Ok(EXIT_OK)
         }
         Verb::Run(which) => run(&mut attach(&places, &which)?),
-        Verb::Test { files, backend, repeat } => test(&places, &files, backend, repeat),
+        Verb::Test(args) => runner::test(&places, &args),
+        Verb::Replay { run, backend } => runner::replay(&places, &run, backend),
+        Verb::Schema => {
+            print!("{}", topology::schema());
+            Ok(EXIT_OK)
+        }
         Verb::Status(which) => {
             let answer = attach(&places, &which)?.ask(&Request::Status)?;
             print!("{}", table::status(&answer.status()?));
@@ -168,9 +179,9 @@ fn verb(cli: Cli) -> Result<u8, Failure> {
         Verb::Validate { files } => validate(&files),
         Verb::Sim(args) => sim::main(&args),
         Verb::Bench(args) => bench::main(&places, &args),
-        Verb::Daemon { file, backend, run_dir, detach } => {
+        Verb::Daemon { file, backend, run_dir, name, seed, detach } => {
             tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
-            daemon::main(&Setup { places, file, backend, run_dir, detach })?;
+            daemon::main(&Setup { places, file, backend, run_dir, name, seed, detach })?;
             Ok(EXIT_OK)
         }
     }
@@ -201,49 +212,6 @@ fn run(connection: &mut Connection) -> Result<u8, Failure> {
 
 const fn judged(result: &RunResult) -> u8 {
     if result.pass { EXIT_OK } else { EXIT_VERDICT }
-}
-
-/// The worst of all files counts; each is tried. Repeated, the first that fails is the last.
-fn test(
-    places: &Places,
-    files: &[PathBuf],
-    backend: Backend,
-    repeat: Option<u32>,
-) -> Result<u8, Failure> {
-    let (mut worst, mut results) = (EXIT_OK, Vec::new());
-    for (file, n) in files.iter().flat_map(|file| (1..=repeat.unwrap_or(1)).map(move |n| (file, n)))
-    {
-        let which = repeat.map_or_else(String::new, |of| format!(" ({n} of {of})"));
-        println!("{} on {}{which}", file.display(), backend.name());
-        let exit = match test_one(places, file, backend) {
-            Ok(result) => {
-                let exit = judged(&result);
-                results.push(*result);
-                exit
-            }
-            Err(failure) => {
-                eprintln!("error: {}", failure.reason);
-                failure.exit
-            }
-        };
-        worst = worst.max(exit);
-        if repeat.is_some() && exit != EXIT_OK {
-            break;
-        }
-    }
-    if repeat.is_some() {
-        print!("{}", table::repeated(&results));
-    }
-    Ok(worst)
-}
-
-fn test_one(places: &Places, file: &Path, backend: Backend) -> Result<Box<RunResult>, Failure> {
-    let (logs, result) = Connection::once(places, file, backend, false)?;
-    if let Ok(result) = &result {
-        print!("{}", table::result(result));
-    }
-    println!("logs in {logs}");
-    result
 }
 
 /// Takes down the cluster that has the name of this file's.

@@ -64,6 +64,32 @@ impl Response {
     }
 }
 
+/// How a cluster is to be started.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Launch<'a> {
+    /// The topology.
+    pub(crate) file: &'a Path,
+    pub(crate) backend: Backend,
+    /// It outlives its owner once it is up.
+    pub(crate) detach: bool,
+    /// Instead of that of the file.
+    pub(crate) seed: Option<u64>,
+    /// It has a name of its own, that of its run, so that it is in nobody's way; not that of the file.
+    pub(crate) own_name: bool,
+    /// No progress is shown.
+    pub(crate) quiet: bool,
+    /// The `understudy` program, if it is not this one.
+    pub(crate) program: Option<&'a Path>,
+}
+
+impl<'a> Launch<'a> {
+    /// As the file says; with progress, and gone with its owner.
+    pub(crate) const fn new(file: &'a Path, backend: Backend) -> Self {
+        let (detach, seed, own_name, quiet, program) = (false, None, false, false, None);
+        Self { file, backend, detach, seed, own_name, quiet, program }
+    }
+}
+
 /// A connection to a daemon.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -84,32 +110,39 @@ impl Connection {
     }
 
     /// Starts a daemon for a topology file, and is its owner: when this closes before the cluster
-    /// is up, or ever unless `detach`, the daemon takes everything down.
-    pub(crate) fn start(
-        places: &Places,
-        file: &Path,
-        backend: Backend,
-        detach: bool,
-    ) -> Result<Self, Failure> {
+    /// is up, or ever unless it is to outlive its owner, the daemon takes everything down.
+    pub(crate) fn start(places: &Places, launch: &Launch<'_>) -> Result<Self, Failure> {
+        let Launch { file, backend, .. } = *launch;
         let topology = topology::load(file).map_err(|e| Failure::usage(e.to_string()))?;
         let unsupported = plan::unsupported(&topology, backend);
         if !unsupported.is_empty() {
             let what = unsupported.join("; ");
             return Err(Failure::usage(format!("{}: cannot do: {what}", file.display())));
         }
-        // Here only for a message without traces; the daemon decides.
-        drop(places.take_name(&topology.name).map_err(|e| Failure::usage(e.to_string()))?);
         let run_dir = places.new_run(&topology.name)?;
+        let own = run_dir.file_name().and_then(|name| name.to_str()).filter(|_| launch.own_name);
+        let name = own.unwrap_or(&topology.name);
+        // Here only for a message without traces; the daemon decides.
+        let free = places.take_name(name).map_err(|e| Failure::usage(e.to_string()));
+        if let Err(failure) = free {
+            // Nothing of it is there yet.
+            drop(std::fs::remove_dir(&run_dir));
+            return Err(failure);
+        }
+        drop(free);
         let daemon_log = run_dir.join("daemon.log");
         let output = log(&daemon_log)?;
         let (ours, theirs) = UnixStream::pair()?;
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command =
+            Command::new(launch.program.map_or_else(std::env::current_exe, |p| Ok(p.to_owned()))?);
         command
             .arg("--target-dir")
             .arg(places.target())
             .args(["daemon", "--backend", backend.name(), "--run-dir"])
             .arg(&run_dir)
-            .args(detach.then_some("--detach"))
+            .args(["--name", name])
+            .args(launch.detach.then_some("--detach"))
+            .args(launch.seed.map(|seed| format!("--seed={seed}")))
             .arg(file)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::from(output.try_clone()?))
@@ -119,23 +152,24 @@ impl Connection {
         command.spawn()?;
         // `command` holds the daemon's end until it is dropped; the daemon's death must be seen.
         drop(command);
-        Ok(Self { reader: BufReader::new(ours), daemon_log: Some(daemon_log), quiet: false })
+        Ok(Self { reader: BufReader::new(ours), daemon_log: Some(daemon_log), quiet: launch.quiet })
     }
 
-    /// Up, run, down: where the logs are, and the verdict. In all endings the cluster is down: its daemon ends
-    /// when the connection closes.
+    /// Up, run, down: the verdict; where the logs are comes in `logs`, once that is known. `is_up` is called when it
+    /// has booted. In all endings the cluster is down: its daemon ends when the connection closes.
     pub(crate) fn once(
         places: &Places,
-        file: &Path,
-        backend: Backend,
-        quiet: bool,
-    ) -> Result<(String, Result<Box<RunResult>, Failure>), Failure> {
-        let mut connection = Self { quiet, ..Self::start(places, file, backend, false)? };
-        let logs = connection.answer()?.status()?.run_dir;
+        launch: &Launch<'_>,
+        logs: &mut Option<String>,
+        is_up: impl FnOnce(),
+    ) -> Result<Box<RunResult>, Failure> {
+        let mut connection = Self::start(places, launch)?;
+        *logs = Some(connection.answer()?.status()?.run_dir);
+        is_up();
         let result = connection.ask(&Request::Run).and_then(Response::verdict);
         let down = connection.ask(&Request::Down);
         connection.wait_for_end();
-        Ok((logs, result.and_then(|result| down.map(|_| result))))
+        result.and_then(|result| down.map(|_| result))
     }
 
     /// Asks, shows progress, and returns the answer.

@@ -13,6 +13,7 @@ use crate::backend::qemu::{Machine, bare_metal_end};
 use crate::backend::spawn::{Process, Spawner};
 use crate::backend::{Site, console};
 use crate::dispatcher::{Action, Dispatcher, Event, OWNER};
+use crate::manifest::Manifest;
 use crate::paths::Places;
 use crate::plan::{Backend, Plan, Setting};
 use crate::proto::{EXIT_TESTBED, EXIT_USAGE, Response};
@@ -40,6 +41,10 @@ pub(crate) struct Setup {
     pub(crate) file: PathBuf,
     pub(crate) backend: Backend,
     pub(crate) run_dir: PathBuf,
+    /// Name of the cluster, instead of that of the file.
+    pub(crate) name: Option<String>,
+    /// Seed of everything random, instead of that of the file.
+    pub(crate) seed: Option<u64>,
     /// The cluster outlives the verb that started it.
     pub(crate) detach: bool,
 }
@@ -146,7 +151,10 @@ async fn prepare(
 ) -> Result<Prepared, (u8, anyhow::Error)> {
     let usage = |e: anyhow::Error| (EXIT_USAGE, e);
     let broken = |e: anyhow::Error| (EXIT_TESTBED, e);
-    let file = topology::load(&setup.file).map_err(|e| usage(e.into()))?;
+    let mut file = topology::load(&setup.file).map_err(|e| usage(e.into()))?;
+    let topology = file.name.clone();
+    file.name = setup.name.clone().unwrap_or(file.name);
+    file.seed = setup.seed.unwrap_or(file.seed);
     let name = setup.places.take_name(&file.name).map_err(usage)?;
     let socket = setup.places.socket(&file.name).map_err(broken)?;
     // Nobody else has the name: what is there belongs to a dead daemon.
@@ -182,7 +190,19 @@ async fn prepare(
     let factor = machine.as_ref().map_or(1, |m| m.factor);
     let setting = Setting { backend: setup.backend, factor, loopback: loopback.as_ref() };
     let plan = Plan::new(&file, &setting);
-    drop(fs::copy(&setup.file, setup.run_dir.join("topology.yaml")));
+    fs::copy(&setup.file, setup.run_dir.join("topology.yaml"))
+        .with_context(|| format!("cannot write into {}", setup.run_dir.display()))
+        .map_err(broken)?;
+    let manifest = Manifest {
+        topology,
+        seed: plan.seed,
+        backend: setup.backend.name().to_owned(),
+        machine: words.clone(),
+        factor,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        programs: Manifest::programs_here(&setup.places),
+    };
+    manifest.write(&setup.run_dir).map_err(broken)?;
     let mut wire = None;
     if plan.needs_switch() {
         wire = Some(Wire::new(Fabric::new(&plan)).map_err(broken)?);

@@ -1,7 +1,7 @@
 //! Tables for people.
 
 use crate::proto::{NodeStatus, Status};
-use crate::result::{Death, RunResult};
+use crate::result::RunResult;
 use comfy_table::{Table, presets};
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
@@ -112,31 +112,6 @@ pub(crate) fn result(result: &RunResult) -> String {
     let verdict = if result.pass { "PASS" } else { "FAIL" };
     let _ = writeln!(text, "verdict: {}", coloured(verdict, result.pass));
     text
-}
-
-/// Runs of one kind, one below the other: each death with its times, and how many passed.
-pub(crate) fn repeated(results: &[RunResult]) -> String {
-    let mut rows =
-        table(&["run", "verdict", "run time", "death", "detected", "taken over", "resumed"]);
-    for (n, result) in (1..).zip(results) {
-        let verdict = if result.pass { "PASS" } else { "FAIL" };
-        let all = |of: fn(&Death) -> String| {
-            let cells: Vec<String> = result.deaths.iter().map(of).collect();
-            if cells.is_empty() { "–".to_owned() } else { cells.join("\n") }
-        };
-        rows.add_row([
-            format!("{} {n}", result.cluster),
-            verdict.to_owned(),
-            time(Some(result.run_us)),
-            all(|d| d.node.clone()),
-            all(|d| time(d.detected_us)),
-            all(|d| time(d.takeover_us)),
-            all(|d| time(d.resumed_us)),
-        ]);
-    }
-    let deaths: usize = results.iter().map(|r| r.deaths.len()).sum();
-    let passed = results.iter().filter(|r| r.pass).count();
-    format!("{rows}\n{passed} of {} runs passed, with {deaths} deaths\n", results.len())
 }
 
 fn coloured(word: &str, good: bool) -> String {

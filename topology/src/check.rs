@@ -22,6 +22,7 @@ pub(crate) fn consequences(
 ) {
     killed_once(r, nodes, faults);
     triggers(r, nodes, faults);
+    fills(r, nodes, faults);
     moves(r, nodes, faults);
     takeovers(r, nodes, runtime, faults, expectations);
     stillness(r, nodes, faults, expectations);
@@ -103,9 +104,24 @@ fn killed_once(r: &mut Reader<'_>, nodes: &[Node], faults: &[(Fault, Marks)]) {
         {
             let first = &faults[earlier].0;
             let name = &nodes[fault.node.index()].name;
-            let help =
-                format!("it does not come back after the kill on line {}: remove one", first.line);
+            let help = if first.line == fault.line {
+                "it does not come back in between: add for example `for: 1s`".into()
+            } else {
+                format!("it does not come back after the kill on line {}: remove one", first.line)
+            };
             r.error(marks.node, format!("node \"{name}\" is killed twice"), help);
+        }
+    }
+}
+
+/// Only a system of the node's own can be asked for its memory.
+fn fills(r: &mut Reader<'_>, nodes: &[Node], faults: &[(Fault, Marks)]) {
+    for (fault, marks) in faults.iter().filter(|(f, _)| matches!(f.strike, Strike::Fill(Some(_)))) {
+        let node = &nodes[fault.node.index()];
+        if node.image == Image::BareMetal {
+            let message =
+                format!("node \"{}\" is bare metal: its memory cannot be filled", node.name);
+            r.error(marks.node, message, "name a node with `image: linux`");
         }
     }
 }

@@ -18,6 +18,7 @@ mod memory;
 mod model;
 mod raw;
 mod read;
+mod schema;
 mod survival;
 mod units;
 
@@ -26,6 +27,8 @@ pub use model::{
     Arch, Expectation, Fault, Link, LinkProfile, Metric, Node, OnExhausted, Outcome, Phase, Run,
     Runtime, Shown, Sight, Strike, Subnet, Switch, Topology, Transport, Trigger, Way,
 };
+
+pub use schema::schema;
 
 use error::Reader;
 use std::fs::File;

@@ -3,10 +3,10 @@
 pub(crate) mod expect;
 pub(crate) mod faults;
 mod fields;
-mod links;
+pub(crate) mod links;
 pub(crate) mod names;
-mod nodes;
-mod settings;
+pub(crate) mod nodes;
+pub(crate) mod settings;
 pub(crate) mod triggers;
 
 use crate::error::{Reader, Span};
@@ -20,7 +20,7 @@ pub(crate) use faults::Marks;
 pub(crate) use nodes::{Cluster, least_memory};
 pub(crate) use settings::Settings;
 
-const SECTIONS: &[&str] = &[
+pub(crate) const SECTIONS: &[&str] = &[
     "name", "seed", "defaults", "boards", "nodes", "switches", "links", "runtime", "run", "faults",
     "expect",
 ];

@@ -16,10 +16,11 @@ pub(crate) fn bad<T>(message: impl Into<String>, help: impl Into<String>) -> Par
     Err(Bad { message: message.into(), help: help.into() })
 }
 
-type Units = &'static [(&'static str, u64)];
+/// Names of units, and how many base units each is.
+pub(crate) type Units = &'static [(&'static str, u64)];
 
-const SIZES: Units = &[("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
-const DURATIONS: Units = &[
+pub(crate) const SIZES: Units = &[("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+pub(crate) const DURATIONS: Units = &[
     ("ns", 1),
     ("us", 1_000),
     ("ms", 1_000_000),
@@ -27,7 +28,8 @@ const DURATIONS: Units = &[
     ("min", 60_000_000_000),
     ("h", 3_600_000_000_000),
 ];
-const RATES: Units = &[("bit", 1), ("kbit", 1_000), ("Mbit", 1_000_000), ("Gbit", 1_000_000_000)];
+pub(crate) const RATES: Units =
+    &[("bit", 1), ("kbit", 1_000), ("Mbit", 1_000_000), ("Gbit", 1_000_000_000)];
 
 /// A size in bytes.
 pub(crate) fn size(text: &str) -> Parsed<u64> {

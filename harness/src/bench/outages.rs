@@ -2,7 +2,7 @@
 //! again; and what checkpoints cost. Whole clusters, as `understudy test` runs them.
 
 use super::summary::{self, Outage, Price};
-use crate::client::{Connection, Failure};
+use crate::client::{Connection, Failure, Launch};
 use crate::paths::Places;
 use crate::plan::Backend;
 use crate::progress::Progress;
@@ -136,7 +136,10 @@ fn write(dir: &Path, name: &str, text: &str) -> Result<PathBuf, Failure> {
 
 /// One run; what does not pass measures nothing.
 fn pass(places: &Places, file: &Path, backend: Backend) -> Result<Box<RunResult>, Failure> {
-    let (logs, result) = Connection::once(places, file, backend, true)?;
+    let mut logs = None;
+    let launch = Launch { own_name: true, quiet: true, ..Launch::new(file, backend) };
+    let result = Connection::once(places, &launch, &mut logs, || {});
+    let logs = logs.unwrap_or_default();
     let result = result?;
     if !result.pass {
         let reason = format!("a run that is measured fails: logs in {logs}");

@@ -1,4 +1,4 @@
-use super::{bytes, ratio, repeated, result, time};
+use super::{bytes, ratio, result, time};
 use crate::result::{Check, Checkpoint, Death, NodeResult, RankResult, RunResult};
 
 pub(crate) fn run() -> RunResult {
@@ -68,13 +68,4 @@ fn sizes_and_times_carry_their_unit() {
     assert_eq!([bytes(1023), bytes(1024), bytes(3 << 19)], ["1023 B", "1.0 KiB", "1.5 MiB"]);
     assert_eq!([time(None), time(Some(1_500)), time(Some(1_500_000))], ["–", "1.5 ms", "1.50 s"]);
     assert_eq!([ratio(1, 0), ratio(105, 100)], ["–", "1.05"]);
-}
-
-#[test]
-fn repeated_runs_are_counted_and_those_that_fail_stand_out() {
-    let (good, bad) = (RunResult { pass: true, ..run() }, RunResult { pass: false, ..run() });
-    let text = repeated(&[good.clone(), good, bad]);
-    assert!(text.contains("c 1") && text.contains("c 3"), "{text}");
-    assert_eq!([text.matches("PASS").count(), text.matches("FAIL").count()], [2, 1], "{text}");
-    assert!(text.ends_with("2 of 3 runs passed, with 3 deaths\n"), "{text}");
 }

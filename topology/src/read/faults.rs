@@ -71,7 +71,8 @@ impl Draft {
         // The latest blow to each node.
         let mut before: Vec<usize> = Vec::new();
         for time in 0..self.times {
-            (last, before) = (Vec::new(), self.strike_once(item, time, &before, blows, &mut last));
+            last.clear();
+            before = self.strike_once(item, time, &before, blows, &mut last);
         }
         last
     }

@@ -12,7 +12,9 @@ use runtime_core::limits::MIN_MTU;
 use runtime_core::node::{Binding, Image};
 use std::time::Duration;
 
-const LINK: &[&str] = &[
+/// Keys of a switch.
+pub(crate) const SWITCH: &[&str] = &["port-notices"];
+pub(crate) const LINK: &[&str] = &[
     "between",
     "transport",
     "delay",
@@ -130,7 +132,7 @@ fn switches(
     for (name, span, value) in entries.unwrap_or_default() {
         plausible_name(r, span, name);
         let place = format!("switch \"{name}\"");
-        let fields = Fields::read(r, value, span, &place, &["port-notices"], &[]);
+        let fields = Fields::read(r, value, span, &place, SWITCH, &[]);
         let notices = fields.as_ref().and_then(|fields| fields.get("port-notices"));
         let yes_or_no = [("true", Some(true)), ("false", Some(false))];
         let port_notices = notices.map(|y| r.choice(y, "port-notices", &yes_or_no));

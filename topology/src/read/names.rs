@@ -57,8 +57,7 @@ impl Names<'_> {
                 Some(nodes)
             }
             Shape::Map(_) => {
-                let fields =
-                    Fields::read(r, yaml, yaml.span, "the nodes of a fault", &["board"], &[])?;
+                let fields = Fields::read(r, yaml, yaml.span, "a target", &["board"], &[])?;
                 let help = "write for example `{ board: a }`, or the name of a node";
                 let board = fields.required(r, "board", help)?;
                 self.board(r, board)

@@ -11,8 +11,9 @@ use runtime_core::limits::MAX_NODES;
 use runtime_core::node::{Image, Role};
 use std::net::Ipv4Addr;
 
-const MACHINE: &[&str] = &["image", "arch", "memory", "cpus"];
-const NODE: &[&str] = &["board", "role", "image", "arch", "memory", "cpus", "address", "mac"];
+pub(crate) const MACHINE: &[&str] = &["image", "arch", "memory", "cpus"];
+pub(crate) const NODE: &[&str] =
+    &["board", "role", "image", "arch", "memory", "cpus", "address", "mac"];
 
 /// Least memory in which a Linux guest boots.
 const LEAST_LINUX: u64 = 64 << 20;

@@ -12,7 +12,7 @@ use runtime_core::limits::{
 use runtime_core::node::{Binding, Policy, Quorum};
 use std::time::Duration;
 
-const RUNTIME: &[&str] = &[
+pub(crate) const RUNTIME: &[&str] = &[
     "binding",
     "transport",
     "heartbeat",
@@ -149,7 +149,7 @@ fn whole_pages(text: &str) -> Parsed<u64> {
     )
 }
 
-const CHECKPOINT: &[&str] = &["every", "mtbf", "replicas", "redundancy", "parity"];
+pub(crate) const CHECKPOINT: &[&str] = &["every", "mtbf", "replicas", "redundancy", "parity"];
 
 fn checkpoint(r: &mut Reader<'_>, yaml: &Yaml, runtime: &mut Runtime, nodes: usize) {
     let Some(fields) = Fields::read(r, yaml, yaml.span, "checkpoint", CHECKPOINT, &[]) else {
@@ -267,10 +267,12 @@ fn every(text: &str) -> Parsed<Every> {
     }
 }
 
+pub(crate) const RUN: &[&str] = &["workload", "args"];
+
 /// The program. Its arguments are its own business: they are passed on as they are written.
 pub(crate) fn run(r: &mut Reader<'_>, yaml: Option<&Yaml>) -> Option<Run> {
     let yaml = yaml?;
-    let fields = Fields::read(r, yaml, yaml.span, "run", &["workload", "args"], &[])?;
+    let fields = Fields::read(r, yaml, yaml.span, "run", RUN, &[])?;
     let workload = fields.required(r, "workload", "name a program: `run: { workload: laplace }`");
     let workload = workload.and_then(|y| r.text(y, "workload"));
     let workload = workload.filter(|(span, name)| plausible_name(r, *span, name));

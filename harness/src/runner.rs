@@ -1,0 +1,305 @@
+//! Many topologies, one after the other or side by side: up, run, down for each.
+
+mod junit;
+mod room;
+
+use crate::client::{Connection, Failure, Launch};
+use crate::manifest::Manifest;
+use crate::paths::Places;
+use crate::plan::Backend;
+use crate::proto::{EXIT_OK, EXIT_TESTBED, EXIT_USAGE, EXIT_VERDICT};
+use crate::result::RunResult;
+use crate::table;
+use room::{Need, Room};
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use topology::Topology;
+
+/// What `understudy test` is asked.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct TestArgs {
+    /// Topologies, or directories of them.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// What the nodes are made of.
+    #[arg(long, value_enum, default_value_t = Backend::Qemu)]
+    backend: Backend,
+    /// So many times each, until one fails.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: Option<u32>,
+    /// So many clusters at once; left out: as memory and processors allow. One boots at a time in any case.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// Seed of everything random, instead of that of the files.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Only topologies whose path holds this.
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// Write the outcome as JUnit XML: a suite for each run, a case for each thing that must hold.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+}
+
+/// One run that is to be.
+#[derive(Clone, Debug)]
+struct Job {
+    file: PathBuf,
+    /// Which repetition, from 1, and of how many.
+    turn: Option<(u32, u32)>,
+    topology: Result<Box<Topology>, String>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+struct Outcome {
+    job: Job,
+    took: Duration,
+    /// Where its logs are.
+    logs: Option<String>,
+    result: Result<Box<RunResult>, Failure>,
+}
+
+impl Outcome {
+    const fn exit(&self) -> u8 {
+        match &self.result {
+            Ok(result) if result.pass => EXIT_OK,
+            Ok(_) => EXIT_VERDICT,
+            Err(failure) => failure.exit,
+        }
+    }
+
+    fn name(&self) -> String {
+        let file = self.job.file.display();
+        self.job.turn.map_or_else(|| file.to_string(), |(n, of)| format!("{file} ({n} of {of})"))
+    }
+}
+
+/// Runs all of them. The worst outcome counts; each is tried, and none twice. Repeated, the first that fails is the
+/// last that is started.
+pub(crate) fn test(places: &Places, args: &TestArgs) -> Result<u8, Failure> {
+    let files = files(args)?;
+    let turns = |file: PathBuf| {
+        let topology = topology::load(&file).map(Box::new).map_err(|e| e.to_string());
+        let of = args.repeat.unwrap_or(1);
+        (1..=of).map(move |n| {
+            let turn = args.repeat.map(|of| (n, of));
+            Job { file: file.clone(), turn, topology: topology.clone() }
+        })
+    };
+    let jobs: VecDeque<Job> = files.into_iter().flat_map(turns).collect();
+    let single = jobs.len() == 1;
+    let outcomes = run_all(places, args, jobs);
+    if let Some(path) = &args.junit {
+        let xml = junit::report(&outcomes);
+        std::fs::write(path, xml).map_err(|e| {
+            let reason = format!("cannot write {}: {e}", path.display());
+            Failure { exit: EXIT_TESTBED, reason }
+        })?;
+    }
+    if !single {
+        print!("{}", summary(&outcomes));
+    }
+    Ok(outcomes.iter().map(Outcome::exit).max().unwrap_or(EXIT_OK))
+}
+
+/// The files that are meant: those of a directory in the order of their names.
+fn files(args: &TestArgs) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for path in &args.files {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let unreadable =
+            |e: std::io::Error| Failure::usage(format!("cannot read {}: {e}", path.display()));
+        let mut inside = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(unreadable)? {
+            let file = entry.map_err(unreadable)?.path();
+            if file.extension().is_some_and(|e| e == "yaml" || e == "yml") {
+                inside.push(file);
+            }
+        }
+        if inside.is_empty() {
+            let reason = format!("no topology (*.yaml) in {}", path.display());
+            return Err(Failure::usage(reason));
+        }
+        inside.sort();
+        files.extend(inside);
+    }
+    if let Some(text) = &args.filter {
+        files.retain(|file| file.display().to_string().contains(text.as_str()));
+        if files.is_empty() {
+            return Err(Failure::usage(format!("no topology has \"{text}\" in its path")));
+        }
+    }
+    Ok(files)
+}
+
+/// All jobs, as many at a time as there is room for.
+fn run_all(places: &Places, args: &TestArgs, jobs: VecDeque<Job>) -> Vec<Outcome> {
+    let room = Room::of_this_machine(args.jobs.map(usize::from));
+    let alone = jobs.len() == 1 || room.most_at_once() == 1;
+    let workers = room.most_at_once().min(jobs.len());
+    let (queue, outcomes) = (Mutex::new(jobs), Mutex::new(Vec::new()));
+    let lock = |m| -> std::sync::MutexGuard<'_, _> {
+        Mutex::lock(m).unwrap_or_else(PoisonError::into_inner)
+    };
+    let worker = || {
+        while let Some(job) = lock(&queue).pop_front() {
+            let outcome = run(places, args, job, &room, alone);
+            let mut outcomes = outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+            show(&outcome, alone);
+            if args.repeat.is_some() && outcome.exit() != EXIT_OK {
+                lock(&queue).clear();
+            }
+            outcomes.push(outcome);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(worker);
+        }
+    });
+    let mut outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
+    outcomes.sort_by(|a, b| (&a.job.file, a.job.turn).cmp(&(&b.job.file, b.job.turn)));
+    outcomes
+}
+
+fn run(places: &Places, args: &TestArgs, job: Job, room: &Room, alone: bool) -> Outcome {
+    let failed =
+        |job, failure| Outcome { job, took: Duration::ZERO, logs: None, result: Err(failure) };
+    let topology = match &job.topology {
+        Ok(topology) => topology,
+        Err(errors) => {
+            let failure = Failure::usage(errors.clone());
+            return failed(job, failure);
+        }
+    };
+    let need = Need::of(topology, args.backend);
+    let place = match room.enter(need) {
+        Ok(place) => place,
+        Err(reason) => return failed(job, Failure { exit: EXIT_TESTBED, reason }),
+    };
+    if alone {
+        println!("{} on {}{}", job.file.display(), args.backend.name(), which(&job));
+    }
+    let start = Instant::now();
+    let launch = Launch {
+        seed: args.seed,
+        own_name: true,
+        quiet: !alone,
+        ..Launch::new(&job.file, args.backend)
+    };
+    let mut logs = None;
+    let result = Connection::once(places, &launch, &mut logs, || place.is_up());
+    Outcome { job, took: start.elapsed(), logs, result }
+}
+
+fn which(job: &Job) -> String {
+    job.turn.map_or_else(String::new, |(n, of)| format!(" ({n} of {of})"))
+}
+
+/// What came of one, whole, so that those of others do not mix with it.
+fn show(outcome: &Outcome, alone: bool) {
+    let mut text = String::new();
+    if !alone {
+        text += &format!("{}:\n", outcome.name());
+    }
+    match &outcome.result {
+        Ok(result) => text += &table::result(result),
+        Err(failure) => eprintln!("error: {}", failure.reason),
+    }
+    if let Some(logs) = &outcome.logs {
+        text += &format!("logs in {logs}\n");
+    }
+    print!("{text}");
+}
+
+/// A line for each, and how many passed.
+fn summary(outcomes: &[Outcome]) -> String {
+    let header = [
+        "topology",
+        "verdict",
+        "run time",
+        "death",
+        "detected",
+        "taken over",
+        "resumed",
+        "whole",
+        "why not",
+    ];
+    let mut rows = table::table(&header);
+    for outcome in outcomes {
+        let deaths = outcome.result.as_ref().map_or(&[][..], |result| &result.deaths);
+        let all = |of: &dyn Fn(&crate::result::Death) -> String| {
+            let cells: Vec<String> = deaths.iter().map(of).collect();
+            if cells.is_empty() { "–".to_owned() } else { cells.join("\n") }
+        };
+        let (verdict, time, why) = match &outcome.result {
+            Ok(result) => {
+                let wrong = result.checks.iter().filter(|check| !check.holds);
+                let wrong: Vec<String> =
+                    wrong.map(|check| format!("{}: {}", check.expected, check.seen)).collect();
+                let verdict = if result.pass { "PASS" } else { "FAIL" };
+                (verdict, table::time(Some(result.run_us)), wrong.join("\n"))
+            }
+            Err(failure) => {
+                let first = failure.reason.lines().next().unwrap_or_default();
+                ("ERROR", "–".to_owned(), first.to_owned())
+            }
+        };
+        rows.add_row([
+            outcome.name(),
+            verdict.to_owned(),
+            time,
+            all(&|d| d.node.clone()),
+            all(&|d| table::time(d.detected_us)),
+            all(&|d| table::time(d.takeover_us)),
+            all(&|d| table::time(d.resumed_us)),
+            format!("{:.1} s", outcome.took.as_secs_f64()),
+            why,
+        ]);
+    }
+    let deaths: usize =
+        outcomes.iter().filter_map(|o| o.result.as_ref().ok()).map(|r| r.deaths.len()).sum();
+    let passed = outcomes.iter().filter(|o| o.exit() == EXIT_OK).count();
+    format!("{rows}\n{passed} of {} runs passed, with {deaths} deaths\n", outcomes.len())
+}
+
+/// Runs again what a directory recorded.
+pub(crate) fn replay(places: &Places, run: &Path, backend: Option<Backend>) -> Result<u8, Failure> {
+    let dir = if run.is_dir() { run.to_owned() } else { places.runs().join(run) };
+    let manifest =
+        Manifest::read(&dir).map_err(|e| Failure { exit: EXIT_USAGE, reason: format!("{e:#}") })?;
+    let recorded =
+        manifest.backend().map_err(|e| Failure { exit: EXIT_USAGE, reason: format!("{e:#}") })?;
+    let backend = backend.unwrap_or(recorded);
+    for line in manifest.differences(places) {
+        eprintln!("{line}");
+    }
+    println!(
+        "{} again: {} on {}, seed {}",
+        dir.display(),
+        manifest.topology,
+        backend.name(),
+        manifest.seed
+    );
+    let file = dir.join("topology.yaml");
+    let launch =
+        Launch { seed: Some(manifest.seed), own_name: true, ..Launch::new(&file, backend) };
+    let mut logs = None;
+    let result = Connection::once(places, &launch, &mut logs, || {});
+    if let Ok(result) = &result {
+        print!("{}", table::result(result));
+    }
+    if let Some(logs) = logs {
+        println!("logs in {logs}");
+    }
+    result.map(|result| if result.pass { EXIT_OK } else { EXIT_VERDICT })
+}
+
+#[cfg(test)]
+mod tests;
