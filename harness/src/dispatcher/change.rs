@@ -55,14 +55,17 @@ impl Dispatcher {
 
     /// The machine is gone, if it was there, and starts again.
     pub(super) fn restart(&mut self, now: Duration, node: usize) {
-        if self.nodes[node].life != Life::Dead {
+        let lives = self.nodes[node].life != Life::Dead;
+        if lives {
             self.kill(now, node);
         }
         for node in self.plan.with_seat(node) {
             if self.nodes[node].pid.is_some() {
                 self.nodes[node].again = true;
-                // One that crashed may not have ended.
-                self.actions.push(Action::Kill { node });
+                if !lives {
+                    // One that crashed may never end by itself.
+                    self.actions.push(Action::Kill { node });
+                }
             } else {
                 self.start_again(now, node);
             }
