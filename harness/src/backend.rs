@@ -42,6 +42,13 @@ pub(crate) struct Started {
 }
 
 impl Site {
+    /// A file of the run that does not exist yet: `name.end`, or `name-2.end` and so on.
+    pub(crate) fn free_file(&self, name: &str, end: &str) -> PathBuf {
+        let numbered = (2u32..).map(|n| self.run_dir.join(format!("{name}-{n}.{end}")));
+        let mut paths = std::iter::once(self.run_dir.join(format!("{name}.{end}"))).chain(numbered);
+        paths.find(|path| !path.exists()).unwrap_or_default()
+    }
+
     /// Where a node's console goes.
     pub(crate) fn console(&self, node: &str) -> PathBuf {
         console(&self.run_dir, node)

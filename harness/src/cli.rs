@@ -1,19 +1,26 @@
 //! The verbs.
 
+mod complete;
+mod follow;
+mod live;
+
 use crate::backend::console;
 use crate::bench::{self, BenchArgs};
 use crate::client::{Connection, Failure, Launch};
 use crate::daemon::{self, Setup};
 use crate::paths::Places;
 use crate::plan::Backend;
-use crate::proto::{EXIT_OK, EXIT_TESTBED, EXIT_USAGE, EXIT_VERDICT, Request, Response};
+use crate::proto::{EXIT_OK, EXIT_USAGE, EXIT_VERDICT, Request, Response};
 use crate::result::RunResult;
 use crate::runner::{self, TestArgs};
 use crate::sim::{self, SimArgs};
 use crate::table;
 use clap::{Parser, Subcommand};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
-use std::io::{Read as _, Write as _};
+use clap_complete::engine::ArgValueCompleter;
+use complete::Shell;
+use follow::follow;
+use live::Live;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -61,10 +68,22 @@ enum Verb {
     /// Print the JSON schema of topology files, for editors.
     Schema,
     /// How the cluster is.
-    Status(Which),
+    Status {
+        /// As JSON; again and again, one line each time.
+        #[arg(long)]
+        json: bool,
+        /// Again whenever something happens, and each second; until Ctrl-C or the cluster's end.
+        #[arg(long)]
+        watch: bool,
+        #[command(flatten)]
+        which: Which,
+    },
+    #[command(flatten)]
+    Live(Live),
     /// Follow the console of a node, until Ctrl-C or the cluster's end.
     Console {
         /// The node.
+        #[arg(add = ArgValueCompleter::new(complete::nodes))]
         node: String,
         #[command(flatten)]
         which: Which,
@@ -72,6 +91,7 @@ enum Verb {
     /// Kill a node as hard as possible.
     Kill {
         /// The node.
+        #[arg(add = ArgValueCompleter::new(complete::nodes))]
         node: String,
         #[command(flatten)]
         which: Which,
@@ -79,6 +99,7 @@ enum Verb {
     /// Start a node's machine again, and wait until it is back as a standby; it is killed first if it lives.
     Reboot {
         /// The node.
+        #[arg(add = ArgValueCompleter::new(complete::nodes))]
         node: String,
         #[command(flatten)]
         which: Which,
@@ -86,8 +107,10 @@ enum Verb {
     /// Move a rank to a standby, at the next barrier or checkpoint, with nothing lost.
     Migrate {
         /// The number of a rank, or the node that hosts it.
+        #[arg(add = ArgValueCompleter::new(complete::nodes))]
         what: String,
         /// The standby.
+        #[arg(add = ArgValueCompleter::new(complete::nodes))]
         to: String,
         #[command(flatten)]
         which: Which,
@@ -99,6 +122,12 @@ enum Verb {
         /// The topologies.
         #[arg(required = true)]
         files: Vec<PathBuf>,
+    },
+    /// Print what makes a shell complete verbs, options, and names of clusters, nodes and links.
+    Completion {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: Shell,
     },
     /// Explore the core on a virtual clock: many seeded runs.
     Sim(SimArgs),
@@ -123,13 +152,14 @@ enum Verb {
 #[derive(Debug, clap::Args)]
 struct Which {
     /// Name of the cluster; not needed when only one is up.
-    #[arg(long)]
+    #[arg(long, add = ArgValueCompleter::new(complete::clusters))]
     cluster: Option<String>,
 }
 
 /// Does what the command line says; the exit code is that of the verb.
 #[must_use]
 pub fn main() -> ExitCode {
+    complete::answer();
     // Wrong calls end here, with clap's message and its exit code, which is EXIT_USAGE.
     let cli = Cli::parse();
     let exit = verb(cli).unwrap_or_else(|failure| {
@@ -159,11 +189,9 @@ fn verb(cli: Cli) -> Result<u8, Failure> {
             print!("{}", topology::schema());
             Ok(EXIT_OK)
         }
-        Verb::Status(which) => {
-            let answer = attach(&places, &which)?.ask(&Request::Status)?;
-            print!("{}", table::status(&answer.status()?));
-            Ok(EXIT_OK)
-        }
+        Verb::Status { json, watch, which } => live::status(attach(&places, &which)?, json, watch),
+        Verb::Live(live) => live.act(&places),
+        Verb::Completion { shell } => complete::print(shell),
         Verb::Console { node, which } => follow_console(attach(&places, &which)?, &node),
         Verb::Kill { node, which } => {
             let answer = attach(&places, &which)?.ask(&Request::Kill { node })?;
@@ -268,29 +296,11 @@ fn follow_console(mut connection: Connection, node: &str) -> Result<u8, Failure>
         return Err(Failure::usage(format!("no node {node}: there are {}", names.join(", "))));
     }
     let path = console(Path::new(&status.run_dir), node);
-    let cannot = |e: &dyn std::fmt::Display| Failure {
-        exit: EXIT_TESTBED,
-        reason: format!("cannot follow {}: {e}", path.display()),
-    };
-    let watch = Inotify::init(InitFlags::IN_CLOEXEC).map_err(|e| cannot(&e))?;
-    watch.add_watch(&path, AddWatchFlags::IN_MODIFY).map_err(|e| cannot(&e))?;
-    let mut file = std::fs::File::open(&path).map_err(|e| cannot(&e))?;
-    // The connection ends with the cluster, and this verb with it.
-    std::thread::spawn(move || {
-        connection.wait_for_end();
-        std::process::exit(EXIT_OK.into());
-    });
-    let mut bytes = vec![0; 1 << 16];
-    loop {
-        let read = file.read(&mut bytes)?;
-        if read == 0 {
-            watch.read_events().map_err(|e| cannot(&e))?;
-        } else if std::io::stdout().write_all(&bytes[..read]).is_err() {
-            return Ok(EXIT_OK);
-        } else {
-            std::io::stdout().flush()?;
-        }
-    }
+    follow(&connection, &path, true, &mut |bytes| {
+        std::io::stdout().write_all(bytes)?;
+        std::io::stdout().flush()
+    })?;
+    Ok(EXIT_OK)
 }
 
 fn done(answer: Response) -> Result<u8, Failure> {

@@ -8,7 +8,7 @@ use crate::proto::{EXIT_TESTBED, EXIT_USAGE, Request, Response, Status};
 use crate::result::RunResult;
 use images_control::{MAX_LINE, from_line, to_line};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -98,6 +98,12 @@ pub(crate) struct Connection {
     daemon_log: Option<PathBuf>,
     /// Progress is not shown.
     quiet: bool,
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.reader.get_ref().as_fd()
+    }
 }
 
 impl Connection {
@@ -202,6 +208,11 @@ impl Connection {
                 answer => return Ok(answer),
             }
         }
+    }
+
+    /// Gives the daemon so long for each answer.
+    pub(crate) fn hurry(&self, patience: std::time::Duration) -> Result<(), Failure> {
+        Ok(self.reader.get_ref().set_read_timeout(Some(patience))?)
     }
 
     fn next(&mut self) -> Result<Response, Failure> {

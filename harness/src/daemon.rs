@@ -344,23 +344,27 @@ impl Executor {
                 self.record.killed(self.inbox.start.elapsed(), &self.plan.nodes[node].name);
             }
             Action::Freeze { node, still } => {
-                if let Some(node) = &self.nodes[node] {
-                    node.process.freeze(still);
+                if let Some(frozen) = &self.nodes[node] {
+                    frozen.process.freeze(still);
                 }
+                self.log(node, if still { "stands still" } else { "goes on" });
+            }
+            Action::Link { node, what } => {
+                self.log(node, &what.words());
+                if let Some(wire) = &self.wire {
+                    wire.act(self.plan.machine_of(node), what);
+                }
+            }
+            Action::Pcap { client, nodes, on } => {
+                let response = match self.pcap(&nodes, on).await {
+                    Ok(text) => Response::Done { text },
+                    Err(e) => Response::failed(EXIT_TESTBED, format!("{e:#}")),
+                };
+                clients.send(client, response);
             }
             Action::Slow { node, percent } => {
                 if let Some(node) = &self.nodes[node] {
                     node.process.slow(percent);
-                }
-            }
-            Action::Cut { node, from, to } => {
-                if let Some(wire) = &self.wire {
-                    wire.cut(self.plan.machine_of(node), from, to);
-                }
-            }
-            Action::Heal { node } => {
-                if let Some(wire) = &self.wire {
-                    wire.heal(self.plan.machine_of(node));
                 }
             }
             Action::ReadConsoles => {
@@ -396,6 +400,27 @@ impl Executor {
             }
             Action::Stop => {}
         }
+    }
+
+    fn log(&mut self, node: usize, what: &str) {
+        self.record.done(self.inbox.start.elapsed(), &self.plan.nodes[node].name, what);
+    }
+
+    /// Begins to record the links of these nodes, or stops; says to which files.
+    async fn pcap(&self, nodes: &[usize], on: bool) -> Result<String> {
+        let wire = self.wire.as_ref().context("no frames pass a switch here")?;
+        let mut files = Vec::new();
+        for node in nodes {
+            let link = self.plan.link_name(*node);
+            let to = on.then(|| (self.site.free_file(&format!("link-{link}"), "pcapng"), link));
+            files.extend(wire.pcap(*node, to).await?);
+        }
+        let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+        Ok(match (on, files.as_slice()) {
+            (true, files) => format!("recording to {}", files.join(", ")),
+            (false, []) => "nothing was recorded".to_owned(),
+            (false, files) => format!("recorded to {}", files.join(", ")),
+        })
     }
 
     async fn start_node(&mut self, node: usize) -> Result<u32> {

@@ -3,6 +3,7 @@
 
 mod boot;
 mod change;
+mod links;
 mod metric;
 mod run;
 mod sights;
@@ -17,6 +18,7 @@ use crate::proto::{
     EXIT_OK, EXIT_TESTBED, EXIT_USAGE, Frames, NodeStatus, Request, Response, Status,
 };
 use crate::result::RunResult;
+use crate::switch::LinkAction;
 use change::Change;
 use images_control::sim::{SimPlan, SimStrike};
 use images_control::{FromNode, ToNode};
@@ -78,12 +80,12 @@ pub(crate) enum Action {
     Freeze { node: usize, still: bool },
     /// Let a node's process run for so many percent of the time; 100: let it alone.
     Slow { node: usize, percent: u8 },
-    /// Let a node's link carry nothing of what it sends, or of what is sent to it, or both.
-    Cut { node: usize, from: bool, to: bool },
-    /// Let it carry everything again.
-    Heal { node: usize },
     /// Tell every line that is on a console and was not told yet, and then that this is done.
     ReadConsoles,
+    /// Do something to a node's link.
+    Link { node: usize, what: LinkAction },
+    /// Record the frames of these nodes' links, or stop it; then answer a verb.
+    Pcap { client: ClientId, nodes: Vec<usize>, on: bool },
     /// Run the sequential program.
     Reference(Workload),
     /// Start the simulated world.
@@ -175,10 +177,7 @@ impl Dispatcher {
     /// When [`Event::Tick`] is due next.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         let fault = self.run.as_ref().and_then(|r| r.next_fault_time());
-        match (self.deadline, fault) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        [self.deadline, fault].into_iter().flatten().min()
     }
 
     fn dispatch(&mut self, now: Duration, event: Event) {
@@ -253,6 +252,12 @@ impl Dispatcher {
                     self.reply(client, Response::failed(EXIT_USAGE, reason));
                 }
             }
+            touched @ (Request::Cut { .. }
+            | Request::Heal { .. }
+            | Request::Degrade { .. }
+            | Request::Pause { .. }
+            | Request::Resume { .. }
+            | Request::Pcap { .. }) => self.touch(now, client, touched),
             Request::Down => {
                 let text = format!("cluster {} is down", self.plan.name);
                 self.reply(client, Response::Done { text });

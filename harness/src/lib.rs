@@ -17,6 +17,7 @@ pub mod cli;
 mod client;
 mod daemon;
 mod dispatcher;
+mod graph;
 mod manifest;
 mod paths;
 mod plan;

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use std::collections::hash_map::DefaultHasher;
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::hash::{Hash as _, Hasher as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 #[cfg(test)]
@@ -135,6 +135,11 @@ impl Places {
         let about = fs::metadata(&dir)?;
         if std::os::unix::fs::MetadataExt::uid(&about) != nix::unistd::getuid().as_raw() {
             bail!("{} belongs to another user: remove it", dir.display());
+        }
+        // One that was there before may let others in.
+        if about.permissions().mode() & 0o077 != 0 {
+            fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))
+                .with_context(|| format!("cannot make {} private", dir.display()))?;
         }
         Ok(dir)
     }

@@ -12,7 +12,7 @@ use runtime_core::id::Rank;
 use runtime_core::node::{Image, Role};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use topology::{Metric, Outcome, Sight, Strike, Way};
+use topology::{Changes, Metric, Outcome, Sight, Strike, Way};
 
 /// What the nodes are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -75,6 +75,8 @@ pub(crate) struct NodePlan {
     pub(crate) nic: Option<Nic>,
     /// Index of its switch.
     pub(crate) switch: usize,
+    /// The file names the node first in its link: `a-to-b` is from the node to the switch.
+    pub(crate) node_first: bool,
     pub(crate) link: SimLink,
     /// The same link for the switch: from the node, and to it.
     pub(crate) up: Profile,
@@ -88,8 +90,8 @@ pub(crate) struct Workload {
     pub(crate) args: BTreeMap<String, String>,
 }
 
-/// Something happens to a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Something happens to a node or its link.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Fault {
     /// Which fault of the file it belongs to.
     pub(crate) item: usize,
@@ -97,6 +99,8 @@ pub(crate) struct Fault {
     pub(crate) ends: bool,
     pub(crate) strike: Strike,
     pub(crate) node: usize,
+    /// What a link that degrades does from then on.
+    pub(crate) changes: Option<Changes>,
     pub(crate) at: Trigger,
     /// The node stands still at the trigger, so that it dies exactly there.
     pub(crate) hold: Option<Hold>,
@@ -168,6 +172,8 @@ impl Wanted {
         }
     }
 }
+
+pub(crate) use from_topology::sim_change;
 
 /// What this harness cannot do of what a file asks for.
 pub(crate) fn unsupported(topology: &topology::Topology, backend: Backend) -> Vec<String> {
@@ -272,6 +278,12 @@ impl Plan {
         (0..self.nodes.len()).filter(|&n| self.nodes[n].role == Role::Compute).collect()
     }
 
+    /// The name of a node's link: `n0-sw0`.
+    pub(crate) fn link_name(&self, node: usize) -> String {
+        let NodePlan { name, switch, .. } = &self.nodes[node];
+        format!("{name}-{}", self.switches[*switch].name)
+    }
+
     /// The node of this name.
     pub(crate) fn node(&self, name: &str) -> Option<usize> {
         self.nodes.iter().position(|n| n.name == name)
@@ -323,6 +335,7 @@ pub(crate) const fn sim_strike(strike: Strike) -> Option<SimStrike> {
             let (from, to) = ways(way);
             SimStrike::Cut { from, to }
         }
+        Strike::Degrade => SimStrike::Degrade,
         Strike::Heal => SimStrike::Heal,
         Strike::Reboot => SimStrike::Reboot,
         Strike::Migrate(Rank(rank)) => SimStrike::Migrate { rank },

@@ -44,6 +44,44 @@ pub(crate) enum Request {
         /// Name of the standby.
         to: String,
     },
+    /// Let a link carry nothing, one way or both.
+    Cut {
+        /// Its name, or that of its node.
+        link: String,
+        /// `up`, `down`, `a-to-b` or `b-to-a`; both ways if nothing is said.
+        one_way: Option<String>,
+    },
+    /// Let a link be as in the file again; all of them, if none is named.
+    Heal {
+        /// Its name, or that of its node.
+        link: Option<String>,
+    },
+    /// Change some of what a link does to frames.
+    Degrade {
+        /// Its name, or that of its node.
+        link: String,
+        /// As of [`Request::Cut`].
+        direction: Option<String>,
+        /// As in the file, with `=` for the colon: `delay=10ms`.
+        changes: Vec<String>,
+    },
+    /// Let a machine stand still.
+    Pause {
+        /// Its node.
+        node: String,
+    },
+    /// Let it go on.
+    Resume {
+        /// Its node.
+        node: String,
+    },
+    /// Record the frames of a link, or of all, or stop it.
+    Pcap {
+        /// Record.
+        on: bool,
+        /// Its name, or that of its node; all if none is named.
+        link: Option<String>,
+    },
     /// Take everything down.
     Down,
 }
@@ -159,6 +197,10 @@ pub(crate) struct PortStatus {
     pub(crate) switch: String,
     /// Is the other end there?
     pub(crate) open: bool,
+    /// What the link does to frames, for people; nothing of a perfect one.
+    pub(crate) link: String,
+    /// Where its frames are recorded.
+    pub(crate) pcap: Option<String>,
     /// Frames in.
     pub(crate) in_frames: u64,
     /// Bytes in.

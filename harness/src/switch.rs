@@ -3,6 +3,8 @@
 //! [`Fabric`] decides what happens to each frame and when; it touches no socket and no clock.
 //! [`wire::Wire`] moves the frames, in a thread of its own.
 
+mod capture;
+pub(crate) mod pcapng;
 pub(crate) mod wire;
 
 #[cfg(test)]
@@ -10,18 +12,48 @@ mod tests;
 
 use crate::plan::Plan;
 use crate::proto::PortStatus;
-use netem::{Delivery, Direction, DropReason, Profile, Switch};
+use netem::{Delivery, Direction, Fate, Profile, Switch, Way};
+use pcapng::Captured;
 use runtime_core::notice;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use topology::Changes;
 
 /// Addresses that one switch learns.
 const TABLE: usize = 4096;
+
+/// What may be done to a link.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum LinkAction {
+    /// Nothing passes these ways any more. A way that is cut stays so.
+    Cut { up: bool, down: bool },
+    /// Some values change: up, and down.
+    Change(Changes),
+    /// Everything is as in the file again.
+    Heal,
+}
+
+impl LinkAction {
+    /// For the log of events.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Self::Cut { up: true, down: true } => "its link is cut".to_owned(),
+            Self::Cut { up: true, down: false } => "its link is cut one way: from it".to_owned(),
+            Self::Cut { up: false, .. } => "its link is cut one way: to it".to_owned(),
+            Self::Change(changes) => format!("its link: {}", topology::change_words(changes)),
+            Self::Heal => "its link is as in the file".to_owned(),
+        }
+    }
+}
 
 /// One node's link to its switch.
 #[derive(Debug)]
 struct Port {
     node: String,
+    /// The link as the file has it: up, and down.
+    file: [Profile; 2],
+    /// Its frames are recorded.
+    tapped: bool,
     /// Address of the node's card.
     card: Option<[u8; 6]>,
     gone: bool,
@@ -65,6 +97,8 @@ pub(crate) struct Fabric {
     ports: Vec<Port>,
     flights: BinaryHeap<Reverse<Flight>>,
     serial: u64,
+    /// Frames of links that are recorded, until somebody takes them.
+    captured: Vec<Captured>,
 }
 
 impl Fabric {
@@ -79,15 +113,18 @@ impl Fabric {
             bridges.push(Bridge { name, switch, tells, ports });
         }
         let port = |(n, node): (usize, &crate::plan::NodePlan)| {
-            let seed = plan.seed.wrapping_add(2 * n as u64);
+            let way =
+                |profile, way| Direction::of_link(profile, plan.seed, &plan.link_name(n), way);
             Port {
                 node: node.name.clone(),
+                file: [node.up, node.down],
+                tapped: false,
                 card: card(&node.mac),
                 gone: false,
                 switch: node.switch,
                 local: bridges[node.switch].ports.iter().position(|&p| p == n).unwrap_or(0),
-                up: Direction::new(node.up, seed),
-                down: Direction::new(node.down, seed.wrapping_add(1)),
+                up: way(node.up, Way::Up),
+                down: way(node.down, Way::Down),
                 in_frames: 0,
                 in_bytes: 0,
                 out_frames: 0,
@@ -96,7 +133,7 @@ impl Fabric {
             }
         };
         let ports = plan.nodes[..plan.machines()].iter().enumerate().map(port).collect();
-        Self { bridges, ports, flights: BinaryHeap::new(), serial: 0 }
+        Self { bridges, ports, flights: BinaryHeap::new(), serial: 0, captured: Vec::new() }
     }
 
     /// A node sent a frame. `out` gets each frame that leaves at once, with its port. Perfect links
@@ -110,8 +147,7 @@ impl Fabric {
     ) {
         self.ports[port].in_frames += 1;
         self.ports[port].in_bytes += frame.len() as u64;
-        let fate = self.ports[port].up.send(now_ns, frame.len());
-        self.dropped(port, fate.dropped);
+        let fate = self.send(now_ns, port, Way::Up, frame);
         for delivery in fate.deliveries {
             self.travel(now_ns, port, false, frame, delivery, out);
         }
@@ -153,23 +189,27 @@ impl Fabric {
         }
     }
 
-    /// A node's link carries nothing any more of what the node sends, or of what is sent to it, or both. The
-    /// signal stays: the switch sees nothing of it.
-    pub(crate) const fn cut(&mut self, port: usize, from: bool, to: bool) {
-        let Port { up, down, .. } = &mut self.ports.as_mut_slice()[port];
-        if from {
-            up.cut();
+    /// Something is done to a node's link. The signal stays: the switch sees nothing of it.
+    pub(crate) fn act(&mut self, now_ns: u64, port: usize, action: &LinkAction) {
+        let Port { up, down, file, .. } = &mut self.ports[port];
+        match action {
+            LinkAction::Cut { up: cut_up, down: cut_down } => {
+                for (way, _) in [(up, cut_up), (down, cut_down)].into_iter().filter(|(_, c)| **c) {
+                    way.cut();
+                }
+            }
+            LinkAction::Change(changes) => {
+                for (way, change) in [up, down].into_iter().zip(changes.iter()) {
+                    way.set_profile(change.of(*way.profile(), now_ns));
+                }
+            }
+            LinkAction::Heal => {
+                for (way, file) in [up, down].into_iter().zip(*file) {
+                    way.heal();
+                    way.set_profile(file);
+                }
+            }
         }
-        if to {
-            down.cut();
-        }
-    }
-
-    /// It carries everything again.
-    pub(crate) const fn heal(&mut self, port: usize) {
-        let Port { up, down, .. } = &mut self.ports.as_mut_slice()[port];
-        up.heal();
-        down.heal();
     }
 
     /// Counts a frame that was lost outside of the links.
@@ -183,6 +223,8 @@ impl Fabric {
             node: p.node.clone(),
             switch: self.bridges[p.switch].name.clone(),
             open: false,
+            link: p.words(),
+            pcap: None,
             in_frames: p.in_frames,
             in_bytes: p.in_bytes,
             out_frames: p.out_frames,
@@ -242,27 +284,47 @@ impl Fabric {
         frame: &mut [u8],
         out: &mut dyn FnMut(usize, &[u8]),
     ) {
-        let fate = self.ports[port].down.send(now_ns, frame.len());
-        self.dropped(port, fate.dropped);
+        let fate = self.send(now_ns, port, Way::Down, frame);
         for delivery in fate.deliveries {
             self.travel(now_ns, port, true, frame, delivery, out);
         }
     }
 
-    fn dropped(&mut self, port: usize, reason: Option<DropReason>) {
-        let reason = match reason {
-            None => return,
-            Some(DropReason::Loss) => "loss",
-            Some(DropReason::QueueFull) => "queue full",
-            Some(DropReason::Cut) => "cut",
-            Some(DropReason::Down) => "node gone",
+    /// Sends a frame over one way of a link.
+    fn send(&mut self, now_ns: u64, port: usize, way: Way, frame: &[u8]) -> Fate {
+        let Port { up, down, tapped, .. } = &mut self.ports[port];
+        let direction = if way == Way::Up { up } else { down };
+        let index = direction.index();
+        let fate = direction.send_frame(now_ns, frame);
+        if *tapped {
+            let comment = capture::comment(index, now_ns, &fate);
+            let frame = frame.to_vec();
+            self.captured.push(Captured { at_ns: now_ns, port, way, frame, comment });
+        }
+        if let Some(reason) = fate.dropped {
+            self.count_drop(port, reason.words());
+        }
+        fate
+    }
+}
+
+impl Port {
+    /// What the link does to frames, in words; none if it is perfect.
+    fn words(&self) -> String {
+        let cut = match (self.up.is_cut(), self.down.is_cut()) {
+            (false, false) => "",
+            (true, true) => "cut",
+            (true, false) => "cut from the node",
+            (false, true) => "cut to the node",
         };
-        self.count_drop(port, reason);
+        let others = topology::profile_words(self.up.profile(), self.down.profile());
+        let both = [cut, &others].into_iter().filter(|words| !words.is_empty());
+        both.collect::<Vec<_>>().join("; ")
     }
 }
 
 /// The bytes of a card's address.
-fn card(mac: &str) -> Option<[u8; 6]> {
+pub(crate) fn card(mac: &str) -> Option<[u8; 6]> {
     let bytes: Option<Vec<u8>> =
         mac.split(':').map(|part| u8::from_str_radix(part, 16).ok()).collect();
     bytes?.try_into().ok()

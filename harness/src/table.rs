@@ -1,6 +1,6 @@
 //! Tables for people.
 
-use crate::proto::{NodeStatus, Status};
+use crate::proto::{NodeStatus, PortStatus, Status};
 use crate::result::RunResult;
 use comfy_table::{Table, presets};
 use std::fmt::Write as _;
@@ -38,7 +38,7 @@ pub(crate) fn status(status: &Status) -> String {
             rows.add_row([
                 port.node.clone(),
                 port.switch.clone(),
-                if port.open { "up" } else { "down" }.to_owned(),
+                link_words(port),
                 format!("{} frames, {}", port.in_frames, bytes(port.in_bytes)),
                 format!("{} frames, {}", port.out_frames, bytes(port.out_bytes)),
                 if drops.is_empty() { "0".to_owned() } else { drops.join(", ") },
@@ -47,6 +47,18 @@ pub(crate) fn status(status: &Status) -> String {
         let _ = writeln!(text, "{rows}");
     }
     text
+}
+
+/// Is the other end there, and what does the link do to frames?
+fn link_words(port: &PortStatus) -> String {
+    let mut words = if port.open { "up" } else { "down" }.to_owned();
+    if !port.link.is_empty() {
+        let _ = write!(words, ", {}", port.link);
+    }
+    if port.pcap.is_some() {
+        words += ", recorded";
+    }
+    words
 }
 
 /// What came out of a run.

@@ -75,7 +75,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("images", &["images-control"]),
-    ("topology", &["runtime-core"]),
+    ("topology", &["runtime-core", "netem"]),
     (
         "harness",
         &[

@@ -1,5 +1,6 @@
 //! The topology in words.
 
+use crate::impairment_words::change_words;
 use crate::model::{
     Expectation, Fault, Node, OnExhausted, Outcome, Shown, Sight, Strike, Topology, Transport,
     Trigger, Way,
@@ -108,6 +109,10 @@ impl Topology {
             Strike::Slow(percent) => format!("{word} {names} to {percent}%"),
             Strike::Fill(Some(leave)) => {
                 format!("{word} the memory of {names} but {}", show_size(leave))
+            }
+            Strike::Degrade => {
+                let changes = first.changes.as_deref().map(change_words).unwrap_or_default();
+                format!("{word} the link of {names} ({changes})")
             }
             _ => format!("{word} {names}"),
         };

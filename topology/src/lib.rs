@@ -14,6 +14,7 @@ mod address;
 mod check;
 mod describe;
 mod error;
+mod impairment_words;
 mod memory;
 mod model;
 mod raw;
@@ -23,11 +24,13 @@ mod survival;
 mod units;
 
 pub use error::{Errors, Place, Problem};
+pub use impairment_words::{change_words, profile_words};
 pub use model::{
-    Arch, Expectation, Fault, Link, LinkProfile, Metric, Node, OnExhausted, Outcome, Phase, Run,
+    Arch, Changes, Expectation, Fault, Link, Metric, Node, OnExhausted, Outcome, Phase, Run,
     Runtime, Shown, Sight, Strike, Subnet, Switch, Topology, Transport, Trigger, Way,
 };
 
+pub use read::{Direction, LINK_KEYS};
 pub use schema::schema;
 
 use error::Reader;
@@ -110,4 +113,39 @@ pub fn parse(name: &str, text: &str) -> Result<Topology, Errors> {
             Err(Errors::whole_file(name, "is not a topology".into(), "see topology/examples"))
         }
     }
+}
+
+/// Reads changes of a link as a verb gets them, `delay=10ms`, in the words of the file: up, and down. `macs`:
+/// the nodes that a drop rule may name. With a direction, the other one stays as it is.
+///
+/// # Errors
+/// All that is wrong with them, each with a remedy.
+pub fn link_changes(
+    words: &[String],
+    macs: &[(&str, [u8; 6])],
+    node_first: bool,
+    direction: Option<Direction>,
+) -> Result<[netem::Change; 2], String> {
+    let mut text = String::new();
+    for word in words {
+        let Some((key, value)) = word.split_once('=').filter(|_| !word.contains(['\n', '\r']))
+        else {
+            return Err(format!("\"{word}\" changes nothing: write for example `delay=10ms`"));
+        };
+        text += &format!("{key}: {value}\n");
+    }
+    let mut reader = Reader::new(&text);
+    let changes = match raw::parse(&text) {
+        Ok(yaml) => read::link_changes(&mut reader, &yaml, macs),
+        Err(found) => {
+            reader.push(found);
+            None
+        }
+    };
+    if let Some(errors) = reader.finish("changes") {
+        let all = errors.problems().iter().map(|p| format!("{}: {}", p.message, p.help));
+        return Err(all.collect::<Vec<_>>().join("; "));
+    }
+    let changes = changes.ok_or("nothing is to be changed: write for example `delay=10ms`")?;
+    Ok(read::Spread { changes, direction }.up_and_down(node_first))
 }

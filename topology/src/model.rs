@@ -6,8 +6,9 @@ mod faults;
 
 pub(crate) use expect::Unit;
 pub use expect::{Expectation, Metric, Outcome, Shown, Sight};
-pub use faults::{Fault, Phase, Strike, Trigger, Way};
+pub use faults::{Changes, Fault, Phase, Strike, Trigger, Way};
 
+use netem::{Distribution, Loss, Profile, Queue};
 use runtime_core::checkpoint::Redundancy;
 use runtime_core::id::NodeId;
 use runtime_core::node::{Binding, Image, Policy, Quorum, Role};
@@ -102,49 +103,36 @@ pub struct Link {
     pub node: usize,
     /// Index in [`Topology::switches`].
     pub switch: usize,
-    /// From the node to the switch.
-    pub up: LinkProfile,
+    /// The file names the node first: `a-to-b` is from the node to the switch.
+    pub node_first: bool,
+    /// What happens to frames from the node to the switch.
+    pub up: Profile,
     /// From the switch to the node.
-    pub down: LinkProfile,
+    pub down: Profile,
+    /// Largest packet in bytes.
+    pub mtu: u16,
     /// What its node speaks over it where the other node does so too; see
     /// [`Topology::transport_between`].
     pub transport: Transport,
 }
 
-/// What one direction of a link does to frames. The default is a perfect link.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LinkProfile {
-    /// How long a frame travels.
-    pub delay_ns: u64,
-    /// How far the delay varies, either way.
-    pub jitter_ns: u64,
-    /// Part of the frames that is lost, 0 to 1.
-    pub loss: f64,
-    /// Part of the frames that arrives twice, 0 to 1.
-    pub duplicate: f64,
-    /// Part of the frames that is overtaken by later ones, 0 to 1.
-    pub reorder: f64,
-    /// Part of the frames that is damaged, 0 to 1.
-    pub corrupt: f64,
-    /// Bits per second; `None`: no limit.
-    pub rate_bits_per_s: Option<u64>,
-    /// Largest packet in bytes; the same in both directions of a link.
-    pub mtu: u16,
-}
-
-impl Default for LinkProfile {
-    fn default() -> Self {
-        Self {
-            delay_ns: 0,
-            jitter_ns: 0,
-            loss: 0.0,
-            duplicate: 0.0,
-            reorder: 0.0,
-            corrupt: 0.0,
-            rate_bits_per_s: None,
-            mtu: 1500,
-        }
-    }
+impl Link {
+    /// A link of which the file says nothing. With a rate, a megabyte may wait.
+    pub const PERFECT: Profile = Profile {
+        delay_ns: 0,
+        jitter_ns: 0,
+        distribution: Distribution::Uniform,
+        loss: Loss::None,
+        duplicate: 0.0,
+        reorder: 0.0,
+        corrupt: 0.0,
+        rate_bits_per_s: None,
+        queue: Queue { bytes: 1 << 20, packets: usize::MAX },
+        drop: None,
+        flap: None,
+    };
+    /// Largest packet where the file says nothing.
+    pub const MTU: u16 = 1500;
 }
 
 /// What carries frames between nodes.

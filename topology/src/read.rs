@@ -3,6 +3,8 @@
 pub(crate) mod expect;
 pub(crate) mod faults;
 mod fields;
+pub(crate) mod impairments;
+pub(crate) mod link_faults;
 pub(crate) mod links;
 pub(crate) mod names;
 pub(crate) mod nodes;
@@ -17,6 +19,9 @@ use crate::{check, memory};
 use fields::{Fields, plausible_name};
 
 pub(crate) use faults::Marks;
+pub use impairments::KEYS as LINK_KEYS;
+pub use link_faults::Direction;
+pub(crate) use link_faults::Spread;
 pub(crate) use nodes::{Cluster, least_memory};
 pub(crate) use settings::Settings;
 
@@ -56,7 +61,7 @@ pub(crate) fn topology(r: &mut Reader<'_>, yaml: &Yaml) -> Option<Topology> {
     let runtime = runtime.runtime;
     let run = settings::run(r, top.get("run"));
     let names = names::Names { nodes: &cluster.nodes, boards: &cluster.boards };
-    let (faults, named) = faults::faults(r, top.get("faults"), names);
+    let (faults, named) = faults::faults(r, top.get("faults"), names, &links);
     let expectations = expect::expectations(r, top.get("expect"), names, &named);
     if run.is_none() && top.get("run").is_none() {
         for section in ["faults", "expect"] {
@@ -87,4 +92,14 @@ pub(crate) fn topology(r: &mut Reader<'_>, yaml: &Yaml) -> Option<Topology> {
         faults: faults.into_iter().map(|(fault, _): (Fault, Marks)| fault).collect(),
         expectations: expectations.into_iter().map(|e: At<Expectation>| e.value).collect(),
     })
+}
+
+/// Reads the keys of `degrade` alone.
+pub(crate) fn link_changes(
+    r: &mut Reader<'_>,
+    yaml: &Yaml,
+    macs: &[(&str, [u8; 6])],
+) -> Option<[netem::Change; 2]> {
+    let fields = Fields::read(r, yaml, yaml.span, "degrade", impairments::KEYS, &[])?;
+    (!fields.entries().is_empty()).then(|| impairments::changes(r, &fields, macs))
 }

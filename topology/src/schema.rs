@@ -2,8 +2,11 @@
 //! reader can judge (names that exist, ranges, consequences) is `understudy validate`'s.
 
 use crate::model::{Metric, Phase};
-use crate::read::{expect, faults, links, names, nodes, settings, triggers};
+use crate::read::{
+    Direction, expect, faults, impairments, link_faults, links, names, nodes, settings, triggers,
+};
 use crate::units;
+use runtime_core::link::KINDS;
 use serde_json::{Map, Value, json};
 
 /// The schema, as text that ends with a line feed: JSON Schema, draft 2020-12.
@@ -159,33 +162,80 @@ fn switch() -> Value {
 }
 
 fn link() -> Value {
-    let directed = |to: &str, words: &str| {
-        json!({
-            "description": words,
-            "anyOf": [
-                reference(to),
-                { "type": "object", "additionalProperties": reference(to), "minProperties": 1 },
-                { "type": "object" },
-            ],
-        })
-    };
-    object(links::LINK, &["between"], |key| match key {
+    let keys = [links::LINK, impairments::KEYS].concat();
+    object(&keys, &["between"], |key| match key {
         "between" => {
             json!({ "type": "array", "items": reference("name"), "minItems": 2, "maxItems": 2, "description": "A node and a switch." })
         }
         "transport" => word("What its node speaks over it.", &["tcp", "ethernet"]),
+        "mtu" => number("Largest packet in bytes.", 1),
+        other => impairment(other),
+    })
+}
+
+/// What a link does to frames.
+fn impairment(key: &str) -> Value {
+    // A value, or one for each direction.
+    let directed = |value: Value, words: &str| {
+        let split = object(&impairments::DIRECTIONS, &[], |_| value.clone());
+        json!({ "description": words, "anyOf": [value, split] })
+    };
+    let bursts =
+        || object(&impairments::BURSTS, &["to-bad", "to-good"], |_| reference("percentage"));
+    match key {
         "delay" => directed(
-            "duration",
+            reference("duration"),
             "How long a frame travels; `{ a-to-b: …, b-to-a: … }` for each direction.",
         ),
-        "jitter" => directed("duration", "How far the delay varies."),
-        "loss" => directed("percentage", "Part of the frames that is lost."),
-        "duplicate" => directed("percentage", "Part of the frames that arrives twice."),
-        "reorder" => directed("percentage", "Part of the frames that is overtaken."),
-        "corrupt" => directed("percentage", "Part of the frames that is damaged."),
-        "rate" => directed("rate", "Bits per second."),
-        "mtu" => number("Largest packet in bytes.", 1),
+        "jitter" => directed(reference("duration"), "How far the delay varies, either way."),
+        "distribution" => directed(
+            json!({ "enum": ["uniform", "normal", "pareto"] }),
+            "How it varies; of the last two, the jitter is the standard deviation.",
+        ),
+        "loss" => directed(
+            json!({ "anyOf": [reference("percentage"), bursts()] }),
+            "Part of the frames that is lost, or how it is lost in bursts (Gilbert, Elliott).",
+        ),
+        "duplicate" => directed(reference("percentage"), "Part of the frames that arrives twice."),
+        "reorder" => directed(reference("percentage"), "Part of the frames that overtakes others."),
+        "corrupt" => directed(reference("percentage"), "Part of the frames that is damaged."),
+        "rate" => directed(or_none(reference("rate")), "Bits per second."),
+        "queue" => directed(
+            json!({ "anyOf": [reference("size"), { "type": "string", "pattern": "^[0-9]+ *packets?$" }] }),
+            "What may wait for the wire, in bytes or packets.",
+        ),
+        "drop" => directed(or_none(drop_rule()), "Frames that are dropped on purpose."),
+        "flap" => directed(
+            or_none(object(&impairments::FLAP, &["period"], flap)),
+            "The link comes and goes.",
+        ),
         _ => Value::Bool(true),
+    }
+}
+
+fn or_none(value: Value) -> Value {
+    json!({ "anyOf": [value, { "const": "none" }] })
+}
+
+fn flap(key: &str) -> Value {
+    match key {
+        "period" => described(reference("duration"), "From one rise to the next."),
+        _ => described(reference("percentage"), "So much of it the link is up. Left out: 50%."),
+    }
+}
+
+fn drop_rule() -> Value {
+    object(&impairments::DROP, &[], |key| match key {
+        "nth" => number("This one alone of those that match, from 1.", 1),
+        "every" => number("Every so manieth of those that match.", 1),
+        "ethertype" => {
+            json!({ "type": ["string", "integer"], "description": "EtherType, for example 0x0806." })
+        }
+        "kind" => word("Frames of the runtime's link of this kind.", &KINDS.map(|(kind, _)| kind)),
+        "from" => name("The node whose card sent it."),
+        "to" => name("The node whose card it goes to."),
+        "longer-than" => described(reference("size"), "Frames with more bytes."),
+        _ => described(reference("size"), "Frames with fewer bytes."),
     })
 }
 
@@ -269,7 +319,7 @@ fn fault() -> Value {
         "crash" => nodes("The machine's system panics."),
         "pause" => nodes("The machine stands still."),
         "resume" => nodes("It goes on."),
-        "heal" => nodes("Its link carries everything again."),
+        "heal" => nodes("Its link is again as the file says."),
         "reboot" => nodes("The machine starts again with nothing in its memory."),
         "cut" => json!({
             "description": "The link carries nothing; with `from` or `to`, one way only.",
@@ -278,6 +328,13 @@ fn fault() -> Value {
                 object(&["from"], &["from"], |_| reference("targets")),
                 object(&["to"], &["to"], |_| reference("targets")),
             ],
+        }),
+        "degrade" => {
+            let keys = [link_faults::DEGRADE_KEYS, impairments::KEYS].concat();
+            object(&keys, &["link"], |k| of_links(k).unwrap_or_else(|| impairment(k)))
+        }
+        "flap" => object(link_faults::FLAP_KEYS, &["link", "period"], |k| {
+            of_links(k).unwrap_or_else(|| flap(k))
         }),
         "migrate" => described(rank_and("to"), "A rank moves to a standby."),
         "corrupt" => described(rank_and("node"), "A node's copy of a rank goes bad."),
@@ -295,6 +352,16 @@ fn fault() -> Value {
         "hold" => truth("The node stands still at the trigger until it is struck."),
         _ => Value::Bool(true),
     })
+}
+
+/// Which links change.
+fn of_links(key: &str) -> Option<Value> {
+    let directions = Direction::ALL.map(|(direction, _)| direction);
+    match key {
+        "link" => Some(described(reference("targets"), "The nodes whose links change.")),
+        "direction" => Some(word("Left out: both.", &directions)),
+        _ => None,
+    }
 }
 
 fn trigger() -> Value {

@@ -186,6 +186,10 @@ pub(crate) fn show_size(bytes: u64) -> String {
     show(bytes, SIZES)
 }
 
+pub(crate) fn show_rate(bits_per_s: u64) -> String {
+    show(bits_per_s, RATES)
+}
+
 pub(crate) fn show_duration(duration: Duration) -> String {
     show(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX), DURATIONS)
 }

@@ -1,11 +1,12 @@
 //! What a file means: names resolved, gaps filled, units taken off.
 
+use netem::{Change, Distribution, DropRule, Filter, Flap, Loss, Profile, Queue, Which};
 use runtime_core::checkpoint::{Parity, Redundancy};
 use runtime_core::id::{NodeId, Rank};
 use runtime_core::node::{Binding, Image, Policy, Quorum, Role};
 use std::net::Ipv4Addr;
 use std::time::Duration;
-use topology::{Expectation, LinkProfile, Phase, Strike, Switch, Topology, Transport, Trigger};
+use topology::{Direction, Expectation, Link, Phase, Strike, Switch, Topology, Transport, Trigger};
 
 fn read(text: &str) -> Topology {
     topology::parse("test.yaml", text).unwrap_or_else(|e| panic!("{e}"))
@@ -25,7 +26,7 @@ fn a_small_file_gets_everything_it_leaves_out() {
     assert_ne!(t.nodes[0].board, t.nodes[1].board, "each on a board of its own");
     assert_eq!(t.nodes[0].memory_bytes, 384 << 20, "as much as it may need");
     assert_eq!(t.links.len(), 2);
-    assert_eq!(t.links[1].up, LinkProfile::default());
+    assert_eq!(t.links[1].up, Link::PERFECT);
     assert_eq!(t.runtime.heartbeat, Duration::from_millis(100));
     assert_eq!((t.runtime.suspect_after, t.runtime.redundancy), (10, Redundancy::Copies(1)));
     assert_eq!((t.runtime.binding, t.runtime.quorum), (Binding::Mcapi, Quorum::Majority));
@@ -47,10 +48,122 @@ links:
     assert_eq!((t.links[0].node, t.links[1].node), (0, 1), "in the order of the nodes");
     let (up, down) = (t.links[1].up, t.links[1].down);
     assert_eq!((up.delay_ns, down.delay_ns), (1_000_000, 2_000_000));
-    assert_eq!((up.loss, down.loss, up.mtu, down.mtu), (0.005, 0.005, 9000, 9000));
+    assert_eq!((up.loss, down.loss), (Loss::Random(0.005), Loss::Random(0.005)));
+    assert_eq!((t.links[1].mtu, t.links[0].mtu), (9000, 1500));
+    assert_eq!((t.links[1].node_first, t.links[0].node_first), (false, true));
     let (up, down) = (t.links[0].up, t.links[0].down);
     assert_eq!((up.rate_bits_per_s, down.rate_bits_per_s), (Some(10_000_000), None));
     assert_eq!((up.jitter_ns, down.jitter_ns), (5_000, 5_000));
+}
+
+#[test]
+fn a_link_may_do_all_that_links_do_to_frames() {
+    let t = read(
+        "name: links
+nodes: { n0: { role: compute }, n1: { role: compute, mac: 02:00:00:00:00:09 } }
+switches: { sw0: {} }
+links:
+  - between: [n0, sw0]
+    delay: 10ms
+    jitter: { a-to-b: 2ms }
+    distribution: normal
+    loss: { a-to-b: { to-bad: 1%, to-good: 20%, loss-good: 0.5% }, b-to-a: 2% }
+    queue: 100 packets
+    drop: { a-to-b: { every: 10, kind: data, to: n1, longer-than: 100B } }
+    flap: { b-to-a: { period: 2s, duty: 75% } }
+  - { between: [n1, sw0], distribution: pareto, queue: 64KiB, drop: { nth: 3, ethertype: 0x0806 }, rate: none }
+",
+    );
+    let (up, down) = (t.links[0].up, t.links[0].down);
+    let bursts =
+        Loss::GilbertElliott { to_bad: 0.01, to_good: 0.2, loss_good: 0.005, loss_bad: 1.0 };
+    let filter = Filter {
+        ethertype: Some(0x88b5),
+        to: Some([2, 0, 0, 0, 0, 9]),
+        byte: Some((16, 2)),
+        longer_than: Some(100),
+        ..Filter::default()
+    };
+    let both = Profile {
+        delay_ns: 10_000_000,
+        distribution: Distribution::Normal,
+        queue: Queue { packets: 100, ..Queue::ENDLESS },
+        ..Link::PERFECT
+    };
+    let drop = Some(DropRule { filter, which: Which::Every(10) });
+    assert_eq!(up, Profile { jitter_ns: 2_000_000, loss: bursts, drop, ..both });
+    let flap = Some(Flap { period_ns: 2_000_000_000, up_ns: 1_500_000_000, since_ns: 0 });
+    assert_eq!(down, Profile { loss: Loss::Random(0.02), flap, ..both });
+    let up = t.links[1].up;
+    assert_eq!((up.distribution, up.rate_bits_per_s), (Distribution::Pareto, None));
+    assert_eq!(up.queue, Queue { bytes: 64 << 10, ..Queue::ENDLESS });
+    let filter = Filter { ethertype: Some(0x0806), ..Filter::default() };
+    assert_eq!(up.drop, Some(DropRule { filter, which: Which::Nth(3) }));
+}
+
+#[test]
+fn links_are_degraded_flap_and_are_healed_again() {
+    let t = read(
+        "name: faults
+boards: { a: {} }
+nodes: { n0: { role: compute, board: a }, n1: { role: compute }, n2: { role: standby, board: a } }
+switches: { sw0: {} }
+links: [{ between: [n0, sw0] }, { between: [sw0, n1] }, { between: [n2, sw0] }]
+run: { workload: laplace }
+faults:
+  - { at: 3s, degrade: { link: n1, direction: b-to-a, delay: 10ms, loss: 1.5% } }
+  - { at: 4s, flap: { link: { board: a }, period: 100ms, duty: 25% }, for: 2s }
+  - { at: 5s, heal: n1 }
+",
+    );
+    let blows: Vec<_> = t.faults.iter().map(|f| (f.strike, f.node.index())).collect();
+    let (degrade, heal) = (Strike::Degrade, Strike::Heal);
+    assert_eq!(blows, [(degrade, 1), (degrade, 0), (heal, 0), (degrade, 2), (heal, 2), (heal, 1)]);
+    let up =
+        Change { delay_ns: Some(10_000_000), loss: Some(Loss::Random(0.015)), ..Change::default() };
+    let changes: Vec<_> = t.faults.iter().map(|f| f.changes.as_deref()).collect();
+    assert_eq!(changes[0], Some(&[up, Change::default()]), "b, its node, is named last");
+    assert!(changes[1].is_some() && changes[1] == changes[3] && changes[2].is_none());
+    let words = [0, 1, 2].map(|item| t.fault_words(item));
+    assert_eq!(
+        words,
+        [
+            "degrade the link of n1 (up: delay 10ms, loss 1.5%) 3s after the start",
+            "degrade the link of n0, n2 (flap: up 25ms of each 100ms) 4s after the start for 2s",
+            "heal n1 5s after the start",
+        ]
+    );
+}
+
+#[test]
+fn changes_of_a_link_are_read_as_a_verb_gets_them() {
+    let macs = [("n1", [2, 0, 0, 0, 0, 1])];
+    let read = |words: &[&str], way| {
+        let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
+        topology::link_changes(&words, &macs, true, way)
+    };
+    let [up, down] = read(&["delay=10ms", "drop={ to: n1, every: 2 }"], None).unwrap();
+    assert_eq!((up, up.delay_ns), (down, Some(10_000_000)));
+    let filter = Filter { to: Some(macs[0].1), ..Filter::default() };
+    assert_eq!(up.drop, Some(Some(DropRule { filter, which: Which::Every(2) })));
+    let [up, down] = read(&["rate=none"], Some(Direction::Down)).unwrap();
+    assert_eq!((up, down.rate_bits_per_s), (Change::default(), Some(None)));
+    let [up, down] = read(&["jitter={ b-to-a: 1ms }"], None).unwrap();
+    assert_eq!((up.jitter_ns, down.jitter_ns), (None, Some(1_000_000)));
+    for (words, reason) in [
+        (&["delay"][..], "\"delay\" changes nothing: write for example `delay=10ms`"),
+        (&[], "nothing is to be changed: write for example `delay=10ms`"),
+        (
+            &["delya=1ms", "loss=3"],
+            "unknown key \"delya\" in degrade: did you mean \"delay\"?; \
+             loss: \"3\" has no percent sign: write `3%`",
+        ),
+    ] {
+        assert_eq!(read(words, None).unwrap_err(), reason);
+    }
+    assert!(read(&["delay=1ms\nloss: 5%"], None).is_err());
+    assert!(read(&["loss={"], None).is_err());
+    assert!(read(&["delay=1ms", "delay=2ms"], None).is_err());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! One way of a link: the fate of each packet.
 
-use crate::profile::{Loss, Profile};
-use crate::rng::{Draw, Rng};
+use crate::profile::{Distribution, DropRule, Loss, Profile, Which};
+use crate::rng::{Draw, Rng, name_key};
 use std::collections::VecDeque;
 
 /// One arrival of a packet.
@@ -18,11 +18,39 @@ pub struct Delivery {
 pub enum DropReason {
     /// The link lost it.
     Loss,
-    /// Too many bytes wait for the wire.
+    /// Too much waits for the wire.
     QueueFull,
     /// The link is cut.
     Cut,
     /// The end that the packet goes to is not there.
+    Down,
+    /// The link flaps, and is down just now.
+    Flap,
+    /// A [`DropRule`] says so.
+    Rule,
+}
+
+impl DropReason {
+    /// For people.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Loss => "loss",
+            Self::QueueFull => "queue full",
+            Self::Cut => "cut",
+            Self::Down => "node gone",
+            Self::Flap => "flap",
+            Self::Rule => "drop rule",
+        }
+    }
+}
+
+/// Which way a [`Direction`] goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Way {
+    /// From the node to the switch.
+    Up,
+    /// From the switch to the node.
     Down,
 }
 
@@ -37,13 +65,17 @@ pub struct Fate {
 
 /// One way of a link. A packet passes these stages in this order:
 ///
-/// 1. **cut** or **down**: nothing passes;
-/// 2. **loss**;
-/// 3. **corrupt**: one bit is flipped (both copies of a duplicate carry it);
-/// 4. **duplicate**: the copy takes its own place in the queue;
-/// 5. **queue and rate**: waits for the wire, or is dropped if the queue has no room;
-/// 6. **delay and jitter**: in order, jitter never lets a packet overtake another;
-/// 7. **reorder**: instead of 6, arrives as soon as it has left the wire.
+/// 1. **cut**, **down** or **flap**: nothing passes;
+/// 2. **drop rule**: those of its packets that it names;
+/// 3. **loss**;
+/// 4. **corrupt**: one bit is flipped (both copies of a duplicate carry it);
+/// 5. **duplicate**: the copy takes its own place in the queue;
+/// 6. **queue and rate**: waits for the wire, or is dropped if the queue has no room;
+/// 7. **delay and jitter**: in order, jitter never lets a packet overtake another;
+/// 8. **reorder**: instead of 7, arrives as soon as it has left the wire.
+///
+/// What 3, 4, 5, 7 and 8 draw for a packet is a function of seed, link, way and the packet's number alone
+/// ([`Direction::of_link`]); what 2 does, of how many packets the rule has matched; what 1 and 6 do, of time.
 ///
 /// A packet that is dropped in a stage uses nothing of a later one. Packets that are in flight when
 /// the profile changes or the link is cut keep their fate.
@@ -56,6 +88,8 @@ pub struct Direction {
     bad: bool,
     cut: bool,
     down: bool,
+    /// Packets that the drop rule has matched.
+    matched: u64,
     /// When the wire is free.
     free_at: u64,
     /// Packets that wait or are being sent: when the last bit leaves, and how many bytes.
@@ -66,6 +100,13 @@ pub struct Direction {
 }
 
 impl Direction {
+    /// One way of a link of this name: its fates have nothing to do with those of other links or of the
+    /// other way, and stay the same when links are added.
+    #[must_use]
+    pub const fn of_link(profile: Profile, seed: u64, link: &str, way: Way) -> Self {
+        Self::new(profile, name_key(seed, link, way as u64))
+    }
+
     /// An idle direction.
     #[must_use]
     pub const fn new(profile: Profile, seed: u64) -> Self {
@@ -76,6 +117,7 @@ impl Direction {
             bad: false,
             cut: false,
             down: false,
+            matched: 0,
             free_at: 0,
             queue: VecDeque::new(),
             queued: 0,
@@ -89,9 +131,18 @@ impl Direction {
         &self.profile
     }
 
-    /// Changes the impairments, for packets from now on.
-    pub const fn set_profile(&mut self, profile: Profile) {
+    /// Changes the impairments, for packets from now on. A drop rule that is another one counts anew.
+    pub fn set_profile(&mut self, profile: Profile) {
+        if profile.drop != self.profile.drop {
+            self.matched = 0;
+        }
         self.profile = profile;
+    }
+
+    /// Number of the next packet, from 0.
+    #[must_use]
+    pub const fn index(&self) -> u64 {
+        self.index
     }
 
     /// Lets nothing pass until [`Direction::heal`].
@@ -115,8 +166,17 @@ impl Direction {
         self.down = down;
     }
 
-    /// Sends a packet of `len` bytes. `now_ns` does not go back.
+    /// Sends a frame. `now_ns` does not go back.
+    pub fn send_frame(&mut self, now_ns: u64, frame: &[u8]) -> Fate {
+        self.send_head(now_ns, frame, frame.len())
+    }
+
+    /// Sends a packet of `len` bytes of which nothing more is known. `now_ns` does not go back.
     pub fn send(&mut self, now_ns: u64, len: usize) -> Fate {
+        self.send_head(now_ns, &[], len)
+    }
+
+    fn send_head(&mut self, now_ns: u64, head: &[u8], len: usize) -> Fate {
         let index = self.index;
         self.index += 1;
         // The channel moves on whether or not the packet gets as far: bursts do not shift by a cut.
@@ -125,6 +185,10 @@ impl Direction {
             Some(DropReason::Cut)
         } else if self.down {
             Some(DropReason::Down)
+        } else if self.profile.flap.is_some_and(|flap| flap.is_down(now_ns)) {
+            Some(DropReason::Flap)
+        } else if self.ruled_out(head, len) {
+            Some(DropReason::Rule)
         } else {
             lost.then_some(DropReason::Loss)
         };
@@ -145,6 +209,19 @@ impl Direction {
             fate.deliveries.push(Delivery { at_ns, corrupt });
         }
         fate
+    }
+
+    fn ruled_out(&mut self, head: &[u8], len: usize) -> bool {
+        let Some(DropRule { filter, which }) = self.profile.drop else { return false };
+        if !filter.matches(head, len) {
+            return false;
+        }
+        self.matched += 1;
+        match which {
+            Which::All => true,
+            Which::Nth(n) => self.matched == n,
+            Which::Every(n) => n > 0 && self.matched.is_multiple_of(n),
+        }
     }
 
     fn lost(&mut self, index: u64) -> bool {
@@ -172,7 +249,9 @@ impl Direction {
             // A limit that was lifted: what waits still goes first.
             return Some(now_ns.max(self.queue.back().map_or(0, |(gone, _)| *gone)));
         };
-        if !self.queue.is_empty() && self.queued.saturating_add(len) > self.profile.queue_bytes {
+        let room = self.profile.queue;
+        let full = self.queued.saturating_add(len) > room.bytes || self.queue.len() >= room.packets;
+        if full && !self.queue.is_empty() {
             return None;
         }
         let ns = (len as u128 * 8 * 1_000_000_000).div_ceil(u128::from(rate.max(1)));
@@ -184,15 +263,46 @@ impl Direction {
     }
 
     fn arrival(&mut self, departure: u64, draw: u64) -> u64 {
-        let Profile { delay_ns, jitter_ns, reorder, .. } = self.profile;
-        if self.rng.chance(Draw::Reorder, draw, reorder) {
+        if self.rng.chance(Draw::Reorder, draw, self.profile.reorder) {
             return departure;
         }
-        let jitter = self.rng.up_to(Draw::Jitter, draw, jitter_ns);
-        let at = departure.saturating_add(delay_ns).saturating_add(jitter);
+        let at = departure.saturating_add(self.flight_ns(draw));
         self.latest = self.latest.max(at);
         self.latest
     }
+
+    /// How long a packet is on its way.
+    fn flight_ns(&self, draw: u64) -> u64 {
+        let Profile { delay_ns, jitter_ns, distribution, .. } = self.profile;
+        if jitter_ns == 0 {
+            return delay_ns;
+        }
+        match distribution {
+            Distribution::Uniform => {
+                let above = self.rng.up_to(Draw::Jitter, draw, jitter_ns.saturating_mul(2));
+                delay_ns.saturating_add(above).saturating_sub(jitter_ns)
+            }
+            Distribution::Normal => {
+                let deviations = i128::from(self.rng.normal(Draw::Jitter, draw));
+                let jitter = (i128::from(jitter_ns) * deviations) >> 32;
+                u64::try_from((i128::from(delay_ns) + jitter).max(0)).unwrap_or(u64::MAX)
+            }
+            Distribution::Pareto => {
+                let jitter = scaled(jitter_ns, self.rng.pareto(Draw::Jitter, draw));
+                delay_ns.saturating_add_signed(jitter)
+            }
+        }
+    }
+}
+
+/// So many times that many nanoseconds.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "a jitter of days is not exact to the nanosecond"
+)]
+const fn scaled(ns: u64, times: f64) -> i64 {
+    (ns as f64 * times) as i64
 }
 
 #[cfg(test)]

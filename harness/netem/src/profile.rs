@@ -21,13 +21,118 @@ pub enum Loss {
     },
 }
 
+/// How the delay varies. Times before the packet has left the wire count as that moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Distribution {
+    /// Evenly in `delay ± jitter`.
+    #[default]
+    Uniform,
+    /// Around `delay`, with `jitter` as the standard deviation (a sum of twelve, so within six of them).
+    Normal,
+    /// After Pareto, with shape 4: mean `delay`, standard deviation `jitter`, never less than 0.71 of it
+    /// below the mean, and now and then very much above.
+    Pareto,
+}
+
+/// Room for packets that wait for the wire, the one being sent included. A packet is always taken when
+/// nothing waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// At most so many bytes.
+    pub bytes: usize,
+    /// At most so many packets.
+    pub packets: usize,
+}
+
+impl Queue {
+    /// Room for everything.
+    pub const ENDLESS: Self = Self { bytes: usize::MAX, packets: usize::MAX };
+}
+
+/// Which packets a [`DropRule`] is about: those that meet every condition. Nothing is looked for behind
+/// VLAN tags.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// EtherType, bytes 12 and 13 of the frame.
+    pub ethertype: Option<u16>,
+    /// Hardware address of the sender.
+    pub from: Option<[u8; 6]>,
+    /// Hardware address of the receiver.
+    pub to: Option<[u8; 6]>,
+    /// This byte of the frame has this value.
+    pub byte: Option<(usize, u8)>,
+    /// Only frames with more bytes, header included.
+    pub longer_than: Option<usize>,
+    /// Only frames with fewer bytes.
+    pub shorter_than: Option<usize>,
+}
+
+impl Filter {
+    /// Is it about this frame of `len` bytes, of which `head` are the first?
+    #[must_use]
+    pub fn matches(&self, head: &[u8], len: usize) -> bool {
+        let field = |at: usize, wanted: &[u8]| head.get(at..at + wanted.len()) == Some(wanted);
+        self.ethertype.is_none_or(|e| field(12, &e.to_be_bytes()))
+            && self.from.is_none_or(|mac| field(6, &mac))
+            && self.to.is_none_or(|mac| field(0, &mac))
+            && self.byte.is_none_or(|(at, value)| field(at, &[value]))
+            && self.longer_than.is_none_or(|limit| len > limit)
+            && self.shorter_than.is_none_or(|limit| len < limit)
+    }
+}
+
+/// Which of the packets that a filter matches are dropped. They are counted from 1, from the moment that
+/// the rule was set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// All.
+    All,
+    /// This one alone.
+    Nth(u64),
+    /// Those whose number this divides. 0: none.
+    Every(u64),
+}
+
+/// Packets that are dropped on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DropRule {
+    /// Of these packets,
+    pub filter: Filter,
+    /// these.
+    pub which: Which,
+}
+
+/// A link that comes and goes: up for `up_ns`, then down for the rest of `period_ns`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flap {
+    /// Time from one rise to the next.
+    pub period_ns: u64,
+    /// So much of it the link is up.
+    pub up_ns: u64,
+    /// Time of a rise.
+    pub since_ns: u64,
+}
+
+impl Flap {
+    /// Is the link down?
+    #[must_use]
+    pub const fn is_down(&self, now_ns: u64) -> bool {
+        match now_ns.saturating_sub(self.since_ns).checked_rem(self.period_ns) {
+            Some(into) => into >= self.up_ns,
+            None => false,
+        }
+    }
+}
+
 /// Impairments of one direction. The default is a perfect link: no delay, no loss, no limit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Profile {
     /// Time in flight.
     pub delay_ns: u64,
-    /// Added to the delay, evenly in `0 ..= jitter_ns`. Packets still leave in order.
+    /// How far the delay varies, see [`Distribution`]. Packets still arrive in order.
     pub jitter_ns: u64,
+    /// How it varies.
+    pub distribution: Distribution,
     /// Which packets are lost.
     pub loss: Loss,
     /// Probability that a packet arrives twice.
@@ -39,9 +144,12 @@ pub struct Profile {
     pub corrupt: f64,
     /// Bits on the wire per second; `None`: no limit.
     pub rate_bits_per_s: Option<u64>,
-    /// Bytes that wait for the wire, the one being sent included, before packets are dropped. A
-    /// packet is always taken when nothing waits.
-    pub queue_bytes: usize,
+    /// Room for what waits for the wire; only with a rate.
+    pub queue: Queue,
+    /// Packets that are dropped on purpose.
+    pub drop: Option<DropRule>,
+    /// The link comes and goes.
+    pub flap: Option<Flap>,
 }
 
 impl Default for Profile {
@@ -49,12 +157,15 @@ impl Default for Profile {
         Self {
             delay_ns: 0,
             jitter_ns: 0,
+            distribution: Distribution::Uniform,
             loss: Loss::None,
             duplicate: 0.0,
             reorder: 0.0,
             corrupt: 0.0,
             rate_bits_per_s: None,
-            queue_bytes: usize::MAX,
+            queue: Queue::ENDLESS,
+            drop: None,
+            flap: None,
         }
     }
 }

@@ -35,6 +35,18 @@ const fn mix(mut x: u64) -> u64 {
 
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// A seed of its own for each name and number.
+pub(crate) const fn name_key(seed: u64, name: &str, number: u64) -> u64 {
+    let mut key = mix(seed.wrapping_add(number.wrapping_mul(GOLDEN)));
+    let bytes = name.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        key = mix(key.wrapping_add(GOLDEN) ^ bytes[at] as u64);
+        at += 1;
+    }
+    key
+}
+
 impl Rng {
     pub(crate) const fn new(seed: u64) -> Self {
         Self { key: mix(seed.wrapping_add(GOLDEN)) }
@@ -60,6 +72,30 @@ impl Rng {
     /// Evenly in `0 ..= bound`, as even as a multiplication makes it.
     pub(crate) const fn up_to(self, draw: Draw, index: u64, bound: u64) -> u64 {
         ((self.bits(draw, index) as u128 * (bound as u128 + 1)) >> 64) as u64
+    }
+
+    /// With mean 0 and standard deviation 1, in units of 2^-32: twelve even numbers, less their mean. The
+    /// same on every machine, which a logarithm is not.
+    pub(crate) const fn normal(self, draw: Draw, index: u64) -> i64 {
+        let mut bits = self.bits(draw, index);
+        let mut sum = -(6 << 32);
+        let mut n = 0;
+        while n < 6 {
+            sum += (bits & 0xffff_ffff).cast_signed() + (bits >> 32).cast_signed();
+            bits = mix(bits.wrapping_add(GOLDEN));
+            n += 1;
+        }
+        sum
+    }
+
+    /// After Pareto with shape 4, scaled to mean 0 and standard deviation 1. Square roots are exact, so
+    /// this too is the same on every machine.
+    pub(crate) fn pareto(self, draw: Draw, index: u64) -> f64 {
+        const MEAN: f64 = 4.0 / 3.0;
+        // The square root of 2/9.
+        const DEVIATION: f64 = 0.471_404_520_791_031_7;
+        let even = 1.0 - self.unit(draw, index);
+        (1.0 / even.sqrt().sqrt() - MEAN) / DEVIATION
     }
 }
 

@@ -60,6 +60,11 @@ impl Record {
         self.line(&Line { at_us: micros(at), node, message: None, harness: Some("killed") });
     }
 
+    /// What was done to a node's machine or link.
+    pub(super) fn done(&mut self, at: Duration, node: &str, what: &str) {
+        self.line(&Line { at_us: micros(at), node, message: None, harness: Some(what) });
+    }
+
     /// Where a node was when it panicked.
     pub(super) fn backtrace(&mut self, at: Duration, node: &str, frames: &[String]) {
         for frame in frames {
@@ -99,6 +104,7 @@ const fn words(strike: SimStrike) -> &'static str {
         SimStrike::Cut { from: true, to: false } => "what it sends is cut off",
         SimStrike::Cut { from: false, .. } => "what is sent to it is cut off",
         SimStrike::Cut { .. } => "cut off",
+        SimStrike::Degrade => "its link degrades",
         SimStrike::Heal => "healed",
         SimStrike::Reboot => "killed, and starts again",
         SimStrike::Migrate { .. } => "a rank is to move here",

@@ -299,7 +299,9 @@ impl Dispatcher {
         self.hosts = self.plan.first_hosts();
         let fault = |f: &Fault| {
             let (node, at) = (number(f.node), f.at.clone());
-            Some(SimFault { node, strike: crate::plan::sim_strike(f.strike)?, at })
+            let changes = f.changes.as_deref();
+            let changes = changes.map(|both| both.each_ref().map(crate::plan::sim_change));
+            Some(SimFault { node, strike: crate::plan::sim_strike(f.strike)?, at, changes })
         };
         let plan = SimPlan {
             seed: self.plan.seed,

@@ -4,8 +4,10 @@ use super::run::Dead;
 use super::{Action, Dispatcher, Life, micros};
 use crate::plan::{Backend, Fault, number};
 use crate::result::Death;
+use crate::switch::LinkAction;
 use images_control::sim::{SimStrike, Trigger};
 use images_control::{ToNode, kind_of};
+use netem::Change;
 use runtime_core::event::Event as NodeEvent;
 use runtime_core::id::{Epoch, Rank};
 use std::time::Duration;
@@ -62,9 +64,9 @@ impl Dispatcher {
             return;
         };
         armed.fire(now);
-        let strike = armed.fault.strike;
+        let (strike, changes) = (armed.fault.strike, armed.fault.changes.clone());
         if self.nodes[node].life != Life::Dead || strike == Strike::Reboot {
-            self.feel(now, strike, node);
+            self.feel(now, strike, node, changes.as_deref());
         }
     }
 
@@ -74,11 +76,32 @@ impl Dispatcher {
         self.died(now, node, "killed");
     }
 
-    /// A fault strikes a node. One that is dead feels nothing but its own rebirth.
-    fn strike(&mut self, now: Duration, strike: Strike, node: usize) {
+    /// A fault of the plan strikes.
+    fn let_strike(&mut self, now: Duration, fault: &Fault) {
+        self.strike(now, fault.strike, fault.node, fault.changes.as_deref());
+    }
+
+    /// A fault strikes a node or its link. A node that is dead feels nothing but its own rebirth.
+    pub(super) fn strike(
+        &mut self,
+        now: Duration,
+        strike: Strike,
+        node: usize,
+        changes: Option<&[Change; 2]>,
+    ) {
         if strike == Strike::Reboot {
             return self.restart(now, node);
         }
+        let link = match strike {
+            Strike::Cut(way) => {
+                let (up, down) = crate::plan::ways(way);
+                Some(LinkAction::Cut { up, down })
+            }
+            Strike::Heal => Some(LinkAction::Heal),
+            Strike::Degrade => changes.map(|changes| LinkAction::Change(Box::new(*changes))),
+            _ => None,
+        };
+        self.actions.extend(link.map(|what| Action::Link { node, what }));
         if self.nodes[node].life == Life::Dead {
             return;
         }
@@ -89,11 +112,6 @@ impl Dispatcher {
                 let still = strike == Strike::Pause;
                 self.actions.extend(machine.map(|node| Action::Freeze { node, still }));
             }
-            Strike::Cut(way) => {
-                let (from, to) = crate::plan::ways(way);
-                self.actions.extend(machine.map(|node| Action::Cut { node, from, to }));
-            }
-            Strike::Heal => self.actions.extend(machine.map(|node| Action::Heal { node })),
             Strike::Slow(percent) => {
                 self.actions.extend(machine.map(|node| Action::Slow { node, percent }));
             }
@@ -108,13 +126,14 @@ impl Dispatcher {
             Strike::Corrupt(Rank(rank)) => {
                 self.actions.push(Action::Send { node, message: ToNode::Corrupt { rank } });
             }
-            Strike::Migrate(_) | Strike::Reboot => {}
+            _ => {}
         }
-        self.feel(now, strike, node);
+        self.feel(now, strike, node, changes);
     }
 
     /// A fault has struck a node.
-    fn feel(&mut self, now: Duration, strike: Strike, node: usize) {
+    fn feel(&mut self, now: Duration, strike: Strike, node: usize, changes: Option<&[Change; 2]>) {
+        let was = self.nodes[node].away;
         let away = match strike {
             Strike::Kill => return self.died(now, node, "killed"),
             Strike::Crash => return self.died(now, node, "crashed"),
@@ -143,6 +162,15 @@ impl Dispatcher {
             Strike::Cut(Way::From) => Some("not heard"),
             Strike::Cut(Way::To) => Some("deaf"),
             Strike::Cut(Way::Both) => Some("cut off"),
+            Strike::Degrade => {
+                let words = changes.map(topology::change_words).unwrap_or_default();
+                let text = format!("the link of {}: {words}", self.name(node));
+                return self.progress(0, 0, &text);
+            }
+            Strike::Heal if was == Some("paused") || was.is_none() => {
+                let text = format!("the link of {} is as in the file", self.name(node));
+                return self.progress(0, 0, &text);
+            }
             Strike::Resume | Strike::Heal => None,
         };
         for node in self.plan.with_seat(node) {
@@ -236,11 +264,11 @@ impl Dispatcher {
         let armed = self.run.as_mut().and_then(|r| r.faults.iter_mut().find(|a| matches(a)));
         if let Some(armed) = armed {
             armed.fire(now);
-            let strike = armed.fault.strike;
-            if !matches!(strike, Strike::Kill | Strike::Crash | Strike::Reboot) {
+            let fault = armed.fault.clone();
+            if !matches!(fault.strike, Strike::Kill | Strike::Crash | Strike::Reboot) {
                 self.actions.push(Action::Send { node, message: ToNode::Release });
             }
-            self.strike(now, strike, node);
+            self.let_strike(now, &fault);
         } else {
             // Nobody wants anything of it here, for example between two runs.
             self.actions.push(Action::Send { node, message: ToNode::Release });
@@ -257,8 +285,8 @@ impl Dispatcher {
             let next = (0..run.faults.len()).filter(waits).find(due);
             let Some(armed) = next.map(|n| &mut run.faults[n]) else { return };
             armed.fire(now);
-            let (strike, node) = (armed.fault.strike, armed.fault.node);
-            self.strike(now, strike, node);
+            let fault = armed.fault.clone();
+            self.let_strike(now, &fault);
         }
     }
 
@@ -280,12 +308,12 @@ impl Dispatcher {
                 armed.seen += 1;
                 if armed.seen >= *nth {
                     armed.fire(now);
-                    victims.push((armed.fault.strike, armed.fault.node));
+                    victims.push(armed.fault.clone());
                 }
             }
         }
-        for (strike, victim) in victims {
-            self.strike(now, strike, victim);
+        for fault in victims {
+            self.let_strike(now, &fault);
         }
         // Others may follow at once.
         self.fire_timed_faults(now);

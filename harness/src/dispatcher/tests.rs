@@ -1,4 +1,5 @@
 mod change;
+mod links;
 mod story;
 
 use super::{Action, Dispatcher, Event, OWNER};

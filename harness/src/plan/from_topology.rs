@@ -2,18 +2,16 @@
 
 use super::{Backend, Expect, FREQUENT, Fault, NodePlan, Plan, Setting, Wanted, Workload, number};
 use crate::backend::NET_FD;
-use images_control::sim::{SimLink, SimProfile, Trigger};
+use images_control::sim::{SimChange, SimLink, SimProfile, Trigger};
 use images_control::{Hold, Nic, RuntimeSpec, Transport};
-use netem::{Loss, Profile};
+use netem::{Change, Distribution, Loss, Profile};
 use runtime_core::id::NodeId;
 use runtime_core::node::Role;
 use std::time::Duration;
-use topology::{Expectation, LinkProfile, OnExhausted, Strike, Topology};
+use topology::{Expectation, OnExhausted, Strike, Topology};
 
 /// Where a guest listens.
 const GUEST_PORT: u16 = 7411;
-/// Bytes that wait for a slow link before frames are dropped.
-const QUEUE_BYTES: usize = 1 << 20;
 /// Of what a part of the frames is written on the wire.
 const MILLION: f64 = 1_000_000.0;
 
@@ -51,7 +49,7 @@ pub(super) fn unsupported(topology: &Topology, backend: Backend) -> Vec<String> 
     let tcp = topology.links.iter().any(|link| link.transport == topology::Transport::Tcp);
     let no_way = |f: &topology::Fault| match (backend, f.strike) {
         // What a process says to another by TCP goes past the switch.
-        (Backend::Process, Strike::Cut(_) | Strike::Heal) if tcp => {
+        (Backend::Process, Strike::Cut(_) | Strike::Heal | Strike::Degrade) if tcp => {
             "between processes that speak tcp"
         }
         (Backend::Process, Strike::Fill(_)) => "of a process, only of a guest",
@@ -70,7 +68,24 @@ pub(super) fn unsupported(topology: &Topology, backend: Backend) -> Vec<String> 
     let doubles = topology.runtime.on_exhausted == OnExhausted::DoubleUp;
     let seats = (doubles && backend == Backend::Qemu)
         .then(|| "on-exhausted: double-up with backend qemu, only with process and sim".to_owned());
-    faults.into_iter().chain(seats).chain(expect.map(|e| topology.expectation_words(e))).collect()
+    let degrades = topology.faults.iter().filter(|_| backend == Backend::Sim);
+    let degrades = degrades.filter_map(|f| {
+        let what = f.changes.as_deref()?.iter().find_map(change_beyond_sim)?;
+        Some(format!("{what} with backend sim ({})", topology.fault_words(f.item)))
+    });
+    let links = topology.links.iter().filter(|_| backend == Backend::Sim);
+    let links = links.filter_map(|link| {
+        let what = beyond_sim(&link.up).or_else(|| beyond_sim(&link.down))?;
+        let name = &topology.nodes[link.node].name;
+        Some(format!("{what} on the link of {name} with backend sim"))
+    });
+    faults
+        .into_iter()
+        .chain(degrades)
+        .chain(links)
+        .chain(seats)
+        .chain(expect.map(|e| topology.expectation_words(e)))
+        .collect()
 }
 
 /// The nodes of the file, and after them their seats, in the same order, as the runtime numbers them.
@@ -105,7 +120,7 @@ fn node_plan(topology: &Topology, index: usize, setting: &Setting<'_>) -> NodePl
         mac: mac.clone(),
         address: node.address.to_string(),
         prefix: topology.subnet.prefix,
-        mtu: link.up.mtu.into(),
+        mtu: link.mtu.into(),
         fd,
     };
     NodePlan {
@@ -124,9 +139,13 @@ fn node_plan(topology: &Topology, index: usize, setting: &Setting<'_>) -> NodePl
         transports,
         nic: (setting.backend == Backend::Qemu || ethernet).then_some(nic),
         switch: link.switch,
-        link: SimLink { up: sim_profile(&link.up), down: sim_profile(&link.down) },
-        up: profile(&link.up),
-        down: profile(&link.down),
+        node_first: link.node_first,
+        link: SimLink {
+            up: sim_profile(&link.up, link.mtu),
+            down: sim_profile(&link.down, link.mtu),
+        },
+        up: link.up,
+        down: link.down,
     }
 }
 
@@ -169,6 +188,7 @@ fn fault(topology: &Topology, fault: &topology::Fault) -> Fault {
         ends: fault.ends.is_some(),
         strike: fault.strike,
         node: fault.node.index(),
+        changes: fault.changes.clone(),
         at,
         hold: hold.filter(|_| fault.hold),
         words: topology.fault_words(fault.item),
@@ -233,29 +253,58 @@ fn wanted(expectation: &Expectation, factor: u32) -> Option<Wanted> {
     })
 }
 
-fn profile(link: &LinkProfile) -> Profile {
-    Profile {
-        delay_ns: link.delay_ns,
-        jitter_ns: link.jitter_ns,
-        loss: if link.loss > 0.0 { Loss::Random(link.loss) } else { Loss::None },
-        duplicate: link.duplicate,
-        reorder: link.reorder,
-        corrupt: link.corrupt,
-        rate_bits_per_s: link.rate_bits_per_s,
-        queue_bytes: QUEUE_BYTES,
-    }
-}
-
-fn sim_profile(link: &LinkProfile) -> SimProfile {
+/// What the sim makes of a profile that [`beyond_sim`] finds nothing in.
+fn sim_profile(link: &Profile, mtu: u16) -> SimProfile {
+    let loss = match link.loss {
+        Loss::Random(p) => p,
+        Loss::None | Loss::GilbertElliott { .. } => 0.0,
+    };
     SimProfile {
         delay_ns: link.delay_ns,
         jitter_ns: link.jitter_ns,
-        loss_ppm: ppm(link.loss),
+        loss_ppm: ppm(loss),
         duplicate_ppm: ppm(link.duplicate),
         reorder_ppm: ppm(link.reorder),
         corrupt_ppm: ppm(link.corrupt),
         rate_bits_per_s: link.rate_bits_per_s.unwrap_or(0),
-        mtu: link.mtu.into(),
+        mtu: mtu.into(),
+    }
+}
+
+/// What the sim, which has one way between two nodes for the links of both, cannot make of a profile.
+fn beyond_sim(link: &Profile) -> Option<&'static str> {
+    let uneven = link.jitter_ns > 0 && link.distribution != Distribution::Uniform;
+    let all = [
+        (matches!(link.loss, Loss::GilbertElliott { .. }), "loss in bursts"),
+        (link.drop.is_some(), "a drop rule"),
+        (link.flap.is_some(), "a flap"),
+        (uneven, "jitter that is not uniform"),
+    ];
+    all.into_iter().find(|(there, _)| *there).map(|(_, what)| what)
+}
+
+/// The same of a change.
+fn change_beyond_sim(change: &Change) -> Option<&'static str> {
+    // Of a profile without it, an end of it is nothing new.
+    let perfect = topology::Link::PERFECT;
+    let uneven = change.distribution.is_some_and(|d| d != Distribution::Uniform);
+    uneven.then_some("jitter that is not uniform").or_else(|| beyond_sim(&change.of(perfect, 0)))
+}
+
+/// What the sim makes of a change.
+pub(crate) fn sim_change(change: &Change) -> SimChange {
+    let loss = |loss| match loss {
+        Loss::Random(p) => p,
+        Loss::None | Loss::GilbertElliott { .. } => 0.0,
+    };
+    SimChange {
+        delay_ns: change.delay_ns,
+        jitter_ns: change.jitter_ns,
+        loss_ppm: change.loss.map(loss).map(ppm),
+        duplicate_ppm: change.duplicate.map(ppm),
+        reorder_ppm: change.reorder.map(ppm),
+        corrupt_ppm: change.corrupt.map(ppm),
+        rate_bits_per_s: change.rate_bits_per_s.map(Option::unwrap_or_default),
     }
 }
 

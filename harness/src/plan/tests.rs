@@ -25,6 +25,7 @@ pub(crate) fn plan() -> Plan {
         transports: vec![Transport::Tcp; 4],
         nic: None,
         switch: 0,
+        node_first: true,
         link: SimLink::default(),
         up: Profile::default(),
         down: Profile::default(),
@@ -54,6 +55,7 @@ pub(crate) fn plan() -> Plan {
             ends: false,
             strike: topology::Strike::Kill,
             node: 1,
+            changes: None,
             at: Trigger::Event {
                 event: "checkpoint-committed".to_owned(),
                 node: Some(1),

@@ -1,3 +1,5 @@
+mod live;
+
 use super::Fabric;
 use super::wire::Wire;
 use crate::plan::{

@@ -3,31 +3,36 @@
 //! One thread of its own: frames do not wait behind other work of the daemon. It sleeps in one
 //! `ppoll` until a frame comes, a socket has room again, a delayed frame is due, or a command comes.
 
-use super::Fabric;
+use super::pcapng::Writer;
+use super::{Fabric, LinkAction};
 use crate::proto::PortStatus;
 use anyhow::{Context as _, Result};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
-use std::collections::VecDeque;
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fs::File;
+use std::io::{BufWriter, ErrorKind, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Frames taken from one port before the others have their turn.
 const BATCH: usize = 64;
 /// Frames that wait for a guest that does not take them.
 const WAITING: usize = 2048;
+/// The thread is awake so long before a delayed frame is due, for it takes that long to wake up.
+const AWAKE: Duration = Duration::from_micros(40);
 /// Room for the largest frame.
 const MAX_FRAME: usize = 1 << 16;
 
 enum Command {
     Plug(usize, UnixDatagram),
     Unplug(usize),
-    Cut { port: usize, from: bool, to: bool },
-    Heal(usize),
+    Act(usize, LinkAction),
+    Pcap(usize, Option<(PathBuf, String)>, tokio::sync::oneshot::Sender<Result<Option<PathBuf>>>),
     Status(tokio::sync::oneshot::Sender<Vec<PortStatus>>),
 }
 
@@ -46,7 +51,14 @@ impl Wire {
         rung.set_nonblocking(true)?;
         let (commands, inbox) = mpsc::channel();
         let sockets = fabric.status().iter().map(|_| Socket::default()).collect();
-        let mover = Mover { fabric, sockets, start: Instant::now() };
+        let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mover = Mover {
+            fabric,
+            sockets,
+            captures: BTreeMap::new(),
+            start: Instant::now(),
+            epoch_ns: u64::try_from(epoch.as_nanos()).unwrap_or(u64::MAX),
+        };
         thread::Builder::new()
             .name("switch".to_owned())
             .spawn(move || mover.run(&rung, &inbox))
@@ -64,14 +76,21 @@ impl Wire {
         self.command(Command::Unplug(port));
     }
 
-    /// A node's link is cut: what it sends, what is sent to it, or both.
-    pub(crate) fn cut(&self, port: usize, from: bool, to: bool) {
-        self.command(Command::Cut { port, from, to });
+    /// Something is done to a node's link.
+    pub(crate) fn act(&self, port: usize, action: LinkAction) {
+        self.command(Command::Act(port, action));
     }
 
-    /// A node's link is healed.
-    pub(crate) fn heal(&self, port: usize) {
-        self.command(Command::Heal(port));
+    /// Records the frames of a link of this name to a new file, or stops it. Returns the file, if there is
+    /// or was one.
+    pub(crate) async fn pcap(
+        &self,
+        port: usize,
+        to: Option<(PathBuf, String)>,
+    ) -> Result<Option<PathBuf>> {
+        let (answer, file) = tokio::sync::oneshot::channel();
+        self.command(Command::Pcap(port, to, answer));
+        file.await.context("the switch has ended")?
     }
 
     /// Counters of all ports.
@@ -133,15 +152,29 @@ impl Socket {
     }
 }
 
+/// A link that is recorded.
+struct Capture {
+    path: PathBuf,
+    writer: Writer<BufWriter<File>>,
+}
+
 struct Mover {
     fabric: Fabric,
     sockets: Vec<Socket>,
+    /// By port.
+    captures: BTreeMap<usize, Capture>,
     start: Instant,
+    epoch_ns: u64,
 }
 
 impl Mover {
     fn run(mut self, rung: &UnixStream, inbox: &Receiver<Command>) {
         let mut buffer = vec![0; MAX_FRAME];
+        // The kernel may let a thread sleep 50 microseconds longer than it asked for. A kernel that cannot
+        // do better is said by the accuracy table.
+        if let Err(e) = nix::sys::prctl::set_timerslack(1) {
+            tracing::warn!("times of links are coarse: {e}");
+        }
         loop {
             let ready = self.wait(rung);
             let mut bells = [0; 64];
@@ -159,6 +192,7 @@ impl Mover {
             }
             let now = self.now();
             self.pass(|fabric, out| fabric.advance(now, out));
+            self.write_captured();
         }
     }
 
@@ -174,10 +208,10 @@ impl Mover {
                 ports.push(port);
             }
         }
-        let timeout = self
-            .fabric
-            .next_ns()
-            .map(|at| TimeSpec::from_duration(Duration::from_nanos(at.saturating_sub(self.now()))));
+        let timeout = self.fabric.next_ns().map(|at| {
+            let until = Duration::from_nanos(at.saturating_sub(self.now()));
+            TimeSpec::from_duration(until.saturating_sub(AWAKE))
+        });
         // Interrupted: look, find nothing, and come back.
         let _ = ppoll(&mut fds, timeout, None);
         let hit = |fd: &PollFd<'_>| fd.revents().is_some_and(|r| !r.is_empty());
@@ -198,12 +232,18 @@ impl Mover {
                 let now = self.now();
                 self.pass(|fabric, out| fabric.unplug(now, port, out));
             }
-            Command::Cut { port, from, to } => self.fabric.cut(port, from, to),
-            Command::Heal(port) => self.fabric.heal(port),
+            Command::Act(port, action) => {
+                let now = self.now();
+                self.fabric.act(now, port, &action);
+            }
+            // Whoever asked may be gone.
+            Command::Pcap(port, to, answer) => drop(answer.send(self.pcap(port, to))),
             Command::Status(answer) => {
                 let mut status = self.fabric.status();
-                for (status, socket) in status.iter_mut().zip(&self.sockets) {
-                    status.open = socket.socket.is_some();
+                for (port, status) in status.iter_mut().enumerate() {
+                    status.open = self.sockets[port].socket.is_some();
+                    let path = self.captures.get(&port).map(|c| c.path.display().to_string());
+                    status.pcap = path;
                 }
                 // Whoever asked may be gone.
                 let _ = answer.send(status);
@@ -230,6 +270,7 @@ impl Mover {
 
     /// Runs the fabric and sends what leaves it.
     fn pass(&mut self, step: impl FnOnce(&mut Fabric, &mut dyn FnMut(usize, &[u8]))) {
+        let now = self.now();
         let Self { fabric, sockets, .. } = self;
         let mut lost = Vec::new();
         step(fabric, &mut |port, frame| {
@@ -242,15 +283,61 @@ impl Mover {
                 Sent::NoRoom if socket.waiting.len() < WAITING => {
                     socket.waiting.push_back(frame.to_vec());
                 }
-                Sent::NoRoom => lost.push((port, "guest too slow")),
+                Sent::NoRoom => lost.push((port, frame.to_vec(), "guest too slow")),
                 Sent::Gone => {
                     socket.close();
-                    lost.push((port, "node gone"));
+                    lost.push((port, frame.to_vec(), "node gone"));
                 }
             }
         });
-        for (port, reason) in lost {
-            fabric.count_drop(port, reason);
+        for (port, frame, reason) in lost {
+            fabric.lost(now, port, &frame, reason);
+        }
+    }
+
+    /// Begins to record a link, or stops.
+    fn pcap(&mut self, port: usize, to: Option<(PathBuf, String)>) -> Result<Option<PathBuf>> {
+        let Some((path, link)) = to else {
+            self.write_captured();
+            self.fabric.tap(port, false);
+            return Ok(self.captures.remove(&port).map(|capture| capture.path));
+        };
+        if let Some(capture) = self.captures.get(&port) {
+            return Ok(Some(capture.path.clone()));
+        }
+        let begin = || -> std::io::Result<Writer<BufWriter<File>>> {
+            let file = File::options().write(true).create_new(true).open(&path)?;
+            Writer::new(BufWriter::new(file), &link, self.fabric.node(port), self.epoch_ns)
+        };
+        let writer = begin().with_context(|| format!("cannot write {}", path.display()))?;
+        self.captures.insert(port, Capture { path: path.clone(), writer });
+        self.fabric.tap(port, true);
+        Ok(Some(path))
+    }
+
+    /// Writes what was recorded, so that whoever reads the file finds it.
+    fn write_captured(&mut self) {
+        let captured = self.fabric.take_captured();
+        for frame in &captured {
+            let Some(capture) = self.captures.get_mut(&frame.port) else { continue };
+            if let Err(e) = capture.writer.frame(frame) {
+                self.give_up(frame.port, &e);
+            }
+        }
+        let ports: BTreeSet<usize> = captured.iter().map(|frame| frame.port).collect();
+        for port in ports {
+            let flushed = self.captures.get_mut(&port).map(|capture| capture.writer.flush());
+            if let Some(Err(e)) = flushed {
+                self.give_up(port, &e);
+            }
+        }
+    }
+
+    /// A file that cannot be written any more is no reason to hold up frames.
+    fn give_up(&mut self, port: usize, why: &std::io::Error) {
+        self.fabric.tap(port, false);
+        if let Some(capture) = self.captures.remove(&port) {
+            tracing::error!("recording to {} stops: {why}", capture.path.display());
         }
     }
 

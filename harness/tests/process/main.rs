@@ -222,3 +222,112 @@ fn wrong_files_and_calls_are_exit_code_2() {
     assert_eq!(bench.verb(&["run"]).0, 2);
     assert_eq!(bench.verb(&["down"]).0, 0);
 }
+
+/// A file whose nodes speak Ethernet, so that their frames pass the switch.
+const ETHERNET: &str = "
+name: live
+nodes:
+  n0: { role: compute }
+  n1: { role: compute }
+switches: { sw0: {} }
+links: [{ between: [n0, sw0], delay: 2ms }, { between: [n1, sw0] }]
+runtime: { transport: ethernet }
+run: { workload: laplace }
+";
+
+#[test]
+fn a_cluster_that_is_up_is_changed_looked_at_and_told_of() {
+    let bench = Bench::new();
+    std::fs::write(bench.file(), ETHERNET).unwrap();
+    let (exit, text) = bench.on_file("up");
+    assert_eq!(exit, 0, "{text}");
+    let ok = |words: &[&str], expected: &str| {
+        let (exit, text) = bench.verb(words);
+        assert_eq!((exit, text.contains(expected)), (0, true), "{words:?}: {text}");
+    };
+    ok(&["degrade", "n0", "loss=5%", "--direction", "up"], "n0-sw0: up: loss 5%");
+    ok(&["cut", "n1-sw0", "--one-way", "down"], "n1-sw0 is cut from the switch to the node");
+    ok(&["status"], "up, up: delay 2ms, loss 5%; down: delay 2ms");
+    ok(&["status"], "up, cut to the node");
+    ok(&["pcap", "on", "n1"], "link-n1-sw0.pcapng");
+    ok(&["pcap", "off"], "recorded to");
+    ok(&["pcap", "off"], "nothing was recorded");
+    ok(&["pause", "n1"], "n1 stands still");
+    ok(&["resume", "n1"], "n1 goes on");
+    ok(&["heal"], "all links are as in the file");
+    ok(&["status"], "up, delay 2ms");
+    ok(&["events"], "n1      its link is cut one way: to it");
+    ok(&["events", "--json"], "\"node\":\"n0\",\"harness\":\"its link: up: loss 5%\"");
+    ok(&["graph"], ">delay 2ms</text>");
+    ok(&["graph", bench.file().to_str().unwrap()], ">delay 2ms</text>");
+    ok(&["completion", "zsh"], "UNDERSTUDY_COMPLETE");
+    let (exit, text) = bench.verb(&["status", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((exit, json["ports"][0]["link"].as_str()), (0, Some("delay 2ms")), "{text}");
+    for (words, reason) in [
+        (&["degrade", "n0", "dely=1ms"][..], "did you mean \"delay\"?"),
+        (&["cut", "n7"], "no link n7: there are n0-sw0, n1-sw0"),
+        (&["cut", "n0", "--one-way", "left"], "possible values: up, down, a-to-b, b-to-a"),
+    ] {
+        let (exit, text) = bench.verb(words);
+        assert_eq!((exit, text.contains(reason)), (2, true), "{words:?}: {text}");
+    }
+}
+
+#[test]
+fn a_shell_that_asks_gets_the_names_of_what_is_up() {
+    let bench = Bench::new();
+    std::fs::write(bench.file(), ETHERNET).unwrap();
+    assert_eq!(bench.on_file("up").0, 0);
+    let complete = |words: &[&str]| {
+        // What the script of bash does.
+        let mut command = Command::new(env!("CARGO_BIN_EXE_understudy"));
+        command.env("UNDERSTUDY_COMPLETE", "bash").env("UNDERSTUDY_TARGET_DIR", bench.dir.path());
+        command.env("_CLAP_COMPLETE_INDEX", words.len().to_string());
+        command.env("_CLAP_IFS", "\n").args(["--", "understudy"]).args(words).arg("");
+        let text = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let has = |words: &[&str], wanted: &str| {
+        let candidates = complete(words);
+        assert!(candidates.iter().any(|c| c == wanted), "{words:?}: {candidates:?}");
+    };
+    has(&[], "degrade");
+    has(&["kill"], "n1");
+    has(&["cut"], "n0-sw0");
+    has(&["degrade", "n0"], "jitter=");
+    has(&["status", "--cluster"], "live");
+}
+
+#[test]
+fn two_clusters_at_once_do_not_disturb_each_other() {
+    let bench = Bench::new();
+    let other = bench.dir.path().join("other.yaml");
+    std::fs::write(&other, ETHERNET).unwrap();
+    assert_eq!(bench.on_file("up").0, 0);
+    let (exit, text) = bench.verb(&["up", "--backend", "process", other.to_str().unwrap()]);
+    assert_eq!(exit, 0, "{text}");
+    let (exit, text) = bench.verb(&["status"]);
+    assert_eq!(exit, 2);
+    assert!(text.contains("several clusters are up (live, smoke): choose one"), "{text}");
+    assert_eq!(bench.verb(&["kill", "n1", "--cluster", "live"]).0, 0);
+    let (exit, text) = bench.verb(&["run", "--cluster", "smoke"]);
+    assert_eq!((exit, text.contains("verdict: PASS")), (0, true), "{text}");
+    assert_eq!(bench.verb(&["down", "--cluster", "smoke"]).0, 0);
+    let (exit, text) = bench.verb(&["status"]);
+    assert_eq!((exit, text.contains("cluster live")), (0, true), "{text}");
+}
+
+#[test]
+fn the_control_socket_is_private_to_its_user() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let bench = Bench::new();
+    // A directory that was there before, open to all, is closed.
+    let control = bench.dir.path().join("understudy/control");
+    std::fs::create_dir_all(&control).unwrap();
+    std::fs::set_permissions(&control, std::fs::Permissions::from_mode(0o777)).unwrap();
+    assert_eq!(bench.on_file("up").0, 0);
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&control), 0o700);
+    assert_eq!(mode(&control.join("smoke.socket")), 0o600);
+}

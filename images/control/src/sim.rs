@@ -68,6 +68,46 @@ pub struct SimFault {
     pub strike: SimStrike,
     /// When.
     pub at: Trigger,
+    /// What a degraded link does from then on: up, and down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<[SimChange; 2]>,
+}
+
+/// New values for some fields of a [`SimProfile`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SimChange {
+    /// See [`SimProfile::delay_ns`].
+    pub delay_ns: Option<u64>,
+    /// See [`SimProfile::jitter_ns`].
+    pub jitter_ns: Option<u64>,
+    /// See [`SimProfile::loss_ppm`].
+    pub loss_ppm: Option<u32>,
+    /// See [`SimProfile::duplicate_ppm`].
+    pub duplicate_ppm: Option<u32>,
+    /// See [`SimProfile::reorder_ppm`].
+    pub reorder_ppm: Option<u32>,
+    /// See [`SimProfile::corrupt_ppm`].
+    pub corrupt_ppm: Option<u32>,
+    /// See [`SimProfile::rate_bits_per_s`].
+    pub rate_bits_per_s: Option<u64>,
+}
+
+impl SimChange {
+    /// The profile with the new values.
+    #[must_use]
+    pub fn of(&self, old: SimProfile) -> SimProfile {
+        SimProfile {
+            delay_ns: self.delay_ns.unwrap_or(old.delay_ns),
+            jitter_ns: self.jitter_ns.unwrap_or(old.jitter_ns),
+            loss_ppm: self.loss_ppm.unwrap_or(old.loss_ppm),
+            duplicate_ppm: self.duplicate_ppm.unwrap_or(old.duplicate_ppm),
+            reorder_ppm: self.reorder_ppm.unwrap_or(old.reorder_ppm),
+            corrupt_ppm: self.corrupt_ppm.unwrap_or(old.corrupt_ppm),
+            rate_bits_per_s: self.rate_bits_per_s.unwrap_or(old.rate_bits_per_s),
+            mtu: old.mtu,
+        }
+    }
 }
 
 /// A blow to a node.
@@ -87,7 +127,9 @@ pub enum SimStrike {
         /// What is sent to it is lost.
         to: bool,
     },
-    /// Everything passes again.
+    /// Its link does what the fault says from now on.
+    Degrade,
+    /// Everything passes again, as in the beginning.
     Heal,
     /// It is gone, and starts again with nothing in its memory.
     Reboot,

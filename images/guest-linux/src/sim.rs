@@ -2,7 +2,9 @@
 //! and real page faults, one at a time, on a virtual clock.
 
 use anyhow::{Context, Error, Result, anyhow, bail};
-use images_control::sim::{SimFault, SimLine, SimLink, SimPlan, SimProfile, SimStrike, Trigger};
+use images_control::sim::{
+    SimChange, SimFault, SimLine, SimLink, SimPlan, SimProfile, SimStrike, Trigger,
+};
 use images_control::{FromNode, VERSION, kind_of, to_line};
 use runtime_core::event::Event;
 use runtime_core::id::{Generation, NodeId, Rank};
@@ -77,7 +79,16 @@ pub(crate) fn run() -> Result<()> {
         teller.says(0, node, hello)?;
     }
     let mut faults: Vec<Armed<'_>> = plan.faults.iter().map(Armed::new).collect();
-    let mut changes = Changes { lives: vec![1; plan.nodes.len()], moves: Vec::new() };
+    let mut changes = Changes {
+        lives: vec![1; plan.nodes.len()],
+        moves: Vec::new(),
+        first: plan.links.clone(),
+        links: plan.links.clone(),
+        hosts: plan
+            .nodes
+            .first()
+            .map_or_else(Vec::new, |c| c.nodes.iter().map(|n| n.host).collect()),
+    };
     let end = loop {
         let end = world.step();
         let at_us = world.now_ns() / 1_000;
@@ -86,9 +97,10 @@ pub(crate) fn run() -> Result<()> {
             teller.told(at_ns / 1_000, *node, told)?;
             changes.follow(&mut world, *node, told);
         }
-        for (node, blow) in due(&mut faults, at_us, teller.started_us, &told) {
-            changes.strike(&mut world, node, blow);
-            teller.struck(at_us, node, blow)?;
+        for fault in due(&mut faults, at_us, teller.started_us, &told) {
+            let node = NodeId(fault.node);
+            changes.strike(&mut world, node, fault.strike, fault.changes.as_ref());
+            teller.struck(at_us, node, fault.strike)?;
         }
         if let Some(end) = end {
             break end;
@@ -108,16 +120,47 @@ struct Changes {
     lives: Vec<u32>,
     /// Ranks that are still to move.
     moves: Vec<(Rank, NodeId)>,
+    /// Links as in the beginning, and as they are.
+    first: Vec<SimLink>,
+    links: Vec<SimLink>,
+    /// Whose seat each node is, if it is one: on the same machine, behind the same link.
+    hosts: Vec<Option<u16>>,
 }
 
 impl Changes {
-    fn strike(&mut self, world: &mut World<SimNode>, node: NodeId, strike: SimStrike) {
+    /// A link is another one now.
+    fn relink(&mut self, world: &mut World<SimNode>, node: NodeId, link: SimLink) {
+        let with_seat = |n: &usize| *n == node.index() || self.hosts.get(*n) == Some(&Some(node.0));
+        for n in (0..self.links.len()).filter(with_seat) {
+            self.links[n] = link;
+        }
+        set_profiles(world, &self.links);
+    }
+
+    fn strike(
+        &mut self,
+        world: &mut World<SimNode>,
+        node: NodeId,
+        strike: SimStrike,
+        changes: Option<&[SimChange; 2]>,
+    ) {
         match strike {
             SimStrike::Kill => world.kill(node),
             SimStrike::Pause => world.pause(node),
             SimStrike::Resume => world.wake(node),
             SimStrike::Cut { from, to } => world.isolate(node, from, to),
-            SimStrike::Heal => world.rejoin(node),
+            SimStrike::Degrade => {
+                if let (Some([up, down]), Some(old)) = (changes, self.links.get(node.index())) {
+                    let link = SimLink { up: up.of(old.up), down: down.of(old.down) };
+                    self.relink(world, node, link);
+                }
+            }
+            SimStrike::Heal => {
+                world.rejoin(node);
+                if let Some(first) = self.first.get(node.index()) {
+                    self.relink(world, node, *first);
+                }
+            }
             SimStrike::Reboot => {
                 let life = &mut self.lives[node.index()];
                 *life += 1;
@@ -171,7 +214,7 @@ fn due(
     at_us: u64,
     started: Option<u64>,
     told: &[(u64, NodeId, Told)],
-) -> Vec<(NodeId, SimStrike)> {
+) -> Vec<SimFault> {
     let mut due = Vec::new();
     for n in 0..faults.len() {
         let struck: Vec<Option<u64>> = faults.iter().map(|armed| armed.struck_us).collect();
@@ -194,7 +237,7 @@ fn due(
         };
         if now {
             armed.struck_us = Some(at_us);
-            due.push((NodeId(armed.fault.node), armed.fault.strike));
+            due.push(armed.fault.clone());
         }
     }
     due
@@ -247,20 +290,33 @@ fn world(plan: &SimPlan) -> Result<World<SimNode>> {
         Some(machine) => machine,
         None => panic!("{node} is made once"),
     });
-    for (a, up) in plan.links.iter().enumerate() {
-        for (b, down) in plan.links.iter().enumerate() {
+    set_profiles(&mut world, &plan.links);
+    Ok(world)
+}
+
+/// Between each two nodes, their links one after the other.
+fn set_profiles(world: &mut World<SimNode>, links: &[SimLink]) {
+    for (a, up) in links.iter().enumerate() {
+        for (b, down) in links.iter().enumerate() {
             let id = |n: usize| NodeId(u16::try_from(n).unwrap_or(u16::MAX));
             world.set_profile(id(a), id(b), joined(&up.up, &down.down));
         }
     }
-    Ok(world)
 }
 
 /// A stream over a link that loses frames is TCP's work; here the datagram link does it, and this says
 /// between whom.
 fn settle_media(plan: &SimPlan, configs: &mut [Config]) -> Result<Option<String>> {
     let lossy = |link: &SimLink| !is_perfect(&link.up) || !is_perfect(&link.down);
-    let lossy = |node: usize| plan.links.get(node).is_some_and(lossy);
+    // A fault may make it so later.
+    let degrades = |node: usize| {
+        let of_node = plan.faults.iter().filter(|f| usize::from(f.node) == node);
+        of_node
+            .filter_map(|f| f.changes.as_ref())
+            .flatten()
+            .any(|c| !is_perfect(&c.of(SimProfile::default())))
+    };
+    let lossy = |node: usize| plan.links.get(node).is_some_and(lossy) || degrades(node);
     let name = |node: usize| plan.nodes[node].nodes.get(node).map_or("?", |spec| &spec.name);
     let mut changed = Vec::new();
     for (a, b) in (0..configs.len()).flat_map(|b| (0..b).map(move |a| (a, b))) {

@@ -7,8 +7,7 @@ use core::str::FromStr;
 #[cfg(test)]
 mod tests;
 
-/// What the frames are to other listeners: IEEE 802's first number for local experiments.
-pub const ETHERTYPE: u16 = 0x88B5;
+pub use runtime_core::link::ETHERTYPE;
 /// Bytes before the payload.
 pub const HEADER_BYTES: usize = 14;
 

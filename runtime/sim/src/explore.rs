@@ -193,8 +193,8 @@ impl Scenario {
         let lossy = medium == Medium::Datagram;
         let percent = |p: f64| if lossy { p / 100.0 } else { 0.0 };
         Profile {
-            delay_ns: 30_000,
-            jitter_ns: 60_000,
+            delay_ns: 60_000,
+            jitter_ns: 30_000,
             loss: if lossy { Loss::Random(0.02) } else { Loss::None },
             duplicate: percent(1.0),
             reorder: percent(2.0),

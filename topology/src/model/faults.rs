@@ -1,11 +1,15 @@
 //! What breaks. A fault of the file becomes *blows*: one for each node that it names, for each time that it is
 //! repeated, and one more that ends what is to last only for a while.
 
+use netem::Change;
 use runtime_core::id::{NodeId, Rank};
 use std::time::Duration;
 
+/// What changes of the two ways of a link: up, from the node to the switch, and down.
+pub type Changes = Box<[Change; 2]>;
+
 /// One blow.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
     /// Which fault of the file it belongs to, from 0.
     pub item: usize,
@@ -15,8 +19,10 @@ pub struct Fault {
     pub trigger: Trigger,
     /// What.
     pub strike: Strike,
-    /// To which node; a rank moves to it.
+    /// To which node; a rank moves to it. What happens to a link happens to the link of this node.
     pub node: NodeId,
+    /// What a [`Strike::Degrade`] changes.
+    pub changes: Option<Changes>,
     /// The node stands still at the trigger, so that the fault hits that very point. Only with a
     /// trigger that watches the node itself.
     pub hold: bool,
@@ -39,7 +45,9 @@ pub enum Strike {
     Resume,
     /// Its link carries nothing any more.
     Cut(Way),
-    /// A link that was cut carries again, both ways.
+    /// Its link does other things to frames than before.
+    Degrade,
+    /// A link that was cut or degraded is again as the file says, both ways.
     Heal,
     /// The machine is gone, and starts again with nothing in its memory.
     Reboot,
@@ -85,6 +93,7 @@ impl Strike {
             Self::Pause => "pause",
             Self::Resume => "resume",
             Self::Cut(_) => "cut",
+            Self::Degrade => "degrade",
             Self::Heal => "heal",
             Self::Reboot => "reboot",
             Self::Migrate(_) => "migrate",
@@ -100,7 +109,7 @@ impl Strike {
         match self {
             Self::Kill | Self::Crash => Some(Self::Reboot),
             Self::Pause => Some(Self::Resume),
-            Self::Cut(_) => Some(Self::Heal),
+            Self::Cut(_) | Self::Degrade => Some(Self::Heal),
             Self::Slow(_) => Some(Self::Slow(100)),
             Self::Fill(_) => Some(Self::Fill(None)),
             _ => None,

@@ -1,10 +1,11 @@
 //! Faults of the file, and the blows that they are.
 
 use super::fields::{Fields, plausible_name};
+use super::link_faults::{self, Spread};
 use super::names::{Names, number};
 use super::triggers::{self, AT, Moment, Named};
 use crate::error::{Reader, Span};
-use crate::model::{Fault, Strike, Trigger, Way};
+use crate::model::{Fault, Link, Strike, Trigger, Way};
 use crate::raw::{Shape, Yaml};
 use crate::units::{self, show_size};
 use runtime_core::id::NodeId;
@@ -12,9 +13,9 @@ use std::time::Duration;
 
 pub(crate) const KEYS: &[&str] = &[
     "name", "at", "kill", "crash", "pause", "resume", "cut", "heal", "reboot", "migrate",
-    "corrupt", "slow", "fill", "for", "every", "times", "hold",
+    "corrupt", "slow", "fill", "degrade", "flap", "for", "every", "times", "hold",
 ];
-const LATER: &[&str] = &["degrade", "partition"];
+const LATER: &[&str] = &["partition"];
 const KILL: &str = "write for example `- { at: { checkpoint: 2 }, kill: n1 }`";
 const MIGRATE: &str = "write for example `migrate: { rank: 0, to: n3 }`";
 const CORRUPT: &str = "write for example `corrupt: { node: n2, rank: 1 }`";
@@ -39,12 +40,13 @@ pub(crate) fn faults(
     r: &mut Reader<'_>,
     yaml: Option<&Yaml>,
     names: Names<'_>,
+    links: &[Link],
 ) -> (Vec<(Fault, Marks)>, Vec<Named>) {
     let items = yaml.map_or(&[][..], |y| r.items(y, "faults", KILL));
     let (mut blows, mut named) = (Vec::new(), Vec::<Named>::new());
     for (item, yaml) in items.iter().enumerate() {
         let Some(draft) = draft(r, yaml, names, &named) else { continue };
-        let last = draft.strike_all(item, &mut blows);
+        let last = draft.strike_all(item, links, &mut blows);
         named.extend(draft.name.map(|name| Named { name, item, last }));
     }
     (blows, named)
@@ -56,6 +58,8 @@ struct Draft {
     moment: Moment,
     strike: Strike,
     nodes: Vec<NodeId>,
+    /// What changes of their links.
+    spread: Option<Spread>,
     hold: bool,
     lasts: Option<Duration>,
     every: Option<Duration>,
@@ -66,13 +70,22 @@ struct Draft {
 
 impl Draft {
     /// Adds its blows; says which are the last.
-    fn strike_all(&self, item: usize, blows: &mut Vec<(Fault, Marks)>) -> Vec<usize> {
+    fn strike_all(
+        &self,
+        item: usize,
+        links: &[Link],
+        blows: &mut Vec<(Fault, Marks)>,
+    ) -> Vec<usize> {
         let mut last = Vec::new();
         // The latest blow to each node.
         let mut before: Vec<usize> = Vec::new();
         for time in 0..self.times {
             last.clear();
             before = self.strike_once(item, time, &before, blows, &mut last);
+        }
+        for (blow, _) in blows.iter_mut().filter(|(b, _)| b.item == item && b.ends.is_none()) {
+            let first = links.get(blow.node.index()).is_none_or(|link| link.node_first);
+            blow.changes = self.spread.as_ref().map(|s| Box::new(s.up_and_down(first)));
         }
         last
     }
@@ -93,8 +106,17 @@ impl Draft {
             };
             let hold = self.hold && time == 0;
             let (name, line) = (self.name.clone(), self.line);
-            let blow =
-                Fault { item, name, trigger, strike: self.strike, node, hold, ends: None, line };
+            let blow = Fault {
+                item,
+                name,
+                trigger,
+                strike: self.strike,
+                node,
+                changes: None,
+                hold,
+                ends: None,
+                line,
+            };
             now.push(blows.len());
             last.push(blows.len());
             blows.push((blow.clone(), self.marks));
@@ -116,7 +138,7 @@ fn draft(r: &mut Reader<'_>, yaml: &Yaml, names: Names<'_>, named: &[Named]) -> 
     let fields = Fields::read(r, yaml, yaml.span, "a fault", KEYS, LATER)?;
     let given = |word: &'static str| fields.entry(word).map(|(span, yaml)| (word, span, yaml));
     let words = Strike::PLAIN.map(Strike::word);
-    let words = words.into_iter().chain(["migrate", "corrupt", "slow", "fill"]);
+    let words = words.into_iter().chain(["migrate", "corrupt", "slow", "fill", "degrade", "flap"]);
     let strikes: Vec<(&str, Span, &Yaml)> = words.filter_map(given).collect();
     // One with a word of a later version has been refused for that already.
     if r.count() > before && strikes.is_empty() {
@@ -142,9 +164,9 @@ fn draft(r: &mut Reader<'_>, yaml: &Yaml, names: Names<'_>, named: &[Named]) -> 
         fields.required(r, "at", AT).map(|at| (at.span, triggers::moment(r, at, names, named)));
     let random = matches!(&moment, Some((_, Some(moment))) if moment.is_random());
     let (every, times) = repetition(r, &fields, random);
-    let lasts = lasts(r, &fields, struck.as_ref().map(|(strike, _)| *strike), every);
+    let lasts = lasts(r, &fields, struck.as_ref().map(|(strike, ..)| *strike), every);
     let (trigger, moment) = moment?;
-    let ((strike, nodes), moment, victim_yaml) = (struck?, moment?, victim_yaml?);
+    let ((strike, nodes, spread), moment, victim_yaml) = (struck?, moment?, victim_yaml?);
     let hold = match hold {
         Some((span, Some(true))) => {
             let own = moment.on.is_none_or(|on| nodes == [on]);
@@ -160,7 +182,7 @@ fn draft(r: &mut Reader<'_>, yaml: &Yaml, names: Names<'_>, named: &[Named]) -> 
     let marks = Marks { node: victim_yaml.span, trigger, on_given: moment.on.is_some() };
     let line = r.line(victim_yaml.span);
     let name = name.map(|(_, name)| name.to_string());
-    Some(Draft { name, moment, strike, nodes, hold, lasts, every, times, marks, line })
+    Some(Draft { name, moment, strike, nodes, spread, hold, lasts, every, times, marks, line })
 }
 
 /// How often, and how long after each other.
@@ -208,8 +230,25 @@ fn lasts(
     Some(lasts)
 }
 
-/// What is done, and to which nodes.
+/// What is done, to which nodes, and what changes of their links.
 fn strike(
+    r: &mut Reader<'_>,
+    word: &str,
+    yaml: &Yaml,
+    names: Names<'_>,
+) -> Option<(Strike, Vec<NodeId>, Option<Spread>)> {
+    let changed = match word {
+        "degrade" => link_faults::degrade(r, yaml, names),
+        "flap" => link_faults::flap(r, yaml, names),
+        _ => {
+            return strike_nodes(r, word, yaml, names).map(|(strike, nodes)| (strike, nodes, None));
+        }
+    };
+    changed.map(|(nodes, spread)| (Strike::Degrade, nodes, Some(spread)))
+}
+
+/// What is done, and to which nodes.
+fn strike_nodes(
     r: &mut Reader<'_>,
     word: &str,
     yaml: &Yaml,

@@ -2,31 +2,20 @@
 
 use super::Settings;
 use super::fields::{Fields, plausible_name, suggestion};
+use super::impairments;
 use super::nodes::Cluster;
 use super::settings::TRANSPORTS;
 use crate::error::{Reader, Span};
-use crate::model::{Link, LinkProfile, Node, Switch, Transport};
+use crate::model::{Link, Node, Switch, Transport};
 use crate::raw::{Shape, Yaml};
-use crate::units::{self, Parsed, show_duration};
+use crate::units;
 use runtime_core::limits::MIN_MTU;
 use runtime_core::node::{Binding, Image};
-use std::time::Duration;
 
 /// Keys of a switch.
 pub(crate) const SWITCH: &[&str] = &["port-notices"];
-pub(crate) const LINK: &[&str] = &[
-    "between",
-    "transport",
-    "delay",
-    "jitter",
-    "loss",
-    "duplicate",
-    "reorder",
-    "corrupt",
-    "rate",
-    "mtu",
-];
-const MAX_DELAY: Duration = Duration::from_secs(60);
+/// Keys of a link besides those of [`impairments`].
+pub(crate) const LINK: &[&str] = &["between", "transport", "mtu"];
 /// Of the largest frames that are usual on Ethernet.
 const MAX_MTU: u64 = 9_000;
 const EXAMPLE: &str = "write for example `links: [{ between: [n0, sw0], delay: 50us }]`";
@@ -80,8 +69,10 @@ fn all_links(
     let perfect = |node: usize| Link {
         node,
         switch: 0,
-        up: LinkProfile::default(),
-        down: LinkProfile::default(),
+        node_first: true,
+        up: Link::PERFECT,
+        down: Link::PERFECT,
+        mtu: Link::MTU,
         transport: usual(cluster.nodes[node].image, default),
     };
     let items = top.get("links").map_or(&[][..], |y| r.items(y, "links", EXAMPLE));
@@ -192,8 +183,11 @@ fn link(
     switches: &[Switch],
     default: Transport,
 ) -> Option<(Link, Span)> {
-    let fields = Fields::read(r, yaml, yaml.span, "a link", LINK, &[])?;
-    let (a_to_b, b_to_a) = profiles(r, &fields);
+    let keys = [LINK, impairments::KEYS].concat();
+    let fields = Fields::read(r, yaml, yaml.span, "a link", &keys, &[])?;
+    let changed = impairments::changes(r, &fields, &cluster.macs());
+    let [a_to_b, b_to_a] = changed.map(|change| change.of(Link::PERFECT, 0));
+    let mtu = mtu(r, &fields);
     let between = fields.required(r, "between", "say what it connects: `between: [n0, sw0]`")?;
     let ends: Vec<(Span, &str)> = r
         .items(between, "between", "write for example `between: [n0, sw0]`")
@@ -208,13 +202,14 @@ fn link(
         return None;
     };
     let (a_end, b_end) = (end(r, *a, cluster, switches), end(r, *b, cluster, switches));
-    let mut link = |node: usize, switch, up, down| {
+    let mut link = |node: usize, switch, node_first| {
         let transport = transport(r, &fields, &cluster.nodes[node], default);
-        Some((Link { node, switch, up, down, transport }, between.span))
+        let (up, down) = if node_first { (a_to_b, b_to_a) } else { (b_to_a, a_to_b) };
+        Some((Link { node, switch, node_first, up, down, mtu, transport }, between.span))
     };
     match (a_end?, b_end?) {
-        (End::Node(node), End::Switch(switch)) => link(node, switch, a_to_b, b_to_a),
-        (End::Switch(switch), End::Node(node)) => link(node, switch, b_to_a, a_to_b),
+        (End::Node(node), End::Switch(switch)) => link(node, switch, true),
+        (End::Switch(switch), End::Node(node)) => link(node, switch, false),
         (End::Node(_), End::Node(_)) => {
             let message =
                 format!("a link from node \"{}\" to node \"{}\" without a switch", a.1, b.1);
@@ -287,78 +282,11 @@ fn end(
     None
 }
 
-/// The profiles from the first end to the second, and back.
-fn profiles(r: &mut Reader<'_>, fields: &Fields<'_>) -> (LinkProfile, LinkProfile) {
-    let mut both = [LinkProfile::default(); 2];
-    type Delay = fn(&mut LinkProfile) -> &mut u64;
-    let delays: [(&str, Delay); 2] =
-        [("delay", |p| &mut p.delay_ns), ("jitter", |p| &mut p.jitter_ns)];
-    for (key, slot) in delays {
-        each(r, fields, key, &mut both, duration_of_link, |p, v| *slot(p) = v);
-    }
-    type Part = fn(&mut LinkProfile) -> &mut f64;
-    let parts: [(&str, Part); 4] = [
-        ("loss", |p| &mut p.loss),
-        ("duplicate", |p| &mut p.duplicate),
-        ("reorder", |p| &mut p.reorder),
-        ("corrupt", |p| &mut p.corrupt),
-    ];
-    for (key, slot) in parts {
-        each(r, fields, key, &mut both, units::fraction, |p, v| *slot(p) = v);
-    }
-    each(r, fields, "rate", &mut both, rate_of_link, |p, v| p.rate_bits_per_s = Some(v));
+/// Largest packet of a link: a card has one size for both directions.
+fn mtu(r: &mut Reader<'_>, fields: &Fields<'_>) -> u16 {
     let least = u64::try_from(MIN_MTU).unwrap_or(u64::MAX);
-    if let Some(y) = fields.get("mtu")
-        && let Some(mtu) = r.within(y, "mtu", (least, MAX_MTU), units::integer, |v| v.to_string())
-    {
-        // The NIC has one MTU, so a link has one.
-        for profile in &mut both {
-            profile.mtu = u16::try_from(mtu).unwrap_or(u16::MAX);
-        }
-    }
-    let [a_to_b, b_to_a] = both;
-    (a_to_b, b_to_a)
-}
-
-fn duration_of_link(text: &str) -> Parsed<u64> {
-    let value = units::duration(text)?;
-    if value > MAX_DELAY {
-        return units::bad(
-            format!("{text} is too large"),
-            format!("write at most {}", show_duration(MAX_DELAY)),
-        );
-    }
-    units::nanoseconds(text)
-}
-
-fn rate_of_link(text: &str) -> Parsed<u64> {
-    match units::rate(text)? {
-        0 => units::bad(format!("{text} carries nothing"), "leave the rate out for no limit"),
-        rate => Ok(rate),
-    }
-}
-
-/// One value for both directions, or `{ a-to-b: …, b-to-a: … }`.
-fn each<T: Copy>(
-    r: &mut Reader<'_>,
-    fields: &Fields<'_>,
-    key: &str,
-    both: &mut [LinkProfile; 2],
-    parser: fn(&str) -> Parsed<T>,
-    set: impl Fn(&mut LinkProfile, T),
-) {
-    let Some(yaml) = fields.get(key) else { return };
-    if !matches!(yaml.shape, Shape::Map(_)) {
-        if let Some(value) = r.parse(yaml, key, parser) {
-            both.iter_mut().for_each(|p| set(p, value));
-        }
-        return;
-    }
-    let directions = ["a-to-b", "b-to-a"];
-    let Some(split) = Fields::read(r, yaml, yaml.span, key, &directions, &[]) else { return };
-    for (direction, profile) in directions.into_iter().zip(both) {
-        if let Some(value) = split.get(direction).and_then(|y| r.parse(y, key, parser)) {
-            set(profile, value);
-        }
-    }
+    let given = fields
+        .get("mtu")
+        .and_then(|y| r.within(y, "mtu", (least, MAX_MTU), units::integer, |v| v.to_string()));
+    given.and_then(|mtu| u16::try_from(mtu).ok()).unwrap_or(Link::MTU)
 }

@@ -45,6 +45,13 @@ pub(crate) struct Cluster {
     pub(crate) subnet: Subnet,
 }
 
+impl Cluster {
+    /// The nodes with the addresses of their cards.
+    pub(crate) fn macs(&self) -> Vec<(&str, [u8; 6])> {
+        self.nodes.iter().map(|node| (node.name.as_str(), node.mac)).collect()
+    }
+}
+
 /// What holds for every node that does not say otherwise.
 pub(crate) fn defaults(r: &mut Reader<'_>, yaml: Option<&Yaml>) -> Machine {
     let base = Machine { image: Image::Linux, arch: Arch::X86_64, memory: None, cpus: 1 };

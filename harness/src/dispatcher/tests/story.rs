@@ -5,6 +5,7 @@ use crate::dispatcher::{Action, Event};
 use crate::plan::tests::plan;
 use crate::plan::{Expect, Fault, Plan, Wanted};
 use crate::proto::Response;
+use crate::switch::LinkAction;
 use images_control::sim::Trigger;
 use images_control::{Hold, ToNode};
 use runtime_core::event::Event as NodeEvent;
@@ -14,7 +15,8 @@ use topology::{Metric, Outcome, Shown, Sight, Strike, Way};
 
 fn blow(item: usize, node: usize, strike: Strike, at: Trigger) -> Fault {
     let words = format!("fault {item}");
-    Fault { item, ends: false, strike, node, at, hold: None, words }
+    let changes = None;
+    Fault { item, ends: false, strike, node, changes, at, hold: None, words }
 }
 
 fn after(faults: &[u32], us: u64) -> Trigger {
@@ -56,12 +58,14 @@ fn a_fault_follows_the_last_of_those_that_it_waits_for() {
     assert_eq!(due, start + Duration::from_millis(5));
     story.now = due;
     let cut = story.tell(Event::Tick);
-    assert!(cut.contains(&Action::Cut { node: 1, from: true, to: false }), "{cut:?}");
+    let what = LinkAction::Cut { up: true, down: false };
+    assert!(cut.contains(&Action::Link { node: 1, what }), "{cut:?}");
     let due = story.dispatcher.deadline().unwrap();
     assert_eq!(due, story.now + Duration::from_millis(10));
     story.now = due;
     let healed = story.tell(Event::Tick);
-    assert!(healed.contains(&Action::Heal { node: 1 }), "{healed:?}");
+    let what = LinkAction::Heal;
+    assert!(healed.contains(&Action::Link { node: 1, what }), "{healed:?}");
     assert!(healed.contains(&Action::Slow { node: 2, percent: 25 }), "{healed:?}");
     let result = verdict(&story.done([0, 1, 2], "right"));
     let faults: Vec<_> = result.checks.iter().filter(|c| c.expected.starts_with("fault")).collect();

@@ -33,6 +33,14 @@ const KIND_DATA: u8 = 2;
 const KIND_ACK: u8 = 3;
 const KIND_GONE: u8 = 4;
 
+/// What frames of a link are to others on a raw Ethernet: IEEE 802's first number for local experiments.
+pub const ETHERTYPE: u16 = 0x88B5;
+/// The kinds of frames, as tools call them.
+pub const KINDS: [(&str, u8); 4] =
+    [("hello", KIND_HELLO), ("data", KIND_DATA), ("ack", KIND_ACK), ("gone", KIND_GONE)];
+/// Where the kind stands in a raw Ethernet frame.
+pub const ETHERNET_KIND_AT: usize = 14 + 2;
+
 /// Hello: the sender knows the receiver's generation.
 const FLAG_KNOWN: u8 = 0x01;
 /// Ack: the sequence is that of a fragment that came though it was here already.

@@ -36,7 +36,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use frame::Proto;
+pub use frame::{ETHERNET_KIND_AT, ETHERTYPE, KINDS, Proto};
 
 use crate::id::{Generation, NodeId, Peer, ViewId};
 use crate::limits::{MAX_MESSAGE, MIN_MTU};

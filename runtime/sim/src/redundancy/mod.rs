@@ -95,7 +95,7 @@ impl Cluster {
         };
         WorldConfig {
             nodes: (0u16..).map(NodeId).take(count).map(node).collect(),
-            profile: Profile { delay_ns: 30_000, jitter_ns: 60_000, ..Profile::default() },
+            profile: Profile { delay_ns: 60_000, jitter_ns: 30_000, ..Profile::default() },
             seed,
             death_is_seen: seen,
             limit: Duration::from_millis(5_000),
