@@ -130,12 +130,31 @@ impl Connection {
         backend: Backend,
         quiet: bool,
     ) -> Result<(String, Result<Box<RunResult>, Failure>), Failure> {
-        let mut connection = Self { quiet, ..Self::start(places, file, backend, false)? };
-        let logs = connection.answer()?.status()?.run_dir;
+        let (mut connection, logs) = Self::own(places, file, backend, quiet)?;
         let result = connection.ask(&Request::Run).and_then(Response::verdict);
         let down = connection.ask(&Request::Down);
         connection.wait_for_end();
         Ok((logs, result.and_then(|result| down.map(|_| result))))
+    }
+
+    /// Boots a cluster that ends with this connection, without a word; and where its logs are.
+    pub(crate) fn quietly(
+        places: &Places,
+        file: &Path,
+        backend: Backend,
+    ) -> Result<(Self, String), Failure> {
+        Self::own(places, file, backend, true)
+    }
+
+    fn own(
+        places: &Places,
+        file: &Path,
+        backend: Backend,
+        quiet: bool,
+    ) -> Result<(Self, String), Failure> {
+        let mut connection = Self { quiet, ..Self::start(places, file, backend, false)? };
+        let logs = connection.answer()?.status()?.run_dir;
+        Ok((connection, logs))
     }
 
     /// Asks, shows progress, and returns the answer.

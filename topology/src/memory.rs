@@ -27,7 +27,7 @@ struct Need {
     rank: u64,
     /// The second node program, if there is one.
     seat: u64,
-    /// Epochs of its own rank and of others.
+    /// Epochs of its own rank and of others, pages lent to their homes, and frames on their way.
     copies: u64,
 }
 
@@ -46,18 +46,21 @@ impl Need {
     }
 }
 
-fn copies(runtime: &Runtime, kept: Kept) -> u64 {
+/// Epochs, and what it takes to make them and to bring them to where they are kept.
+fn copies(runtime: &Runtime, kept: Kept, nodes: usize) -> u64 {
     let pages = |bytes: u64| u32::try_from(bytes / PAGE_SIZE as u64).unwrap_or(u32::MAX);
+    let shared = pages(runtime.shared_bytes);
     let private = pages(runtime.heap_bytes + runtime.stack_bytes);
-    kept.bytes(pages(runtime.shared_bytes), private, runtime.redundancy)
+    kept.bytes(shared, private, runtime.redundancy)
+        + kept.passing_bytes(shared, runtime.redundancy, nodes.saturating_sub(1))
 }
 
-/// Most bytes that epochs take on each machine: what its node keeps, and its seat.
+/// Most bytes that epochs take on each machine: what its node keeps, and its seat, and what is on its way.
 fn copies_of_each(runtime: &Runtime, survival: &Survival, nodes: usize) -> Vec<u64> {
     let mut of_machine = vec![0; nodes];
     // Seats come after all nodes, in the same order.
     for (at, kept) in survival.kept.iter().enumerate() {
-        of_machine[at % nodes] += copies(runtime, *kept);
+        of_machine[at % nodes] += copies(runtime, *kept, survival.kept.len());
     }
     of_machine
 }
@@ -102,7 +105,8 @@ pub(crate) fn settle(r: &mut Reader<'_>, cluster: &mut Cluster, runtime: &Runtim
 }
 
 impl Topology {
-    /// Most bytes that epochs take in the memory of each node, in the order of the nodes.
+    /// Most bytes that epochs take in the memory of each node, with pages lent and frames on their way, in the order of
+    /// the nodes.
     #[must_use]
     pub fn kept_bytes(&self, survival: &Survival) -> Vec<u64> {
         copies_of_each(&self.runtime, survival, self.nodes.len())
