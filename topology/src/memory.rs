@@ -112,7 +112,16 @@ impl Topology {
         copies_of_each(&self.runtime, survival, self.nodes.len())
     }
 
-    /// What surviving costs: `keeping epochs costs at most 70MiB on n0 and n1, 92MiB on n2`.
+    /// Most bytes that each node may need in all, in the order of the nodes: its program, its rank, and epochs.
+    #[must_use]
+    pub fn needed_bytes(&self, survival: &Survival) -> Vec<u64> {
+        let kept = self.kept_bytes(survival);
+        let need = |(node, kept): (&Node, u64)| Need::of(node, &self.runtime, kept).all();
+        self.nodes.iter().zip(kept).map(need).collect()
+    }
+
+    /// What surviving costs: `keeping epochs costs at most 70MiB on n0 and n1, 92MiB on n2; in all a node needs at
+    /// most 192MiB`.
     pub(crate) fn memory_words(&self, survival: &Survival) -> String {
         let bytes = self.kept_bytes(survival);
         let mut sizes = bytes.clone();
@@ -130,7 +139,9 @@ impl Topology {
             n if n < survival.in_a_row => format!(", in up to {n} deaths"),
             _ => String::new(),
         };
-        format!("keeping epochs costs at most {}{deaths}", words.join(", "))
+        let all = self.needed_bytes(survival).into_iter().max().unwrap_or_default();
+        let costs = words.join(", ");
+        format!("keeping epochs costs at most {costs}{deaths}; in all a node needs at most {}", in_mib(all))
     }
 }
 
