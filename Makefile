@@ -9,7 +9,7 @@ BAREMETAL  := x86_64-unknown-linux-gnu/bare-metal/guest-baremetal
 FOOTPRINT  := $(CARGO) build --config runtime/baremetal/image.toml --profile bare-metal -p guest-baremetal --no-default-features
 export UNDERSTUDY_BAREMETAL := $(CURDIR)/target/bare-metal/$(BAREMETAL)
 
-.PHONY: install install-built uninstall cluster-up cluster-down test check lint unit loom fuzz system build images node footprint harness setup sim sim-exhaustive soak kills validate bench clean
+.PHONY: install install-built uninstall cluster-up cluster-down test check lint unit loom fuzz system build images node footprint harness setup sim sim-exhaustive soak soak-process kills validate bench clean
 
 # Boot the topology, run its workload with its faults, judge; the cluster stays up.
 cluster-up: build
@@ -107,6 +107,11 @@ sim-exhaustive: harness
 
 soak: harness
 	$(UNDERSTUDY) sim --soak --seed $$(date +%s)
+
+# Processes with heartbeats of 10 ms while every processor is busy, for MINUTES: nobody may be taken for dead.
+MINUTES ?= 60
+soak-process: harness node
+	$(UNDERSTUDY) bench --only soak --minutes $(MINUTES)
 
 # Kills on QEMU by the dozen, each judged bit by bit; stops at the first that fails.
 kills: build

@@ -4,6 +4,7 @@
 mod footprint;
 mod guests;
 mod outages;
+mod soak;
 mod summary;
 
 use crate::backend::Site;
@@ -47,6 +48,9 @@ pub(crate) struct BenchArgs {
     /// Leave the rest out.
     #[arg(long, value_enum)]
     only: Option<Part>,
+    /// How long a soak lasts.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    minutes: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -59,6 +63,8 @@ enum Part {
     Footprint,
     /// Whole clusters: how soon the others notice that a node is gone, and compute again; what checkpoints cost.
     Outages,
+    /// Only if asked for: a cluster of processes under full load, in which nobody may be taken for dead.
+    Soak,
 }
 
 /// A number of bytes, with or without KiB, MiB or GiB.
@@ -75,6 +81,9 @@ fn size(text: &str) -> Result<u64, String> {
 
 /// Measures and prints.
 pub(crate) fn main(places: &Places, args: &BenchArgs) -> Result<u8, Failure> {
+    if args.only == Some(Part::Soak) {
+        return soak::main(places, args.minutes, &Progress::new());
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -169,13 +169,20 @@ impl Connection {
         logs: &mut Option<String>,
         is_up: impl FnOnce(),
     ) -> Result<Box<RunResult>, Failure> {
-        let mut connection = Self::start(places, launch)?;
-        *logs = Some(connection.answer()?.status()?.run_dir);
+        let (mut connection, dir) = Self::own(places, launch)?;
+        *logs = Some(dir);
         is_up();
         let result = connection.ask(&Request::Run).and_then(Response::verdict);
         let down = connection.ask(&Request::Down);
         connection.wait_for_end();
         result.and_then(|result| down.map(|_| result))
+    }
+
+    /// Boots a cluster that ends with this connection; and where its logs are.
+    pub(crate) fn own(places: &Places, launch: &Launch<'_>) -> Result<(Self, String), Failure> {
+        let mut connection = Self::start(places, launch)?;
+        let logs = connection.answer()?.status()?.run_dir;
+        Ok((connection, logs))
     }
 
     /// Asks, shows progress, and returns the answer.

@@ -1,5 +1,6 @@
 //! What came out of a run: `result.json`, and the source of the table.
 
+use runtime_core::event::Event;
 use serde::{Deserialize, Serialize};
 
 /// Everything seen in one run. Times are microseconds as the harness measured them, on the virtual
@@ -63,14 +64,45 @@ pub(crate) struct Checkpoint {
     pub(crate) dirty_bytes: u64,
     /// Bytes sent to partners.
     pub(crate) sent_bytes: u64,
-    /// Longest that a rank stood still.
+    /// Of these, what is not in pages: headers, seals, offers, records.
+    pub(crate) protocol_bytes: u64,
+    /// Longest that a rank stood still, with the wait for the others.
     pub(crate) blocked_us: u64,
+    /// Longest that a rank stood still after all had come.
+    pub(crate) frozen_us: u64,
     /// Longest that a rank computed on until the commit.
     pub(crate) overlapped_us: u64,
     /// Pages that were copied because their rank wrote them first.
     pub(crate) copied_pages: u64,
     /// Pages that were not sent, because a partner had them.
     pub(crate) spared_pages: u64,
+}
+
+impl Checkpoint {
+    /// What one host staged.
+    pub(crate) fn add_staged(&mut self, event: &Event) {
+        if let Event::CheckpointStaged {
+            dirty_bytes,
+            page_bytes,
+            sent_bytes,
+            copied_pages,
+            spared_pages,
+            ..
+        } = event
+        {
+            self.dirty_bytes += dirty_bytes;
+            self.sent_bytes += sent_bytes;
+            self.protocol_bytes += sent_bytes.saturating_sub(*page_bytes);
+            self.copied_pages += copied_pages;
+            self.spared_pages += spared_pages;
+        }
+    }
+
+    /// How long one rank stood still, and how much of that until all others had come.
+    pub(crate) fn add_stop(&mut self, blocked_us: u64, waited_us: u64) {
+        self.blocked_us = self.blocked_us.max(blocked_us);
+        self.frozen_us = self.frozen_us.max(blocked_us.saturating_sub(waited_us));
+    }
 }
 
 /// The death of a node and what followed; times since the death.

@@ -72,6 +72,8 @@ pub(crate) fn result(result: &RunResult) -> String {
 
     let (dirty, sent) = result.bytes();
     let blocked = result.checkpoints.iter().map(|c| c.blocked_us).max();
+    let frozen = result.checkpoints.iter().map(|c| c.frozen_us).max();
+    let protocol: u64 = result.checkpoints.iter().map(|c| c.protocol_bytes).sum();
     let overlapped = result.checkpoints.iter().map(|c| c.overlapped_us).max();
     let copied: u64 = result.checkpoints.iter().map(|c| c.copied_pages).sum();
     let spared: u64 = result.checkpoints.iter().map(|c| c.spared_pages).sum();
@@ -79,20 +81,24 @@ pub(crate) fn result(result: &RunResult) -> String {
         "checkpoints",
         "changed",
         "sent",
+        "protocol",
         "sent / changed",
         "copied on write",
         "spared",
         "longest stop",
+        "frozen",
         "longest overlap",
     ]);
     rows.add_row([
         result.checkpoints.len().to_string(),
         bytes(dirty),
         bytes(sent),
+        bytes(protocol),
         ratio(sent, dirty),
         format!("{copied} pages"),
         format!("{spared} pages"),
         time(blocked),
+        time(frozen),
         time(overlapped),
     ]);
     let _ = writeln!(text, "{rows}");

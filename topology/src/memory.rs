@@ -27,7 +27,7 @@ struct Need {
     rank: u64,
     /// The second node program, if there is one.
     seat: u64,
-    /// Epochs of its own rank and of others.
+    /// Epochs of its own rank and of others, pages lent to their homes, and frames on their way.
     copies: u64,
 }
 
@@ -46,18 +46,21 @@ impl Need {
     }
 }
 
-fn copies(runtime: &Runtime, kept: Kept) -> u64 {
+/// Epochs, and what it takes to make them and to bring them to where they are kept.
+fn copies(runtime: &Runtime, kept: Kept, nodes: usize) -> u64 {
     let pages = |bytes: u64| u32::try_from(bytes / PAGE_SIZE as u64).unwrap_or(u32::MAX);
+    let shared = pages(runtime.shared_bytes);
     let private = pages(runtime.heap_bytes + runtime.stack_bytes);
-    kept.bytes(pages(runtime.shared_bytes), private, runtime.redundancy)
+    kept.bytes(shared, private, runtime.redundancy)
+        + kept.passing_bytes(shared, runtime.redundancy, nodes.saturating_sub(1))
 }
 
-/// Most bytes that epochs take on each machine: what its node keeps, and its seat.
+/// Most bytes that epochs take on each machine: what its node keeps, and its seat, and what is on its way.
 fn copies_of_each(runtime: &Runtime, survival: &Survival, nodes: usize) -> Vec<u64> {
     let mut of_machine = vec![0; nodes];
     // Seats come after all nodes, in the same order.
     for (at, kept) in survival.kept.iter().enumerate() {
-        of_machine[at % nodes] += copies(runtime, *kept);
+        of_machine[at % nodes] += copies(runtime, *kept, survival.kept.len());
     }
     of_machine
 }
@@ -102,13 +105,23 @@ pub(crate) fn settle(r: &mut Reader<'_>, cluster: &mut Cluster, runtime: &Runtim
 }
 
 impl Topology {
-    /// Most bytes that epochs take in the memory of each node, in the order of the nodes.
+    /// Most bytes that epochs take in the memory of each node, with pages lent and frames on their way, in the order of
+    /// the nodes.
     #[must_use]
     pub fn kept_bytes(&self, survival: &Survival) -> Vec<u64> {
         copies_of_each(&self.runtime, survival, self.nodes.len())
     }
 
-    /// What surviving costs: `keeping epochs costs at most 70MiB on n0 and n1, 92MiB on n2`.
+    /// Most bytes that each node may need in all, in the order of the nodes: its program, its rank, and epochs.
+    #[must_use]
+    pub fn needed_bytes(&self, survival: &Survival) -> Vec<u64> {
+        let kept = self.kept_bytes(survival);
+        let need = |(node, kept): (&Node, u64)| Need::of(node, &self.runtime, kept).all();
+        self.nodes.iter().zip(kept).map(need).collect()
+    }
+
+    /// What surviving costs: `keeping epochs costs at most 70MiB on n0 and n1, 92MiB on n2; in all a node needs at
+    /// most 192MiB`.
     pub(crate) fn memory_words(&self, survival: &Survival) -> String {
         let bytes = self.kept_bytes(survival);
         let mut sizes = bytes.clone();
@@ -126,7 +139,9 @@ impl Topology {
             n if n < survival.in_a_row => format!(", in up to {n} deaths"),
             _ => String::new(),
         };
-        format!("keeping epochs costs at most {}{deaths}", words.join(", "))
+        let all = self.needed_bytes(survival).into_iter().max().unwrap_or_default();
+        let costs = words.join(", ");
+        format!("keeping epochs costs at most {costs}{deaths}; in all a node needs at most {}", in_mib(all))
     }
 }
 

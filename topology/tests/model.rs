@@ -284,7 +284,7 @@ fn a_topology_describes_itself_in_a_few_lines() {
 failover: 3 compute (n0, n1, n2), 1 standby (n3)
 runs laplace (checkpoint-every 50, iterations 300, size 512) on MCAPI over TCP, 8MiB shared, checkpoints when the program asks
 survives any 1 node; does not survive any 2 at once (2 of 4 is no majority)
-keeping epochs costs at most 53MiB on each node
+keeping epochs costs at most 67MiB on each node; in all a node needs at most 160MiB
 fault: kill n1 when checkpoint 2 is committed
 expects: the result of the sequential program, bit for bit
 expects: n3 takes over from n1
@@ -345,7 +345,7 @@ fn a_mixed_cluster_says_who_is_what_and_speaks_what() {
 mixed: 2 compute (n0, n1), 3 standby (n2, n3, n4), bare metal: n1, n3
 runs laplace on MCAPI over TCP (among n0, n2) and Ethernet, 64MiB shared, checkpoints when the program asks
 survives any 1 node; does not survive n0 and n1 together (rank 0 of n0 and all its copies), nor n1 and n3 together (no standby for rank 1 of n1)
-keeping epochs costs at most 197MiB on each node";
+keeping epochs costs at most 269MiB on each node; in all a node needs at most 480MiB";
     assert_eq!(read(MIXED).describe(), expected);
     let metal = read(include_str!("../examples/bare-metal.yaml")).describe();
     let first = "bare-metal: 3 compute (n0, n1, n2), 1 standby (n3), all bare metal\n";

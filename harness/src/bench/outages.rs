@@ -128,7 +128,7 @@ pub(super) fn main(places: &Places, progress: &Progress) -> Result<String, Failu
     Ok(summary::outages(&outages) + &summary::prices(&prices))
 }
 
-fn write(dir: &Path, name: &str, text: &str) -> Result<PathBuf, Failure> {
+pub(super) fn write(dir: &Path, name: &str, text: &str) -> Result<PathBuf, Failure> {
     let file = dir.join(name);
     std::fs::write(&file, text)?;
     Ok(file)

@@ -122,11 +122,14 @@ pub(super) fn prices(prices: &[Price]) -> String {
         "changed pages × replicas",
         "bytes of these",
         "sent",
+        "protocol",
         "sent / these",
         "longest stop",
+        "frozen",
     ]);
     for Price { example, replicas, checkpoint } in prices {
-        let Checkpoint { epoch, dirty_bytes, sent_bytes, blocked_us, .. } = checkpoint;
+        let Checkpoint { epoch, dirty_bytes, sent_bytes, protocol_bytes, .. } = checkpoint;
+        let Checkpoint { blocked_us, frozen_us, .. } = checkpoint;
         let least = dirty_bytes * u64::from(*replicas);
         lines.add_row([
             (*example).to_owned(),
@@ -134,8 +137,10 @@ pub(super) fn prices(prices: &[Price]) -> String {
             format!("{} × {replicas}", dirty_bytes / runtime_core::limits::PAGE_SIZE as u64),
             table::bytes(least),
             table::bytes(*sent_bytes),
+            table::bytes(*protocol_bytes),
             ratio(*sent_bytes, least),
             table::time(Some(*blocked_us)),
+            table::time(Some(*frozen_us)),
         ]);
     }
     format!("{lines}\n")

@@ -171,26 +171,16 @@ impl Run {
                 self.epochs.retain(|_, t| t.committed);
                 None
             }
-            NodeEvent::CheckpointStaged {
-                epoch,
-                dirty_bytes,
-                sent_bytes,
-                copied_pages,
-                spared_pages,
-                ..
-            } => {
+            NodeEvent::CheckpointStaged { epoch, .. } => {
                 let sums = &mut self.epochs.entry(epoch.0).or_default().sums;
                 sums.epoch = epoch.0;
-                sums.dirty_bytes += dirty_bytes;
-                sums.sent_bytes += sent_bytes;
-                sums.copied_pages += copied_pages;
-                sums.spared_pages += spared_pages;
+                sums.add_staged(event);
                 None
             }
-            NodeEvent::CheckpointCommitted { epoch, blocked_us, overlapped_us } => {
+            NodeEvent::CheckpointCommitted { epoch, blocked_us, waited_us, overlapped_us } => {
                 let taken = self.epochs.entry(epoch.0).or_default();
                 taken.sums.epoch = epoch.0;
-                taken.sums.blocked_us = taken.sums.blocked_us.max(*blocked_us);
+                taken.sums.add_stop(*blocked_us, *waited_us);
                 taken.sums.overlapped_us = taken.sums.overlapped_us.max(*overlapped_us);
                 taken.committed = true;
                 taken.told += 1;

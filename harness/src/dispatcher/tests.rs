@@ -101,13 +101,16 @@ impl Story {
                     shared_pages,
                     private_pages,
                     dirty_bytes,
+                    page_bytes: 8192,
                     sent_bytes,
                     copied_pages: 1,
                     spared_pages: 0,
                 },
             );
         }
-        let commit = NodeEvent::CheckpointCommitted { epoch, blocked_us: 5, overlapped_us: 9 };
+        let (blocked_us, waited_us, overlapped_us) = (5, 3, 9);
+        let commit =
+            NodeEvent::CheckpointCommitted { epoch, blocked_us, waited_us, overlapped_us };
         let mut actions = Vec::new();
         for node in hosts {
             actions.extend(self.say(node, commit.clone()));

@@ -26,7 +26,9 @@ pub(crate) fn run() -> RunResult {
                 epoch: 2,
                 dirty_bytes: 1000,
                 sent_bytes: 1090,
+                protocol_bytes: 90,
                 blocked_us: 900,
+                frozen_us: 300,
                 overlapped_us: 4_200,
                 copied_pages: 17,
                 spared_pages: 23,
@@ -48,7 +50,7 @@ pub(crate) fn run() -> RunResult {
 fn the_table_says_what_was_measured() {
     let text = result(&run());
     for part in [
-        "n0", "2.35 s", "1.9 KiB", "2.0 KiB", "1.05", "0.9 ms", "4.2 ms", "17", "23", "61.00 s",
+        "n0", "2.35 s", "1.9 KiB", "2.0 KiB", "90 B", "1.05", "0.9 ms", "0.3 ms", "4.2 ms", "17", "23", "61.00 s",
         "NO",
     ] {
         assert!(text.contains(part), "no {part} in\n{text}");

@@ -47,6 +47,11 @@ pub enum Event {
     Suspected { peer: NodeId, reason: String, silent_us: u64 },
     /// A peer that was taken for dead gave a sign of life, in time: nothing was lost.
     HeardAgain { peer: NodeId },
+    /// A peer gave no sign of life for so long, longer than any did before here, and then did: so far it may be borne.
+    LongestSilence { peer: NodeId, silent_us: u64 },
+    /// This node stood still for so long that others may have taken it for dead: its machine gave it no processor, or
+    /// it was stopped.
+    StoodStill { pause_us: u64 },
     /// The members do not form a majority of the last view; nothing moves until they do.
     NoMajority { view: ViewId, reachable: u16, members: u16 },
     /// A view was installed. `ranks[r]` is the node that hosts rank `r`.
@@ -74,21 +79,24 @@ pub enum Event {
     /// This node's part of the epoch is copied here and on its way to the partners.
     /// `dirty_bytes` is the lower bound: bytes of changed pages, without headers. `copied_pages` were copied
     /// here first, because they were written before their turn came; `spared_pages` were not sent, because a
-    /// partner had them.
+    /// partner had them. Of `sent_bytes`, `page_bytes` are what is in these pages, without zeroes at their ends; the
+    /// rest is the protocol: headers, seals, offers, and the rank's records.
     CheckpointStaged {
         epoch: Epoch,
         shared_pages: u64,
         private_pages: u64,
         dirty_bytes: u64,
+        page_bytes: u64,
         sent_bytes: u64,
         copied_pages: u64,
         spared_pages: u64,
     },
     /// All partners hold this node's part of the epoch.
     CheckpointReplicated { epoch: Epoch },
-    /// The epoch is committed. `blocked_us`: how long the rank stood still for it, with the wait for the
-    /// others; `overlapped_us`: how long it computed on until this.
-    CheckpointCommitted { epoch: Epoch, blocked_us: u64, overlapped_us: u64 },
+    /// The epoch is committed. `blocked_us`: how long the rank stood still for it, from its call until it went on;
+    /// `waited_us` of these for other ranks to come and for its changes to be at their homes, as at any barrier, the rest
+    /// while its pages were frozen. `overlapped_us`: how long it computed on until this.
+    CheckpointCommitted { epoch: Epoch, blocked_us: u64, waited_us: u64, overlapped_us: u64 },
     /// Each checkpoint costs at most so much: the next one is at the first barrier after so long.
     CheckpointPaced { epoch: Epoch, cost_us: u64, interval_us: u64 },
     /// The rank came out of the program's `number`-th barrier, from 1; again after a fall-back. Drivers tell of
@@ -139,6 +147,8 @@ impl Event {
             | Self::Refused { .. }
             | Self::Suspected { .. }
             | Self::HeardAgain { .. }
+            | Self::LongestSilence { .. }
+            | Self::StoodStill { .. }
             | Self::NoMajority { .. }
             | Self::View { .. }
             | Self::BarrierPassed { .. }

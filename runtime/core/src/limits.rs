@@ -14,6 +14,9 @@ pub const MAX_PRIVATE_PAGES: u32 = 1 << 18;
 pub const MAX_LOCKS: u32 = 1 << 16;
 /// Pages of a checkpoint on their way to a partner at a time: what a page that a rank waits for may have before it.
 pub const COPY_WINDOW: usize = 32;
+/// The same in a recovery, in which no rank waits for a page, as a multiple: enough for a node that receives a copy to
+/// always have some of it before it.
+pub const RECOVERY_WINDOWS: usize = 8;
 /// Pages of a rank's heap that are copied together when the rank writes one of them during a checkpoint.
 pub const COPY_RUN: u32 = 16;
 /// Copies of an epoch kept on other nodes.

@@ -4,6 +4,7 @@
 use crate::signals;
 use core::time::Duration;
 use nix::errno::Errno;
+use nix::libc;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::pthread::pthread_kill;
 use runtime_core::id::Rank;
@@ -119,6 +120,7 @@ impl Compute {
         let mut state = self.desk.lock();
         state.running = true;
         state.command = Some(command);
+        drop(state);
         self.desk.changed.notify_all();
     }
 
@@ -139,6 +141,8 @@ impl Compute {
         if !state.running {
             return;
         }
+        // The caller waits for it, and the other nodes for the caller.
+        let _urgent = self.thread.as_ref().map(Urgent::new);
         state.stop = true;
         self.stopping.stopping(true);
         self.desk.changed.notify_all();
@@ -156,6 +160,35 @@ impl Compute {
         }
         let _ = self.desk.wake.read();
     }
+}
+
+/// Lets a thread run as the one that makes this does, if that is ahead of others, as long as this lives.
+struct Urgent<'a>(&'a JoinHandle<()>);
+
+impl<'a> Urgent<'a> {
+    fn new(thread: &'a JoinHandle<()>) -> Self {
+        const THIS_THREAD: libc::pid_t = 0;
+        let mut priority = libc::sched_param { sched_priority: 0 };
+        // SAFETY: the parameters are written in the call.
+        let policy = unsafe {
+            libc::sched_getparam(THIS_THREAD, &raw mut priority);
+            libc::sched_getscheduler(THIS_THREAD) & !libc::SCHED_RESET_ON_FORK
+        };
+        set_policy(thread, policy, priority);
+        Self(thread)
+    }
+}
+
+impl Drop for Urgent<'_> {
+    fn drop(&mut self) {
+        set_policy(self.0, libc::SCHED_OTHER, libc::sched_param { sched_priority: 0 });
+    }
+}
+
+/// Without the right to it nothing changes: whoever may not run ahead of others said so when the node began.
+fn set_policy(thread: &JoinHandle<()>, policy: libc::c_int, priority: libc::sched_param) {
+    // SAFETY: the thread is not joined while its handle is borrowed, and the parameters are read in the call.
+    unsafe { libc::pthread_setschedparam(thread.as_pthread_t(), policy, &raw const priority) };
 }
 
 impl Drop for Compute {
@@ -199,8 +232,12 @@ fn host(desk: &Desk, mut context: Context) {
         state = desk.lock();
         if !state.stop {
             state.request = Some(done);
+            // The runtime's thread comes at once and wants the lock. This thread is less urgent: with the lock in its
+            // hands it would lose the processor now, and on a busy machine not get it back for long.
+            drop(state);
             // A full counter is readable as well.
             let _ = desk.wake.write(1);
+            state = desk.lock();
         }
     }
 }

@@ -95,11 +95,12 @@ fn a_checkpoint_is_compared_with_its_pages_times_its_replicas() {
         epoch: 4,
         dirty_bytes: 10 * 4096,
         sent_bytes: 21 * 4096,
+        protocol_bytes: 4096,
         ..Checkpoint::default()
     };
     let text = prices(&[Price { example: "deep", replicas: 2, checkpoint }]);
     let row = text.lines().find(|line| line.contains("deep")).unwrap();
-    for cell in ["10 × 2", "80.0 KiB", "84.0 KiB", "1.05"] {
+    for cell in ["10 × 2", "80.0 KiB", "84.0 KiB", "4.0 KiB", "1.05"] {
         assert!(row.contains(cell), "no {cell} in {row}");
     }
 }

@@ -1,8 +1,10 @@
-//! Pages of epochs on the wire: towards partners in a checkpoint, towards new holders in a recovery.
+//! Pages of epochs on the wire: towards partners in a checkpoint, towards new holders in a recovery. Zeroes at the end
+//! of a page do not travel.
 
-use super::SealedPage;
+use super::{META_BASE, SealedPage};
 use crate::id::{Epoch, PageNo, Rank};
 use crate::limits::PAGE_SIZE;
+use crate::mem::PageBytes;
 use crate::wire::{Malformed, Reader, Writer};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -10,8 +12,12 @@ use alloc::vec::Vec;
 /// Most pages in one message.
 pub const PAGES_PER_MESSAGE: usize = 8;
 
-const _: () =
-    assert!(PAGES_PER_MESSAGE * (PAGE_SIZE + 12) + 64 <= crate::limits::MCAPI_MAX_PKT_SIZE);
+/// Bytes that go before the content of a page: its number, its seal, its slot, and how long the content is.
+pub(super) const PAGE_HEADER: usize = 14;
+/// Most bytes of such a message.
+pub const MOST_BYTES: usize = PAGES_PER_MESSAGE * (PAGE_SIZE + PAGE_HEADER) + 64;
+
+const _: () = assert!(MOST_BYTES <= crate::limits::MCAPI_MAX_PKT_SIZE);
 
 /// Pages, or the word that they were all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,19 +104,41 @@ impl CopyMessage {
         }
     }
 
+    /// How many pages it has, and how many bytes are in those that are a rank's memory.
+    #[must_use]
+    pub fn size(&self) -> (usize, u64) {
+        let Self::Pages { pages, .. } = self else { return (0, 0) };
+        let memory = pages.iter().filter(|(number, _)| number.0 < META_BASE);
+        let bytes: usize = memory.map(|(_, page)| page.content().len()).sum();
+        (pages.len(), u64::try_from(bytes).unwrap_or(u64::MAX))
+    }
+
     /// Appends it as bytes.
     pub fn emit(&self, w: &mut Writer) {
         match self {
             Self::Pages { rank, epoch, pages } => {
-                w.u8(PAGES).u16(rank.0).u64(epoch.0);
-                w.u8(u8::try_from(pages.len()).unwrap_or(u8::MAX));
-                for (number, page) in pages {
-                    w.u32(number.0).u32(page.crc()).u32(page.slot()).bytes(page.bytes());
-                }
+                let pages = pages.iter().map(|(number, page)| (*number, page));
+                Self::emit_pages(*rank, *epoch, pages, w);
             }
             Self::Done { rank, epoch, count } => {
                 w.u8(DONE).u16(rank.0).u64(epoch.0).u64(*count);
             }
+        }
+    }
+
+    /// Appends [`Self::Pages`] of pages that stay where they are.
+    pub fn emit_pages<'a>(
+        rank: Rank,
+        epoch: Epoch,
+        pages: impl ExactSizeIterator<Item = (PageNo, &'a SealedPage)>,
+        w: &mut Writer,
+    ) {
+        w.u8(PAGES).u16(rank.0).u64(epoch.0);
+        w.u8(u8::try_from(pages.len()).unwrap_or(u8::MAX));
+        for (number, page) in pages {
+            let content = page.content();
+            w.u32(number.0).u32(page.crc()).u32(page.slot());
+            w.u16(u16::try_from(content.len()).unwrap_or(u16::MAX)).bytes(content);
         }
     }
 
@@ -138,7 +166,11 @@ impl CopyMessage {
                 for _ in 0..count {
                     let number = PageNo(r.u32("page number")?);
                     let (crc, slot) = (r.u32("page checksum")?, r.u32("page slot")?);
-                    let bytes = Box::new(r.array::<PAGE_SIZE>("page")?);
+                    let length = usize::from(r.u16("page length")?);
+                    if length > PAGE_SIZE {
+                        return Err(r.malformed("page length"));
+                    }
+                    let bytes = page_of(r.bytes(length, "page")?);
                     pages.push((number, SealedPage::with_crc(bytes, crc).in_slot(slot)));
                 }
                 Ok(Self::Pages { rank, epoch, pages })
@@ -209,4 +241,13 @@ impl Message {
         r.end("end of checkpoint message")?;
         Ok(message)
     }
+}
+
+/// A page whose content is over before its end: the rest is zero.
+fn page_of(content: &[u8]) -> Box<PageBytes> {
+    let mut bytes = Vec::with_capacity(PAGE_SIZE);
+    bytes.extend_from_slice(content);
+    bytes.resize(PAGE_SIZE, 0);
+    // It is as long as a page.
+    bytes.into_boxed_slice().try_into().unwrap_or_else(|_| Box::new([0; PAGE_SIZE]))
 }

@@ -8,6 +8,7 @@
 //! ([`choose_epoch`]).
 
 mod code;
+mod inspection;
 mod message;
 mod parity;
 mod redundancy;
@@ -18,7 +19,8 @@ pub mod survival;
 mod tests;
 
 pub use code::MOST_LOSSES;
-pub use message::{CopyMessage, FIRST_KIND, Message, PAGES_PER_MESSAGE};
+pub use inspection::Inspection;
+pub use message::{CopyMessage, FIRST_KIND, MOST_BYTES, Message, PAGES_PER_MESSAGE};
 pub use redundancy::{Parity, Placement, Redundancy};
 pub use sealed::SealedPage;
 pub use store::{Image, META_BASE, Store};

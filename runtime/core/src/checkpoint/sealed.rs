@@ -1,5 +1,6 @@
 //! Pages under a seal.
 
+use crate::limits::PAGE_SIZE;
 use crate::mem::PageBytes;
 use crate::sabotage::Step;
 use alloc::boxed::Box;
@@ -33,6 +34,17 @@ impl SealedPage {
     #[must_use]
     pub const fn bytes(&self) -> &PageBytes {
         &self.bytes
+    }
+
+    /// The page without the zeroes at its end.
+    #[must_use]
+    pub fn content(&self) -> &[u8] {
+        // Whole lines first: most pages end with one that is not zero, and some are nearly empty.
+        const LINE: usize = 64;
+        let zeroes = self.bytes.rchunks_exact(LINE).take_while(|line| line.iter().all(|b| *b == 0));
+        let (lines, _) = self.bytes.split_at(PAGE_SIZE - LINE * zeroes.count());
+        let length = lines.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        &lines[..length]
     }
 
     /// The CRC-32 that it was sealed with.

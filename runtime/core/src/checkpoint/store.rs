@@ -48,12 +48,6 @@ impl Image {
         }
     }
 
-    /// The first page whose seal is broken.
-    #[must_use]
-    pub fn broken(&self) -> Option<PageNo> {
-        self.pages.iter().find(|(_, page)| !page.is_intact()).map(|(number, _)| *number)
-    }
-
     /// Bytes in its pages.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -63,20 +57,20 @@ impl Image {
 
 /// Changes of an image towards an epoch.
 #[derive(Clone, Debug, Default)]
-struct Staged {
-    image: Image,
+pub(super) struct Staged {
+    pub(super) image: Image,
     /// All of them are here.
-    whole: bool,
+    pub(super) whole: bool,
     /// Of a piece of parity: how many pages came from each rank, and from which ranks all did.
-    parts: Map<Rank, u64>,
+    pub(super) parts: Map<Rank, u64>,
     done: Set<Rank>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Slot {
+pub(super) struct Slot {
     /// Whole, at the last committed epoch.
-    committed: Option<Image>,
-    staged: Option<Staged>,
+    pub(super) committed: Option<Image>,
+    pub(super) staged: Option<Staged>,
     /// A whole copy on its way here in a recovery.
     incoming: Option<Image>,
     /// An image that is made here in a recovery, from others.
@@ -86,10 +80,10 @@ struct Slot {
 /// All images on this node.
 #[derive(Clone, Debug, Default)]
 pub struct Store {
-    slots: Map<Rank, Slot>,
+    pub(super) slots: Map<Rank, Slot>,
     committed: Epoch,
     /// Copies that were given up because they were damaged, until a recovery settles on an epoch.
-    damaged: Set<(Rank, Epoch)>,
+    pub(super) damaged: Set<(Rank, Epoch)>,
     /// The last view in which a recovery settled on an epoch, and of which ranks this node keeps copies there.
     keeps: (ViewId, Set<Rank>),
     peak: u64,
@@ -136,6 +130,12 @@ impl Store {
         self.slots.get(&rank)?.committed.as_ref()
     }
 
+    /// A page of a rank towards the next epoch.
+    #[must_use]
+    pub fn staged_page(&self, rank: Rank, number: PageNo) -> Option<&SealedPage> {
+        self.slots.get(&rank)?.staged.as_ref()?.image.pages.get(&number)
+    }
+
     /// What this node holds, for a recovery.
     #[must_use]
     pub fn holdings(&self) -> Holdings {
@@ -156,33 +156,6 @@ impl Store {
             }
         }
         holdings
-    }
-
-    /// Gives up every copy with a broken seal, before anybody goes back to it; says which, with the
-    /// first bad page of each.
-    pub fn inspect(&mut self) -> Vec<(Rank, Epoch, PageNo)> {
-        let mut found = Vec::new();
-        for (rank, slot) in &mut self.slots {
-            // The pages of a piece are sealed when all of them are here.
-            let staged =
-                slot.staged.as_ref().filter(|staged| staged.whole || staged.parts.is_empty());
-            let broken = staged.and_then(|s| Some((&s.image, s.image.broken()?)));
-            if let Some((image, page)) = broken {
-                found.push((*rank, image.epoch, page));
-                slot.staged = None;
-            }
-            let broken = slot.committed.as_ref().and_then(|image| Some((image, image.broken()?)));
-            if let Some((image, page)) = broken {
-                found.push((*rank, image.epoch, page));
-                // What was staged stands on it, but for the pages that it replaces.
-                if let Some(staged) = &slot.staged {
-                    self.damaged.insert((*rank, staged.image.epoch));
-                }
-                *slot = Slot::default();
-            }
-        }
-        self.damaged.extend(found.iter().map(|(rank, epoch, _)| (*rank, *epoch)));
-        found
     }
 
     /// Gives up a copy that was found damaged after the inspection.

@@ -1,9 +1,9 @@
 //! What a layout survives, worked out with the very rules that its nodes will follow: who must agree,
 //! who takes a rank over, who keeps copies of it.
 
-use super::{Parity, Placement, Redundancy};
+use super::{MOST_BYTES, PAGES_PER_MESSAGE, Parity, Placement, Redundancy};
 use crate::id::{NodeId, Rank};
-use crate::limits::{MAX_RANKS, MAX_REPLICAS, PAGE_SIZE};
+use crate::limits::{COPY_WINDOW, MAX_RANKS, MAX_REPLICAS, PAGE_SIZE, RECOVERY_WINDOWS};
 use crate::membership::View;
 use crate::node::{Member, Quorum, machine_of};
 use crate::sdsm::Sdsm;
@@ -115,6 +115,31 @@ impl Kept {
             shared + as_u64(held.images) * own + as_u64(held.pieces) * piece
         };
         (of(self.running) + of(self.recovering.most(self.running)) + sums) * page
+    }
+}
+
+impl Kept {
+    /// Most bytes that a node has besides while a checkpoint or a recovery goes on, if it has so many peers.
+    ///
+    /// *Pages lent*: copies of pages of those ranks that it keeps, as they were at the checkpoint, if they are written
+    /// before the commit. *Frames on their way*: a window of pages to each partner or, in a recovery, to each node that
+    /// may be sent an image or a piece; each page twice, in its message and in the frame around it. What is received is
+    /// dealt with at once.
+    #[must_use]
+    pub fn passing_bytes(self, shared_pages: u32, redundancy: Redundancy, peers: usize) -> u64 {
+        let as_u64 = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let Held { images, pieces } = self.recovering.most(self.running);
+        let lends = matches!(redundancy, Redundancy::Copies(_)) && self.running.images > 1;
+        let lent = if lends { u64::from(shared_pages) } else { 0 };
+        let of_group = match redundancy {
+            Redundancy::Copies(_) => 0,
+            Redundancy::Parity(parity) => usize::from(parity.group),
+        };
+        let partners = redundancy.losses().min(peers);
+        let receivers = ((images + pieces) * (1 + partners + of_group)).min(peers);
+        let window = COPY_WINDOW * partners.max(RECOVERY_WINDOWS * receivers);
+        let messages = as_u64(2 * window.div_ceil(PAGES_PER_MESSAGE) * MOST_BYTES);
+        lent * as_u64(PAGE_SIZE) + messages
     }
 }
 

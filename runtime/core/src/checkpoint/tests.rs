@@ -28,6 +28,16 @@ fn page(byte: u8) -> SealedPage {
     SealedPage::new(Box::new([byte; PAGE_SIZE]))
 }
 
+/// All of it, page by page.
+fn inspect(store: &mut Store) -> Vec<(Rank, Epoch, PageNo)> {
+    let mut inspection = Inspection::new(store);
+    let mut found = Vec::new();
+    while !inspection.is_over() {
+        found.extend(store.inspect(&mut inspection, 1));
+    }
+    found
+}
+
 #[test]
 fn partners_sit_on_another_board_and_then_next_in_the_ring() {
     let view = view(4, &[0, 1, 2]);
@@ -161,14 +171,14 @@ fn a_damaged_copy_is_given_up_and_named() {
         assert!(store.stage_done(Rank(rank), Epoch(1), 2));
     }
     store.commit(Epoch(1));
-    assert!(store.inspect().is_empty());
+    assert!(inspect(&mut store).is_empty());
     assert_eq!(store.damage(Rank(7)), None, "there is no copy to be damaged");
     assert!(store.damage(Rank(1)).is_some());
-    assert_eq!(store.inspect(), [(Rank(1), Epoch(1), PageNo(9))]);
+    assert_eq!(inspect(&mut store), [(Rank(1), Epoch(1), PageNo(9))]);
     let holdings = store.holdings();
     assert_eq!(holdings.whole, Set::from([(Rank(0), Epoch(1))]));
     assert_eq!(holdings.damaged, Set::from([(Rank(1), Epoch(1))]));
-    assert!(store.inspect().is_empty(), "said once");
+    assert!(inspect(&mut store).is_empty(), "said once");
     store.settle(Epoch(1));
     assert!(store.holdings().damaged.is_empty());
 }
@@ -182,7 +192,7 @@ fn what_is_staged_on_a_damaged_epoch_is_given_up_with_it() {
     store.stage(Rank(0), Epoch(2), PageNo(5), page(2));
     assert_eq!(store.damage(Rank(0)), Some(Epoch(1)), "the later one is not whole yet");
     assert!(store.stage_done(Rank(0), Epoch(2), 1));
-    assert_eq!(store.inspect(), [(Rank(0), Epoch(1), PageNo(4))]);
+    assert_eq!(inspect(&mut store), [(Rank(0), Epoch(1), PageNo(4))]);
     let holdings = store.holdings();
     assert!(holdings.whole.is_empty());
     assert_eq!(holdings.damaged, Set::from([(Rank(0), Epoch(1)), (Rank(0), Epoch(2))]));
@@ -196,7 +206,7 @@ fn a_staged_epoch_that_is_damaged_leaves_the_one_before() {
         assert!(store.stage_done(Rank(0), Epoch(epoch), 1));
     }
     assert_eq!(store.damage(Rank(0)), Some(Epoch(2)));
-    assert_eq!(store.inspect(), [(Rank(0), Epoch(2), PageNo(4))]);
+    assert_eq!(inspect(&mut store), [(Rank(0), Epoch(2), PageNo(4))]);
     assert_eq!(store.holdings().whole, Set::from([(Rank(0), Epoch(1))]));
 }
 
@@ -211,6 +221,27 @@ fn a_seal_goes_over_the_wire_as_it_is() {
     copy.emit(&mut w);
     let parsed = CopyMessage::parse(&mut Reader::new(&w.into_vec()));
     assert_eq!(parsed, Ok(copy), "who receives it can see the damage");
+}
+
+#[test]
+fn zeroes_at_the_end_of_a_page_do_not_travel() {
+    for length in [0, 1, 63, 64, 65, PAGE_SIZE - 64, PAGE_SIZE - 1, PAGE_SIZE] {
+        let mut bytes = Box::new([0; PAGE_SIZE]);
+        if let Some(last) = length.checked_sub(1) {
+            bytes[last] = 7;
+        }
+        let page = SealedPage::new(bytes);
+        assert_eq!(page.content().len(), length);
+        let copy =
+            CopyMessage::Pages { rank: Rank(0), epoch: Epoch(1), pages: vec![(PageNo(1), page)] };
+        let mut w = Writer::new();
+        copy.emit(&mut w);
+        assert_eq!(w.len(), 12 + message::PAGE_HEADER + length);
+        assert_eq!(CopyMessage::parse(&mut Reader::new(&w.into_vec())), Ok(copy));
+    }
+    let long = [&[33, 0, 0][..], &1u64.to_le_bytes(), &[1], &[0; 12], &[1, 0x10], &[0; 4097]];
+    let parsed = CopyMessage::parse(&mut Reader::new(&long.concat()));
+    assert_eq!(parsed.unwrap_err().what, "page length");
 }
 
 #[test]
@@ -347,7 +378,7 @@ fn a_rank_is_made_from_its_group_and_parity_and_parity_from_its_group() {
     assert!(keepers[0].damage(piece).is_some());
     let from = [(Rank(1), &hosts[1]), (piece, &keepers[0])];
     assert!(make(parity, Rank(0), &from).is_err(), "two ranks are not there");
-    assert_eq!(keepers[0].inspect().len(), 1);
+    assert_eq!(inspect(&mut keepers[0]).len(), 1);
 }
 
 #[cfg(feature = "reed-solomon")]

@@ -381,6 +381,12 @@ impl Link {
         self.flow.queued()
     }
 
+    /// The longest that the peer was silent for and then was not, once its rhythm was known.
+    #[must_use]
+    pub const fn longest_silence(&self) -> Duration {
+        self.pulse.record()
+    }
+
     /// What happened to frames so far.
     #[must_use]
     pub fn counters(&self) -> Counters {

@@ -26,6 +26,8 @@ pub(super) struct Pulse {
     mean: u64,
     deviation: u64,
     longest: u64,
+    /// The longest gap of all, but for those while everything started.
+    record: u64,
 }
 
 impl Pulse {
@@ -39,6 +41,7 @@ impl Pulse {
             mean: heartbeat.0,
             deviation: heartbeat.0 / 4,
             longest: heartbeat.0,
+            record: 0,
         }
     }
 
@@ -58,7 +61,13 @@ impl Pulse {
         // What happens while everything starts says nothing of later.
         if self.periods >= ENOUGH {
             self.longest = (self.longest - self.longest / FADE).max(gap);
+            self.record = self.record.max(gap);
         }
+    }
+
+    /// The longest gap since all knew each other.
+    pub(super) const fn record(&self) -> Duration {
+        Duration(self.record)
     }
 
     /// Silence for longer than this makes the peer suspect: between half of what is allowed and all of it.

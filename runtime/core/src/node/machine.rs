@@ -40,6 +40,8 @@ pub struct Node {
     ready: bool,
     halted: bool,
     malformed: u64,
+    /// That was told.
+    longest_silence: Duration,
 }
 
 impl Node {
@@ -95,6 +97,7 @@ impl Node {
             ready: false,
             halted: false,
             malformed: 0,
+            longest_silence: Duration(0),
         }
     }
 
@@ -123,7 +126,7 @@ impl Node {
             return None;
         }
         let election = self.membership.deadline().map(|at| (at, Timer::Election));
-        let session = self.session.as_ref().filter(|session| session.can_stream(&self.shared));
+        let session = self.session.as_ref().filter(|session| session.has_work(&self.shared));
         let copy = session.map(|_| (self.shared.now, Timer::Copy));
         self.due.values().copied().chain(election).chain(copy).min()
     }
@@ -135,6 +138,9 @@ impl Node {
         }
         let pause = now.since(self.shared.now);
         self.shared.now = now;
+        if let Some(session) = &mut self.session {
+            session.goes_on(now);
+        }
         if pause > self.shared.config.heartbeat.times(PUNCTUAL) {
             self.stood_still(pause);
         }
@@ -148,14 +154,17 @@ impl Node {
                 let peers: Vec<NodeId> = self.links.keys().copied().filter(on_it).collect();
                 peers.into_iter().for_each(|peer| self.on_link(peer, |link| link.port_down(now)));
             }
-            Input::Frame { from, bytes } => self.on_link(from, |l| l.handle_frame(now, bytes)),
+            Input::Frame { from, bytes } => {
+                self.on_link(from, |link| link.handle_frame(now, bytes));
+                self.note_silence(from);
+            }
             Input::Tick => {
                 let due: Vec<NodeId> =
                     self.due.iter().filter(|(_, (at, _))| *at <= now).map(|(n, _)| *n).collect();
                 due.into_iter().for_each(|node| self.on_link(node, |link| link.tick(now)));
                 self.membership.tick(now);
                 if let Some(session) = &mut self.session {
-                    session.stream(&mut self.shared, mem);
+                    session.work(&mut self.shared, mem);
                 }
             }
             Input::Start(job) => self.start(job),
@@ -187,10 +196,25 @@ impl Node {
         }
     }
 
+    /// Tells of a silence that was the longest so far, by half a heartbeat: so seldom.
+    fn note_silence(&mut self, peer: NodeId) {
+        let Some(silence) = self.links.get(&peer).map(Link::longest_silence) else { return };
+        let heartbeat = self.shared.config.heartbeat;
+        let told = Duration(self.longest_silence.0.saturating_add(heartbeat.0 / 2));
+        if silence > told.max(heartbeat.times(2)) {
+            self.longest_silence = silence;
+            self.event(Event::LongestSilence { peer, silent_us: silence.as_micros() });
+        }
+    }
+
     /// It had something to do in each heartbeat, and did nothing: its machine was busy, or it was stopped. It has
     /// no right to blame others for that time.
     fn stood_still(&mut self, pause: Duration) {
         let now = self.shared.now;
+        let allowed = self.shared.config.heartbeat.times(u64::from(self.shared.config.suspect_after));
+        if self.ready && pause.times(2) > allowed {
+            self.event(Event::StoodStill { pause_us: pause.as_micros() });
+        }
         for node in self.links.keys().copied().collect::<Vec<_>>() {
             self.on_link(node, |link| link.excuse(now, pause));
         }

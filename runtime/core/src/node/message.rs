@@ -2,8 +2,8 @@
 //!
 //! Each message is of one view and one job (its [`Tag`]); those of an older view or job are void.
 
-use crate::checkpoint::{CopyMessage, Holdings, Transfer};
-use crate::id::{Epoch, Job, NodeId, Rank, ViewId};
+use crate::checkpoint::{CopyMessage, Holdings, MOST_BYTES, SealedPage, Transfer};
+use crate::id::{Epoch, Job, NodeId, PageNo, Rank, ViewId};
 use crate::limits::{MAX_GROUP, MAX_LOSSES, MAX_NODES, MAX_RANKS, MAX_REPLICAS};
 use crate::wire::{Malformed, Reader, Writer};
 use alloc::string::String;
@@ -34,6 +34,8 @@ pub(super) enum Message {
     Recover { epoch: Epoch, transfers: Vec<Transfer> },
     /// Pages of one of these copies, and what it is for.
     Copy { target: Rank, copy: CopyMessage },
+    /// To who sent them: so many more pages of copies are here.
+    Copied { pages: u8 },
     /// To the coordinator: I am at the epoch, and my connections are open.
     Recovered,
     /// To all: the ranks run.
@@ -56,6 +58,7 @@ pub(super) enum Message {
     Lost { reason: String },
 }
 
+const COPY: u8 = 3;
 const MAX_REASON: usize = 1024;
 /// Pieces of parity, should every rank be a group.
 const MAX_PIECES: usize = MAX_RANKS * MAX_LOSSES;
@@ -90,8 +93,11 @@ impl Message {
                 }
             }
             Self::Copy { target, copy } => {
-                w.u8(3).u16(target.0);
+                w.u8(COPY).u16(target.0);
                 copy.emit(w);
+            }
+            Self::Copied { pages } => {
+                w.u8(13).u8(*pages);
             }
             Self::Recovered => {
                 w.u8(4);
@@ -124,12 +130,26 @@ impl Message {
         core::mem::take(w).into_vec()
     }
 
+    /// [`Message::Copy`] of pages that stay where they are.
+    pub(super) fn emit_copy(
+        tag: Tag,
+        target: Rank,
+        (rank, epoch): (Rank, Epoch),
+        pages: &[(PageNo, &SealedPage)],
+    ) -> Vec<u8> {
+        let mut w = Writer::with_capacity(MOST_BYTES);
+        tag.emit(&mut w);
+        w.u8(COPY).u16(target.0);
+        CopyMessage::emit_pages(rank, epoch, pages.iter().copied(), &mut w);
+        w.into_vec()
+    }
+
     /// The message after its tag.
     pub(super) fn parse(r: &mut Reader<'_>) -> Result<Self, Malformed> {
         let message = match r.u8("recovery kind")? {
             1 => Self::Status(parse_holdings(r)?),
             2 => Self::Recover { epoch: epoch(r)?, transfers: parse_transfers(r)? },
-            3 => Self::Copy { target: Rank(r.u16("target")?), copy: CopyMessage::parse(r)? },
+            COPY => Self::Copy { target: Rank(r.u16("target")?), copy: CopyMessage::parse(r)? },
             4 => Self::Recovered,
             5 => Self::Resume { epoch: epoch(r)? },
             6 => Self::Prepared { epoch: epoch(r)?, held: r.u8("held")? != 0 },
@@ -143,6 +163,7 @@ impl Message {
             }
             11 => Self::Hold,
             12 => Self::Damaged,
+            13 => Self::Copied { pages: r.u8("page count")? },
             _ => return Err(r.malformed("recovery kind")),
         };
         r.end("end of recovery message")?;

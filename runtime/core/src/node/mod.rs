@@ -6,9 +6,10 @@
 //!  view installed, or job started
 //!        │ rank runs: StopRank
 //!        ▼                                        coordinator, when it has all:
-//!    Stopping ──RankStopped──▶ Gathering ─Status─▶   choose the epoch
+//!    Stopping ──RankStopped──▶ Inspecting: are the copies here whole?
+//!                              Gathering ─Status─▶     choose the epoch
 //!                                  ◀───Recover(epoch, copies to send)───
-//!                              Recovering: copies here? restore memory, open channels
+//!                              Recovering: send copies; copies here? restore memory, open channels
 //!                                  ──Recovered──▶     all are
 //!                                  ◀───Resume───
 //!                              Running: StartRank; checkpoints; Exited ─▶ all did
@@ -18,11 +19,13 @@
 //! A death at any point installs a new view, and that begins a new session from the top. So does a copy that goes
 //! bad while it is on its way: its holder gives it up, and the members agree on a next view though nobody is lost.
 
+mod copying;
 mod machine;
 mod message;
 mod moving;
 mod policy;
 mod rebuild;
+mod restore;
 mod saving;
 mod session;
 mod sparing;
@@ -38,6 +41,9 @@ use crate::time::Duration;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
+
+/// What a recovery looks at between two inputs, in copy windows.
+const SLICE_WINDOWS: usize = 4;
 
 /// What a node does in the first view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -177,6 +183,11 @@ impl Config {
     #[must_use]
     pub fn image_of(&self, node: NodeId) -> Image {
         self.members.get(node.index()).map_or(Image::Linux, |member| member.image)
+    }
+
+    /// Pages that a recovery looks at in one go: work between two inputs is bounded.
+    pub(crate) fn slice(&self) -> usize {
+        SLICE_WINDOWS * self.copy_window.max(1)
     }
 
     /// What the transport to a node does to frames.

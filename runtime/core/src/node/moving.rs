@@ -12,10 +12,7 @@
 
 use super::message::Message;
 use super::session::{Session, Shared, Stage};
-use crate::id::{Job, Rank};
-use crate::mem::{Access, PageMem};
-use crate::sdsm::Sdsm;
-use crate::wire::{Malformed, Reader};
+use crate::id::Job;
 use alloc::vec::Vec;
 
 impl Shared {
@@ -50,25 +47,6 @@ impl Session {
     pub(super) fn hold(&mut self) {
         if let Some(sdsm) = &mut self.sdsm {
             sdsm.want_snapshot(true);
-        }
-    }
-
-    /// The rank was held at the epoch to go back to: its memory is as it is to be, but for pages of others.
-    pub(super) fn stand_again(
-        &mut self,
-        rank: Rank,
-        shared: &Shared,
-        mem: &mut dyn PageMem,
-    ) -> Result<(), Malformed> {
-        let missing = Malformed { what: "image: there is none", at: 0 };
-        let image = shared.store.image(rank).ok_or(missing)?;
-        let meta = image.meta();
-        let records = &mut Reader::new(&meta);
-        mem.set_context(records.u64("context")?);
-        mem.protect(0..shared.config.shared_pages, Access::None);
-        match &mut self.sdsm {
-            Some(sdsm) => Sdsm::restore(sdsm, records, mem),
-            None => Ok(()),
         }
     }
 }

@@ -1,8 +1,9 @@
-//! The copies of a recovery: sent, received, and made from parity where there are none.
+//! The copies that a recovery has this node get: received, and made from parity where there are none.
 
 use super::message::Message;
+use super::restore::Restore;
 use super::session::{Session, Shared, Stage};
-use crate::checkpoint::{self, CopyMessage, Redundancy, Store, Transfer};
+use crate::checkpoint::{CopyMessage, Redundancy, Store, Transfer};
 use crate::event::Event;
 use crate::id::{Epoch, NodeId, PageNo, Rank};
 use crate::limits::PAGE_SIZE;
@@ -14,18 +15,26 @@ use alloc::vec::Vec;
 /// What this node still waits for in a recovery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rebuilding {
-    epoch: Epoch,
+    pub(super) epoch: Epoch,
     /// Copies on their way here.
     missing: Vec<Transfer>,
     /// What is to be made here, of these.
     builds: Set<Rank>,
     /// Copies of what is to be made here.
     owed: Vec<Transfer>,
+    /// How far the memory of this node's rank is.
+    pub(super) restore: Restore,
 }
 
 impl Rebuilding {
     /// As planned. Copies come from others than the plan, and may have been quicker.
-    pub(super) fn new(me: NodeId, epoch: Epoch, plan: &[Transfer], store: &Store) -> Self {
+    pub(super) fn new(
+        me: NodeId,
+        epoch: Epoch,
+        plan: &[Transfer],
+        store: &Store,
+        restore: Restore,
+    ) -> Self {
         let here = store.holdings().whole;
         let is_here = |t: &Transfer| match t.rank == t.target {
             true => here.contains(&(t.rank, epoch)),
@@ -34,48 +43,38 @@ impl Rebuilding {
         let mine = || plan.iter().filter(|t| t.to == me);
         let builds = mine().filter(|t| t.rank != t.target).map(|t| t.target).collect();
         let missing = mine().filter(|t| !is_here(t)).copied().collect();
-        Self { epoch, missing, builds, owed: Vec::new() }
+        Self { epoch, missing, builds, owed: Vec::new(), restore }
     }
 
-    /// The epoch, when all is here.
-    pub(super) fn finished(&self) -> Option<Epoch> {
-        (self.missing.is_empty() && self.builds.is_empty()).then_some(self.epoch)
+    /// Is all here, and the rank's memory as it is to be?
+    pub(super) fn is_finished(&self) -> bool {
+        self.missing.is_empty() && self.builds.is_empty() && self.restore == Restore::Done
+    }
+
+    /// Is this here whole, however it had to come?
+    pub(super) fn has(&self, rank: Rank) -> bool {
+        !self.waits_for(rank) && !self.builds.contains(&rank)
+    }
+
+    /// Is a copy missing of it, or of what it is made from?
+    fn waits_for(&self, target: Rank) -> bool {
+        self.missing.iter().any(|transfer| transfer.target == target)
+    }
+
+    /// A copy that can be sent when it is made.
+    pub(super) fn owe(&mut self, transfer: Transfer) {
+        self.owed.push(transfer);
     }
 
     /// Something of which all sources are here.
     fn ready(&mut self) -> Option<Rank> {
-        let waits = |target: &Rank| self.missing.iter().any(|t| t.target == *target);
-        let target = self.builds.iter().find(|target| !waits(target)).copied()?;
+        let target = self.builds.iter().find(|target| !self.waits_for(**target)).copied()?;
         self.builds.remove(&target);
         Some(target)
     }
 }
 
 impl Session {
-    /// Sends a copy, or owes it until it is made.
-    pub(super) fn send_copy(&mut self, transfer: Transfer, epoch: Epoch, shared: &mut Shared) {
-        let Transfer { rank, target, to, .. } = transfer;
-        let Some(image) = shared.store.image(rank) else {
-            if let Stage::Recovering(rebuilding) = &mut self.stage {
-                rebuilding.owed.push(transfer);
-            }
-            return;
-        };
-        let (count, bytes) = (image.pages.len(), image.bytes());
-        let mut messages = Vec::new();
-        let mut pages = image.pages.iter().map(|(page, bytes)| (*page, bytes.clone())).peekable();
-        while pages.peek().is_some() {
-            let pages = pages.by_ref().take(checkpoint::PAGES_PER_MESSAGE).collect();
-            messages.push(CopyMessage::Pages { rank, epoch, pages });
-        }
-        let count = u64::try_from(count).unwrap_or(u64::MAX);
-        messages.push(CopyMessage::Done { rank, epoch, count });
-        for copy in messages {
-            self.send(to, &Message::Copy { target, copy }, shared);
-        }
-        shared.event(Event::CopySent { rank, epoch, to, pages: count, bytes });
-    }
-
     pub(super) fn on_copy(
         &mut self,
         from: NodeId,
@@ -84,6 +83,10 @@ impl Session {
         shared: &mut Shared,
         mem: &mut dyn PageMem,
     ) {
+        if let CopyMessage::Pages { pages, .. } = &copy {
+            let pages = u8::try_from(pages.len()).unwrap_or(u8::MAX);
+            self.send(from, &Message::Copied { pages }, shared);
+        }
         let store = &mut shared.store;
         let Redundancy::Parity(parity) = shared.config.redundancy else {
             return self.on_own_copy(from, copy, shared, mem);
@@ -98,7 +101,7 @@ impl Session {
             CopyMessage::Done { rank, epoch, count } => {
                 if store.fed((target, rank), epoch, count) {
                     self.received(from, (rank, target), epoch, count, shared);
-                    self.restore_when_whole(shared, mem);
+                    self.go_on_recovering(shared, mem);
                 }
             }
         }
@@ -121,7 +124,7 @@ impl Session {
             CopyMessage::Done { rank, epoch, count } => {
                 if let Some(pages) = shared.store.receive_done(rank, epoch, count) {
                     self.received(from, (rank, rank), epoch, pages, shared);
-                    self.restore_when_whole(shared, mem);
+                    self.go_on_recovering(shared, mem);
                 }
             }
         }
@@ -150,6 +153,7 @@ impl Session {
         shared.store.give_up(rank);
         shared.event(Event::CopyDamaged { rank, epoch, page });
         self.stage = Stage::Damaged;
+        self.copies.clear();
         self.tell_coordinator(&Message::Damaged, shared);
     }
 

@@ -14,7 +14,9 @@
 use super::message::Message;
 use super::session::{Session, Shared};
 use super::sparing::Sparing;
-use crate::checkpoint::{self, CopyMessage, PAGES_PER_MESSAGE, Redundancy, SealedPage};
+use crate::checkpoint::{
+    self, CopyMessage, MOST_BYTES, PAGES_PER_MESSAGE, Redundancy, SealedPage,
+};
 use crate::event::Event;
 use crate::id::{Epoch, NodeId, PageNo, Rank};
 use crate::limits::PAGE_SIZE;
@@ -47,8 +49,12 @@ pub(super) struct Saving {
     pub(super) sparing: Sparing,
     pub(super) sent_pages: u64,
     pub(super) sent_bytes: u64,
-    blocked_us: u64,
+    /// Of these, what is in pages of the rank.
+    pub(super) page_bytes: u64,
+    called_at: Instant,
     frozen_at: Instant,
+    /// When the rank had gone on: the core sees no clock while it freezes, only with the next input.
+    went_on_at: Option<Instant>,
 }
 
 impl Session {
@@ -86,11 +92,20 @@ impl Session {
             sparing,
             sent_pages: 0,
             sent_bytes: 0,
-            blocked_us: (shared.now - shared.called_at).as_micros(),
+            page_bytes: 0,
+            called_at: shared.called_at,
             frozen_at: shared.now,
+            went_on_at: None,
         });
         if !held {
             sdsm.go_on(epoch.0);
+        }
+    }
+
+    /// Something came in: if the rank was to go on from a checkpoint, it did before that.
+    pub(super) fn goes_on(&mut self, now: Instant) {
+        if let Some(saving) = self.saving.as_mut().filter(|saving| !saving.held) {
+            saving.went_on_at.get_or_insert(now);
         }
     }
 
@@ -145,7 +160,7 @@ impl Session {
         let pages = self.hold_back(pages, shared);
         if !pages.is_empty() {
             self.send_stage(CopyMessage::Pages { rank, epoch, pages }, shared);
-        } else if all && !self.waits_for_offers() && !self.send_held_back(rank, room) {
+        } else if all && !self.waits_for_offers() && !self.send_held_back(rank, room, shared) {
             self.all_sent(rank, shared);
         }
     }
@@ -186,6 +201,7 @@ impl Session {
             shared_pages,
             private_pages,
             dirty_bytes: (shared_pages + private_pages) * page,
+            page_bytes: saving.page_bytes,
             sent_bytes: saving.sent_bytes,
             copied_pages,
             spared_pages: saving.sparing.spared_pages,
@@ -197,9 +213,9 @@ impl Session {
     /// else.
     fn send_stage(&mut self, copy: CopyMessage, shared: &mut Shared) {
         let Some(saving) = &mut self.saving else { return };
-        let pages = if let CopyMessage::Pages { pages, .. } = &copy { pages.len() } else { 0 };
+        let (pages, content) = copy.size();
         saving.sent_pages += u64::try_from(pages).unwrap_or(u64::MAX);
-        let mut w = Writer::new();
+        let mut w = Writer::with_capacity(if pages > 0 { MOST_BYTES } else { 0 });
         // As `checkpoint::Message::Stage` has it.
         copy.emit(&mut w);
         let bytes = w.into_vec();
@@ -209,6 +225,7 @@ impl Session {
                 continue;
             }
             *under_way += pages;
+            saving.page_bytes += content;
             saving.sent_bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             self.binding.send(*partner, Side::Receive, &bytes);
         }
@@ -328,13 +345,11 @@ impl Session {
     pub(super) fn commit(&mut self, epoch: Epoch, shared: &mut Shared, mem: &mut dyn PageMem) {
         shared.store.commit(epoch);
         let Some(saving) = self.saving.take_if(|saving| saving.epoch == epoch) else { return };
-        let since = |at| (shared.now - at).as_micros();
-        let (blocked_us, overlapped_us) = if saving.held {
-            (since(shared.called_at), 0)
-        } else {
-            (saving.blocked_us, since(saving.frozen_at))
-        };
-        shared.event(Event::CheckpointCommitted { epoch, blocked_us, overlapped_us });
+        let went_on = saving.went_on_at.unwrap_or(shared.now);
+        let blocked_us = (went_on - saving.called_at).as_micros();
+        let waited_us = (saving.frozen_at - saving.called_at).as_micros();
+        let overlapped_us = (shared.now - went_on).as_micros();
+        shared.event(Event::CheckpointCommitted { epoch, blocked_us, waited_us, overlapped_us });
         let cost = shared.now - saving.frozen_at;
         // Where the others arrive the new interval counts.
         if self.rank == Some(BARRIER_MANAGER)

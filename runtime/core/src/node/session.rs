@@ -1,12 +1,14 @@
 //! One job in one view: from the first stop to the last rank's exit, or to the next view.
 
+use super::copying::Copies;
 use super::message::{Message, Tag};
 use super::policy::Pacer;
 use super::rebuild::Rebuilding;
+use super::restore::Restore;
 use super::saving::Saving;
 use super::sparing::Offer;
 use super::{Call, Config, Output};
-use crate::checkpoint::{self, Holdings, Image, Placement, Store, Transfer};
+use crate::checkpoint::{self, Holdings, Inspection, Placement, Store, Transfer};
 use crate::event::{Counters, Event};
 use crate::id::{Epoch, Job, NodeId, PageNo, Rank};
 use crate::link::Proto;
@@ -69,6 +71,8 @@ impl Shared {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     Stopping,
+    /// The node looks through its copies.
+    Inspecting(Inspection),
     Gathering,
     Recovering(Rebuilding),
     /// A copy was found damaged: this recovery comes to nothing, and the next view begins another.
@@ -107,6 +111,7 @@ pub(super) struct Session {
     pub(super) exits: bool,
     /// What partners have of this rank's pages.
     pub(super) offers: Map<NodeId, Offer>,
+    pub(super) copies: Copies,
     pub(super) lead: Lead,
     /// Of the host of rank 0, where all ranks arrive.
     pub(super) pacer: Pacer,
@@ -133,6 +138,7 @@ impl Session {
             save_next: None,
             exits: false,
             offers: Map::new(),
+            copies: Copies::default(),
             pacer: Pacer::new(policy, shared.now),
             lead: Lead::default(),
             fatal: None,
@@ -165,7 +171,11 @@ impl Session {
     }
 
     pub(super) fn send(&self, to: NodeId, message: &Message, shared: &mut Shared) {
-        let bytes = message.emit(self.tag());
+        self.send_bytes(to, message.emit(self.tag()), shared);
+    }
+
+    /// Sends an encoded message.
+    pub(super) fn send_bytes(&self, to: NodeId, bytes: Vec<u8>, shared: &mut Shared) {
         if to == self.me {
             shared.own.push_back((to, bytes));
         } else {
@@ -181,18 +191,6 @@ impl Session {
 
     pub(super) fn tell_coordinator(&self, message: &Message, shared: &mut Shared) {
         self.send(self.view.coordinator(), message, shared);
-    }
-
-    /// The rank stands still: the coordinator may know what this node holds.
-    pub(super) fn on_stopped(&mut self, shared: &mut Shared) {
-        if self.stage == Stage::Stopping {
-            self.stage = Stage::Gathering;
-            for (rank, epoch, page) in shared.store.inspect() {
-                shared.event(Event::CopyDamaged { rank, epoch, page });
-            }
-            let holdings = Holdings { done: shared.done, ..shared.store.holdings() };
-            self.tell_coordinator(&Message::Status(holdings), shared);
-        }
     }
 
     pub(super) fn on_message(
@@ -214,6 +212,7 @@ impl Session {
             Message::Damaged => shared.renew = true,
             Message::Recover { epoch, transfers } => self.recover(epoch, &transfers, shared, mem),
             Message::Copy { target, copy } => self.on_copy(from, target, copy, shared, mem),
+            Message::Copied { pages } => self.copies.confirm(from, pages),
             Message::Resume { epoch } => self.resume(epoch, shared),
             Message::Commit { epoch } => self.commit(epoch, shared, mem),
             Message::Done => self.finish(shared),
@@ -303,13 +302,16 @@ impl Session {
         shared.event(Event::Recovering { view, job, epoch, taken_over });
         shared.store.settle(epoch);
         shared.store.keep(view, self.keeps(shared));
-        self.stage = Stage::Recovering(Rebuilding::new(self.me, epoch, transfers, &shared.store));
         let me = self.me;
+        let restore = self.rank.map_or(Restore::Done, |_| Restore::Waiting);
+        let rebuilding = Rebuilding::new(me, epoch, transfers, &shared.store, restore);
+        self.stage = Stage::Recovering(rebuilding);
         for transfer in transfers.iter().filter(|transfer| transfer.from == me) {
             self.send_copy(*transfer, epoch, shared);
         }
+        self.copy(shared);
         self.make_images(shared);
-        self.restore_when_whole(shared, mem);
+        self.go_on_recovering(shared, mem);
     }
 
     /// Who holds each rank's epochs in this view: its host, and those that its host sends them to.
@@ -328,62 +330,13 @@ impl Session {
         ids.filter(|id| placement.holders(*id).contains(&self.me)).collect()
     }
 
-    pub(super) fn restore_when_whole(&mut self, shared: &mut Shared, mem: &mut dyn PageMem) {
-        let Stage::Recovering(rebuilding) = &self.stage else { return };
-        let Some(epoch) = rebuilding.finished() else { return };
-        if let Some(rank) = self.rank
-            && let Some(page) = shared.store.image(rank).and_then(Image::broken)
-        {
-            return self.give_up(rank, epoch, page, shared);
-        }
-        if let Some(rank) = self.rank
-            && let Err(error) = self.restore(rank, epoch, shared, mem)
-        {
-            self.fatal = Some(format!("cannot restore {rank} at {epoch}: {error}"));
-            return;
-        }
-        self.binding.open();
-        self.stage = Stage::Opening;
-    }
-
-    fn restore(
-        &mut self,
-        rank: Rank,
-        epoch: Epoch,
-        shared: &mut Shared,
-        mem: &mut dyn PageMem,
-    ) -> Result<(), Malformed> {
-        let stands = epoch > Epoch(0) && shared.standing.take() == Some((self.job, rank, epoch));
-        if stands {
-            return self.stand_again(rank, shared, mem);
-        }
-        mem.reset_shared();
-        mem.reset_private();
-        if epoch == Epoch(0) {
-            return Ok(());
-        }
-        let missing = Malformed { what: "image: there is none", at: 0 };
-        let image = shared.store.image(rank).ok_or(missing)?;
-        for (page, bytes) in image.pages.range(..PageNo(checkpoint::META_BASE)) {
-            mem.write(*page, bytes.bytes());
-        }
-        let meta = image.meta();
-        let records = &mut Reader::new(&meta);
-        mem.set_context(records.u64("context")?);
-        if let Some(sdsm) = &mut self.sdsm {
-            sdsm.restore(records, mem)?;
-        }
-        let before = &shared.hosts;
-        let taken_over = before.0 == self.job && before.1.get(rank.index()) != Some(&self.me);
-        shared.event(Event::RolledBack { rank, epoch, taken_over });
-        Ok(())
-    }
-
     fn resume(&mut self, epoch: Epoch, shared: &mut Shared) {
         if self.stage != Stage::Recovered {
             return;
         }
         self.stage = Stage::Running;
+        // All that was sent is there.
+        self.copies.clear();
         (shared.standing, shared.unfit) = (None, None);
         self.tell_if_doubled(shared);
         self.pacer = Pacer::new(shared.config.checkpoint, shared.now);

@@ -38,8 +38,8 @@ pub(super) struct Sparing {
     /// Copies of others' pages that are still to be looked at, and the offers that go out when they were.
     to_offer: VecDeque<(Rank, PageNo)>,
     offers: Map<Rank, Vec<(PageNo, u32)>>,
-    /// Pages of this rank that wait for the partners' offers.
-    held_back: Vec<(PageNo, SealedPage)>,
+    /// Pages of this rank that wait for the partners' offers. They are staged here.
+    held_back: Vec<PageNo>,
     pub(super) spared_pages: u64,
 }
 
@@ -146,19 +146,21 @@ impl Session {
         let hosts = saving.partners.keys().any(|node| self.view.rank_of(*node).is_some());
         let (back, now): (Vec<_>, Vec<_>) =
             pages.into_iter().partition(|(page, _)| hosts && sdsm.has_copies(*page));
-        saving.sparing.held_back.extend(back);
+        saving.sparing.held_back.extend(back.into_iter().map(|(page, _)| page));
         now
     }
 
     /// Sends the next pages that were held back, or has them kept. False when there are none.
-    pub(super) fn send_held_back(&mut self, rank: Rank, room: usize) -> bool {
+    pub(super) fn send_held_back(&mut self, rank: Rank, room: usize, shared: &Shared) -> bool {
         let Some(saving) = &mut self.saving else { return false };
         let (epoch, left) = (saving.epoch, &mut saving.sparing.held_back);
         if left.is_empty() {
             return false;
         }
         // Those that everybody has take no room.
-        let batch: Vec<_> = left.drain(..left.len().min(room.min(PAGES_PER_MESSAGE))).collect();
+        let batch = left.drain(..left.len().min(room.min(PAGES_PER_MESSAGE)));
+        let staged = |page| Some((page, shared.store.staged_page(rank, page)?.clone()));
+        let batch: Vec<(PageNo, SealedPage)> = batch.filter_map(staged).collect();
         saving.sent_pages += u64::try_from(batch.len()).unwrap_or(u64::MAX);
         let partners: Vec<NodeId> = saving.partners.keys().copied().collect();
         for partner in partners {
@@ -181,8 +183,11 @@ impl Session {
                 );
             }
             if !pages.is_empty() {
-                let pages = Message::Stage(CopyMessage::Pages { rank, epoch, pages });
-                self.tell_partner(partner, Side::Receive, &pages);
+                let copy = CopyMessage::Pages { rank, epoch, pages };
+                if let Some(saving) = &mut self.saving {
+                    saving.page_bytes += copy.size().1;
+                }
+                self.tell_partner(partner, Side::Receive, &Message::Stage(copy));
             }
         }
         true
