@@ -21,7 +21,7 @@ cluster-down: harness
 	$(UNDERSTUDY) down
 
 # Everything: lints, unit and simulator tests, processes, QEMU guests.
-test: lint unit system
+test: lint unit loom system
 
 # What a change must pass before it is looked at: lints, and all tests but the whole-system ones.
 check: lint unit
@@ -38,7 +38,7 @@ unit: setup
 
 # All ways in which the two sides of a ring, and whoever sleeps and whoever wakes, can meet.
 loom:
-	RUSTFLAGS="--cfg loom" $(CARGO) test -p runtime-shm --lib --target-dir target/loom
+	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 $(CARGO) test -p runtime-shm --lib --target-dir target/loom
 
 # Random calls of the C library under AddressSanitizer, and hostile nodes; FUZZ_SECONDS and FUZZ_SEED.
 fuzz:
