@@ -3,6 +3,7 @@
 
 mod boot;
 mod change;
+mod program;
 mod run;
 mod state;
 mod strike;
@@ -204,6 +205,7 @@ impl Dispatcher {
                 self.note(format!("{name}, rank {rank}: {text}"));
             }
             FromNode::Measured { .. } => self.fail_node(node, "measures, which nobody asked for"),
+            FromNode::Ended { job, code, words } => self.program_ended(now, node, job, code, words),
             FromNode::Held { at } => self.held(now, node, &at),
             FromNode::Failed { reason } => self.fail_node(node, &reason),
             FromNode::Panic { message, backtrace } => {

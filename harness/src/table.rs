@@ -49,15 +49,8 @@ pub(crate) fn status(status: &Status) -> String {
     text
 }
 
-/// What came out of a run.
-pub(crate) fn result(result: &RunResult) -> String {
-    let mut text = String::new();
-    let mut rows = table(&["node", "role", "boot", "in the end"]);
-    for node in &result.nodes {
-        rows.add_row([&node.name, &node.role, &time(node.boot_us), &node.end]);
-    }
-    let _ = writeln!(text, "{rows}");
-
+/// What checkpoints cost.
+fn checkpoints(result: &RunResult) -> Table {
     let (dirty, sent) = result.bytes();
     let blocked = result.checkpoints.iter().map(|c| c.blocked_us).max();
     let overlapped = result.checkpoints.iter().map(|c| c.overlapped_us).max();
@@ -83,7 +76,21 @@ pub(crate) fn result(result: &RunResult) -> String {
         time(blocked),
         time(overlapped),
     ]);
+    rows
+}
+
+/// What came out of a run.
+pub(crate) fn result(result: &RunResult) -> String {
+    let mut text = String::new();
+    let mut rows = table(&["node", "role", "boot", "in the end"]);
+    for node in &result.nodes {
+        rows.add_row([&node.name, &node.role, &time(node.boot_us), &node.end]);
+    }
     let _ = writeln!(text, "{rows}");
+
+    if !result.on_mcapi {
+        let _ = writeln!(text, "{}", checkpoints(result));
+    }
 
     if !result.deaths.is_empty() {
         let header = ["death", "after", "detected", "taken over", "by", "from epoch", "resumed"];

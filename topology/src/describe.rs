@@ -1,6 +1,8 @@
 //! The topology in words.
 
-use crate::model::{Expectation, Fault, Node, OnExhausted, Strike, Topology, Transport, Trigger};
+use crate::model::{
+    Expectation, Fault, Node, OnExhausted, Program, Strike, Topology, Transport, Trigger,
+};
 use crate::units::{show_duration, show_size};
 use runtime_core::node::{Binding, Image, Policy};
 use std::time::Duration;
@@ -10,6 +12,10 @@ impl Topology {
     #[must_use]
     pub fn describe(&self) -> String {
         let mut lines = vec![self.nodes_line()];
+        if let Some(program) = self.run.as_ref().and_then(|run| run.program.as_ref()) {
+            lines.extend(self.program_lines(program));
+            return lines.join("\n");
+        }
         if let Some(run) = &self.run {
             let args: Vec<String> = run.args.iter().map(|(k, v)| format!("{k} {v}")).collect();
             let args =
@@ -26,6 +32,21 @@ impl Topology {
             lines.push(format!("expects: {}", self.expectation_words(expectation)));
         }
         lines.join("\n")
+    }
+
+    /// What is to be said of a program on MCAPI in place of ranks and copies.
+    fn program_lines(&self, program: &Program) -> Vec<String> {
+        let limit = show_duration(program.timeout);
+        let (path, over) = (program.path.display(), self.transport_words());
+        let name = |node: &Node| {
+            let names = node.mcapi.iter().map(|name| format!("{}-{}", name.domain, name.node));
+            format!("{} on {}", names.collect::<Vec<_>>().join(", "), node.name)
+        };
+        let names: Vec<String> = self.nodes.iter().map(name).collect();
+        let runs = format!("runs {path} on each node, for {limit} at most, on MCAPI over {over}");
+        let mut lines = vec![runs, format!("MCAPI nodes: {}", names.join("; "))];
+        lines.extend(self.faults.iter().map(|f| format!("fault: {}", self.fault_words(f))));
+        lines
     }
 
     fn nodes_line(&self) -> String {

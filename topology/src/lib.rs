@@ -16,6 +16,7 @@ mod describe;
 mod error;
 mod memory;
 mod model;
+mod program;
 mod raw;
 mod read;
 mod survival;
@@ -23,8 +24,8 @@ mod units;
 
 pub use error::{Errors, Place, Problem};
 pub use model::{
-    Arch, Expectation, Fault, Link, LinkProfile, Node, OnExhausted, Phase, Run, Runtime, Strike,
-    Subnet, Switch, Topology, Transport, Trigger,
+    Arch, Expectation, Fault, Link, LinkProfile, McapiName, Node, OnExhausted, Phase, Program, Run,
+    Runtime, Strike, Subnet, Switch, Topology, Transport, Trigger,
 };
 
 use error::Reader;

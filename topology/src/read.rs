@@ -3,14 +3,16 @@
 mod faults;
 mod fields;
 mod links;
+mod mcapi;
 mod nodes;
+mod run;
 mod settings;
 
 use crate::error::{Reader, Span};
 use crate::model::{Expectation, Fault, Topology};
 use crate::raw::{Shape, Yaml};
 use crate::units;
-use crate::{check, memory};
+use crate::{check, memory, program};
 use fields::{Fields, plausible_name};
 
 pub(crate) use faults::Marks;
@@ -51,7 +53,7 @@ pub(crate) fn topology(r: &mut Reader<'_>, yaml: &Yaml) -> Option<Topology> {
     let (switches, links) = links::links(r, &top, &cluster, &runtime);
     check::seats(r, &cluster, &links, &runtime);
     let runtime = runtime.runtime;
-    let run = settings::run(r, top.get("run"));
+    let (run, on_mcapi) = run::run(r, top.get("run"));
     let faults = faults::faults(r, top.get("faults"), &cluster.nodes);
     let expectations = faults::expectations(r, top.get("expect"), &cluster.nodes);
     if run.is_none() && top.get("run").is_none() {
@@ -68,7 +70,10 @@ pub(crate) fn topology(r: &mut Reader<'_>, yaml: &Yaml) -> Option<Topology> {
             memory::settle(r, &mut cluster, &runtime);
         }
         check::codes(r, &cluster, &runtime);
-        check::consequences(r, &cluster.nodes, &runtime, &faults, &expectations);
+        match on_mcapi {
+            Some(span) => program::check(r, &cluster, &runtime, span, &faults, &expectations),
+            None => check::consequences(r, &cluster.nodes, &runtime, &faults, &expectations),
+        }
     }
     Some(Topology {
         name: name.map(|(_, text)| text.to_string())?,

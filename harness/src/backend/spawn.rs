@@ -5,12 +5,13 @@
 
 use anyhow::{Context as _, Result};
 use command_fds::{CommandFdExt as _, FdMapping};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,20 +38,22 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Kills it at once, wherever it is.
+    /// Kills it at once, wherever it is, with all that it started.
     pub(crate) fn kill(&self) {
-        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
-        // It may have ended by itself; then there is nothing to kill.
-        let _ = child.kill();
+        self.signal(Signal::SIGKILL);
     }
 
-    /// Makes it stand still where it is, or go on.
+    /// Makes it stand still where it is, or go on, with all that it started.
     pub(crate) fn freeze(&self, still: bool) {
+        self.signal(if still { Signal::SIGSTOP } else { Signal::SIGCONT });
+    }
+
+    fn signal(&self, signal: Signal) {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
-        let signal = if still { Signal::SIGSTOP } else { Signal::SIGCONT };
-        // Its number is its own until somebody has waited for its end, who needs the lock.
+        // Its number is its own, and its group's, until somebody has waited for its end, who needs the lock.
         if let (Ok(None), Ok(pid)) = (child.try_wait(), i32::try_from(child.id())) {
-            let _ = kill(Pid::from_raw(pid), signal);
+            // It may have ended by itself; then there is nothing to signal.
+            let _ = killpg(Pid::from_raw(pid), signal);
         }
     }
 }
@@ -99,6 +102,8 @@ fn start(program: Program, on_exit: OnExit) -> Result<Process> {
     };
     let mut command = Command::new("setpriv");
     command
+        // A machine is one group: a program that it runs goes with it.
+        .process_group(0)
         .args(["--pdeathsig", "KILL", "--"])
         .args(program.words)
         .stdin(program.stdin.map_or_else(Stdio::null, Stdio::from))

@@ -1,5 +1,7 @@
 //! From the checked topology to the harness's terms.
 
+mod program;
+
 use super::{Backend, Expect, Fault, NodePlan, Plan, Setting, Wanted, Workload, number};
 use crate::backend::NET_FD;
 use images_control::sim::{SimLink, SimProfile, Trigger};
@@ -33,6 +35,7 @@ impl Plan {
                 .run
                 .as_ref()
                 .map(|r| Workload { name: r.workload.clone(), args: r.args.clone() }),
+            program: program::program(topology, setting),
             faults: topology.faults.iter().map(|f| fault(topology, f)).collect(),
             expect: topology
                 .expectations
@@ -55,6 +58,13 @@ pub(super) fn unsupported(topology: &Topology, backend: Backend) -> Vec<String> 
         }
         _ => false,
     };
+    let program = topology.run.as_ref().is_some_and(|run| run.program.is_some());
+    let program = (program && backend == Backend::Sim)
+        .then(|| "run.program with backend sim, only with process and qemu".to_owned());
+    let loopback = topology.nodes.iter().any(|node| node.address.is_loopback());
+    let loopback = (loopback && backend == Backend::Qemu).then(|| {
+        "an address of 127.0.0.0/8 with backend qemu: guests reach nobody by it".to_owned()
+    });
     let faults = topology.faults.iter().filter(no_way);
     let expect = topology.expectations.iter().filter(|e| wanted(e, 1).is_none());
     // A guest has one node program and one control port.
@@ -63,7 +73,12 @@ pub(super) fn unsupported(topology: &Topology, backend: Backend) -> Vec<String> 
         .then(|| "on-exhausted: double-up with backend qemu, only with process and sim".to_owned());
     let faults =
         faults.map(|f| format!("{} between processes that speak tcp", topology.fault_words(f)));
-    faults.chain(seats).chain(expect.map(|e| topology.expectation_words(e))).collect()
+    faults
+        .chain(seats)
+        .chain(program)
+        .chain(loopback)
+        .chain(expect.map(|e| topology.expectation_words(e)))
+        .collect()
 }
 
 /// The nodes of the file, and after them their seats, in the same order, as the runtime numbers them.

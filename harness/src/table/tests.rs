@@ -7,6 +7,7 @@ pub(crate) fn run() -> RunResult {
         job: 1,
         backend: "process".to_owned(),
         machine: "m".to_owned(),
+        on_mcapi: false,
         workload: "laplace".to_owned(),
         nodes: vec![NodeResult {
             name: "n0".to_owned(),
