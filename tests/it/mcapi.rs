@@ -116,7 +116,9 @@ fn a_program_is_built_by_hand_too() {
     let source = workspace().join("runtime/capi/examples/ping-pong.c");
     let out = bench.file("ping-pong", "");
     bench.verb(&["cc", &source.display().to_string(), "-o", &out]).must(0, &["ping-pong"]);
-    let said = std::process::Command::new(&out).arg("processes").output().unwrap();
+    let mut command = std::process::Command::new(&out);
+    command.arg("processes").env("UNDERSTUDY_SHM_DIR", bench.target().join("nodes"));
+    let said = command.output().unwrap();
     assert!(said.status.success() && said.stdout == b"1000 rounds\n", "{said:?}");
     bench.verb(&["cc", "nothing.c"]).must(2, &["nothing.c"]);
 }

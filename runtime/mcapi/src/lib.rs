@@ -110,17 +110,24 @@ impl Node {
             None => Self::join(name, &Options::default()),
             Some(file) => {
                 let machine = std::env::var("MCAPI_MACHINE").ok();
-                Self::place(name, net::Map::load(file.as_ref())?, machine.as_deref())
+                let map = net::Map::load(file.as_ref())?;
+                Self::place(name, map, machine.as_deref(), &Options::default())
             }
         }
     }
 
-    /// Initialises a node that reaches those of all machines of a file. `machine`: the one that this is said to be.
+    /// Initialises a node that reaches those of all machines of a file. `machine`: the one that this is said to be;
+    /// `options`: how its own nodes meet.
     ///
     /// # Errors
     /// The node is not in the file, or lives elsewhere; its name, its port or its card is taken or missing.
-    pub fn place(name: NodeName, map: net::Map, machine: Option<&str>) -> Result<Self, InitError> {
-        Self::over(name, net::Net::join(name, map, machine)?)
+    pub fn place(
+        name: NodeName,
+        map: net::Map,
+        machine: Option<&str>,
+        options: &Options,
+    ) -> Result<Self, InitError> {
+        Self::over(name, net::Net::join(name, map, machine, options)?)
     }
 
     /// Initialises a node that reaches others of this machine (4.2.1).

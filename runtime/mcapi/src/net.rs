@@ -99,13 +99,19 @@ pub struct Net {
 }
 
 impl Net {
-    /// Takes a node's place. `machine`: the node of the file that this machine is said to be.
+    /// Takes a node's place. `machine`: the node of the file that this machine is said to be. `options`: where and how
+    /// its nodes meet; each machine of the file gets a directory beside the one that is named.
     ///
     /// # Errors
     /// See [`NetError`].
-    pub fn join(name: NodeName, map: Map, machine: Option<&str>) -> Result<Self, NetError> {
+    pub fn join(
+        name: NodeName,
+        map: Map,
+        machine: Option<&str>,
+        options: &Options,
+    ) -> Result<Self, NetError> {
         let at = map.find(name, machine)?;
-        let mut options = Options::default();
+        let mut options = options.clone();
         // Machines of a file may be one machine, and their memory is not common then.
         options.dir.as_mut_os_string().push(format!("-{}", map.meeting(at)));
         let fabric = Fabric::join(name, &options)?;
