@@ -51,8 +51,9 @@ system: build
 # The harness, the node program and the tools that QEMU guests need.
 build: setup harness node
 
+# With the C library, for `understudy cc`.
 harness:
-	$(CARGO) build -p harness
+	$(CARGO) build -p harness -p capi
 
 # The node programs, static and not position-independent: for Linux (runtime/linux/node.toml), and for guests
 # without an operating system (runtime/baremetal/image.toml).

@@ -119,7 +119,8 @@ async fn run(places: &Places, args: &BenchArgs) -> Result<()> {
     let node_program = places.node_program()?;
     let machine = {
         let (places, program) = (places.clone(), node_program.clone());
-        tokio::task::spawn_blocking(move || Machine::prepare(&places, &program, &images)).await??
+        tokio::task::spawn_blocking(move || Machine::prepare(&places, &program, None, &images))
+            .await??
     };
     progress.line(&machine.words);
     let (run_dir, factor) = (places.new_run("bench")?, machine.factor);
@@ -148,7 +149,8 @@ impl Hall {
     fn plan(&self, name: &str, image: Image, nodes: usize, mtu: u16) -> Result<Plan> {
         let text = topology(name, image, nodes, mtu);
         let topology = topology::parse(name, &text)?;
-        let setting = Setting { backend: Backend::Qemu, factor: self.factor, loopback: None };
+        let setting =
+            Setting { backend: Backend::Qemu, factor: self.factor, loopback: None, program: None };
         Ok(Plan::new(&topology, &setting))
     }
 

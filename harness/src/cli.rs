@@ -6,6 +6,7 @@ mod live;
 
 use crate::backend::console;
 use crate::bench::{self, BenchArgs};
+use crate::cc::{self, CcArgs};
 use crate::client::{Connection, Failure, Launch};
 use crate::daemon::{self, Setup};
 use crate::paths::Places;
@@ -117,6 +118,8 @@ enum Verb {
     },
     /// Take the cluster down; without a name, every one that is up.
     Down(Which),
+    /// Build a C program on MCAPI that can run in guests (`run: { program: … }` also takes its source).
+    Cc(CcArgs),
     /// Check topology files.
     Validate {
         /// The topologies.
@@ -204,6 +207,10 @@ fn verb(cli: Cli) -> Result<u8, Failure> {
             done(attach(&places, &which)?.ask(&Request::Migrate { what, to })?)
         }
         Verb::Down(which) => down(&places, &which),
+        Verb::Cc(args) => match cc::main(&args) {
+            Ok(()) => Ok(EXIT_OK),
+            Err(error) => Err(Failure::usage(format!("{error:#}"))),
+        },
         Verb::Validate { files } => validate(&files),
         Verb::Sim(args) => sim::main(&args),
         Verb::Bench(args) => bench::main(&places, &args),

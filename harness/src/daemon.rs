@@ -12,6 +12,7 @@ use crate::backend::loopback::Loopback;
 use crate::backend::qemu::{Machine, bare_metal_end};
 use crate::backend::spawn::{Process, Spawner};
 use crate::backend::{Site, console};
+use crate::cc;
 use crate::dispatcher::{Action, Dispatcher, Event, OWNER};
 use crate::manifest::Manifest;
 use crate::paths::Places;
@@ -27,7 +28,7 @@ use record::Record;
 use runtime_core::node::Image;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::UnixListener;
@@ -167,14 +168,16 @@ async fn prepare(
 
     let node_program = setup.places.node_program().map_err(broken)?;
     let spawner = Spawner::new().map_err(broken)?;
+    let program = program(setup, &file).await.map_err(usage)?;
     let (mut machine, mut loopback) = (None, None);
     let words = match setup.backend {
         Backend::Qemu => {
             let text = "the guests' image is built, and the accelerator probed".to_owned();
             clients.send(OWNER, Response::Progress { done: 0, of: 0, text });
-            let (places, program) = (setup.places.clone(), node_program.clone());
+            let (places, node) = (setup.places.clone(), node_program.clone());
             let images: Vec<Image> = file.nodes.iter().map(|n| n.image).collect();
-            let prepare = move || Machine::prepare(&places, &program, &images);
+            let program = program.clone();
+            let prepare = move || Machine::prepare(&places, &node, program.as_deref(), &images);
             let task = tokio::task::spawn_blocking(prepare);
             let prepared = task.await.map_err(|e| broken(e.into()))?.map_err(broken)?;
             let words = prepared.words.clone();
@@ -188,7 +191,9 @@ async fn prepare(
         Backend::Sim => "the nodes are simulated; all times are virtual".to_owned(),
     };
     let factor = machine.as_ref().map_or(1, |m| m.factor);
-    let setting = Setting { backend: setup.backend, factor, loopback: loopback.as_ref() };
+    let placed_by = setup.run_dir.join("mcapi.yaml");
+    let program = program.as_deref().map(|program| (program, placed_by.as_path()));
+    let setting = Setting { backend: setup.backend, factor, loopback: loopback.as_ref(), program };
     let plan = Plan::new(&file, &setting);
     fs::copy(&setup.file, setup.run_dir.join("topology.yaml"))
         .with_context(|| format!("cannot write into {}", setup.run_dir.display()))
@@ -231,6 +236,18 @@ async fn prepare(
     };
     inbox.put(Event::Begin { detach: setup.detach });
     Ok((executor, Dispatcher::new(plan, words)))
+}
+
+/// The program of the file, built if need be.
+async fn program(setup: &Setup, file: &topology::Topology) -> Result<Option<PathBuf>> {
+    let Some(program) = file.run.as_ref().and_then(|run| run.program.as_ref()) else {
+        return Ok(None);
+    };
+    // Its path is relative to the file.
+    let path = setup.file.parent().unwrap_or(Path::new("")).join(&program.path);
+    let out = setup.run_dir.join("program");
+    let ready = tokio::task::spawn_blocking(move || cc::ready(&path, out)).await??;
+    Ok(Some(ready))
 }
 
 /// Signals that end the daemon; a closed terminal does not.

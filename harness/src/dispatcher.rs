@@ -5,6 +5,7 @@ mod boot;
 mod change;
 mod links;
 mod metric;
+mod program;
 mod run;
 mod sights;
 mod state;
@@ -218,6 +219,7 @@ impl Dispatcher {
                 self.line(now, node, &text);
             }
             FromNode::Measured { .. } => self.fail_node(node, "measures, which nobody asked for"),
+            FromNode::Ended { job, code, words } => self.program_ended(now, node, job, code, words),
             FromNode::Held { at } => self.held(now, node, &at),
             FromNode::Failed { reason } => self.fail_node(node, &reason),
             FromNode::Panic { message, backtrace } => {

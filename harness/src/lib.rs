@@ -13,6 +13,7 @@
 
 mod backend;
 mod bench;
+mod cc;
 pub mod cli;
 mod client;
 mod daemon;

@@ -11,6 +11,7 @@ use netem::Profile;
 use runtime_core::id::Rank;
 use runtime_core::node::{Image, Role};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 use topology::{Changes, Metric, Outcome, Sight, Strike, Way};
 
@@ -49,6 +50,8 @@ pub(crate) struct Plan {
     /// As the nodes get them: times are scaled already.
     pub(crate) runtime: RuntimeSpec,
     pub(crate) workload: Option<Workload>,
+    /// The workload is no workload but this.
+    pub(crate) program: Option<Program>,
     pub(crate) faults: Vec<Fault>,
     pub(crate) expect: Vec<Expect>,
 }
@@ -88,6 +91,17 @@ pub(crate) struct NodePlan {
 pub(crate) struct Workload {
     pub(crate) name: String,
     pub(crate) args: BTreeMap<String, String>,
+}
+
+/// A program on MCAPI, which each machine runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Program {
+    /// What all machines are told.
+    pub(crate) spec: images_control::Program,
+    /// MCAPI nodes of each.
+    pub(crate) nodes: Vec<Vec<u32>>,
+    /// How long it may take, as the file says.
+    pub(crate) timeout: Duration,
 }
 
 /// Something happens to a node or its link.
@@ -205,6 +219,10 @@ impl Plan {
             runtime: self.runtime.clone(),
             holds: self.faults.iter().filter_map(|f| f.watch(node)).collect(),
             bench: None,
+            program: self.program.as_ref().map(|program| images_control::Program {
+                nodes: program.nodes[node].clone(),
+                ..program.spec.clone()
+            }),
         }
     }
 
@@ -302,6 +320,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) factor: u32,
     /// Addresses for the process backend.
     pub(crate) loopback: Option<&'a Loopback>,
+    /// Where the program of the file is, ready to run, and where its processes find what they are placed by.
+    pub(crate) program: Option<(&'a Path, &'a Path)>,
 }
 
 /// A node's position as the protocol writes it; a topology holds at most 64 nodes.

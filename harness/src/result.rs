@@ -17,6 +17,9 @@ pub(crate) struct RunResult {
     pub(crate) machine: String,
     /// The program.
     pub(crate) workload: String,
+    /// It is a program on MCAPI, which has no ranks and takes no checkpoints.
+    #[serde(default)]
+    pub(crate) on_mcapi: bool,
     /// Each node.
     pub(crate) nodes: Vec<NodeResult>,
     /// Epochs that were committed, in order.

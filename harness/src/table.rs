@@ -61,15 +61,8 @@ fn link_words(port: &PortStatus) -> String {
     words
 }
 
-/// What came out of a run.
-pub(crate) fn result(result: &RunResult) -> String {
-    let mut text = String::new();
-    let mut rows = table(&["node", "role", "boot", "in the end"]);
-    for node in &result.nodes {
-        rows.add_row([&node.name, &node.role, &time(node.boot_us), &node.end]);
-    }
-    let _ = writeln!(text, "{rows}");
-
+/// What checkpoints cost.
+fn checkpoints(result: &RunResult) -> Table {
     let (dirty, sent) = result.bytes();
     let blocked = result.checkpoints.iter().map(|c| c.blocked_us).max();
     let frozen = result.checkpoints.iter().map(|c| c.frozen_us).max();
@@ -101,7 +94,21 @@ pub(crate) fn result(result: &RunResult) -> String {
         time(frozen),
         time(overlapped),
     ]);
+    rows
+}
+
+/// What came out of a run.
+pub(crate) fn result(result: &RunResult) -> String {
+    let mut text = String::new();
+    let mut rows = table(&["node", "role", "boot", "in the end"]);
+    for node in &result.nodes {
+        rows.add_row([&node.name, &node.role, &time(node.boot_us), &node.end]);
+    }
     let _ = writeln!(text, "{rows}");
+
+    if !result.on_mcapi {
+        let _ = writeln!(text, "{}", checkpoints(result));
+    }
 
     if !result.deaths.is_empty() {
         let header = ["death", "after", "detected", "taken over", "by", "from epoch", "resumed"];

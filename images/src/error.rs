@@ -132,6 +132,14 @@ pub enum Error {
         /// What is wrong, and the remedy.
         reason: &'static str,
     },
+    /// A guest cannot run the program.
+    #[error("{} cannot run in a guest: {reason}", path.display())]
+    BadProgram {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong, and the remedy.
+        reason: &'static str,
+    },
     /// The frequency of the time stamp counter is unknown.
     #[error(
         "/proc/cpuinfo does not tell the frequency of a constant time stamp counter; \

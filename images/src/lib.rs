@@ -27,12 +27,15 @@ mod vmlinux;
 pub(crate) mod tests;
 
 pub use error::Error;
+pub use initramfs::PROGRAM;
 
 /// What to build from what.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The node program: a static executable.
     pub node: PathBuf,
+    /// A program that the node program starts, if there is one: a static executable.
+    pub program: Option<PathBuf>,
     /// Where the results go.
     pub out: PathBuf,
     /// Where a fetched kernel is kept between builds.
@@ -68,6 +71,9 @@ pub struct Manifest {
     pub unpacked: bool,
     /// The node program.
     pub node: Part,
+    /// The program that it starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<Part>,
     /// Kernel modules, in the order in which PID 1 loads them.
     pub modules: Vec<Module>,
     /// The initramfs.
@@ -114,11 +120,18 @@ pub fn sha256(bytes: &[u8]) -> String {
 pub fn build(options: &Options) -> Result<Built, Error> {
     let node = read(&options.node)?;
     initramfs::check_node(&options.node, &node)?;
+    let program = options.program.as_deref();
+    let program = program
+        .map(|path| {
+            let bytes = read(path)?;
+            initramfs::check_program(path, &bytes).map(|()| bytes)
+        })
+        .transpose()?;
     let kernel = kernel::fetch(&options.cache, &options.kernel)?;
     let image = read(&kernel.image)?;
     let unpacked = vmlinux::unpack(&image);
     let modules = modules::load_order(&kernel.modules, initramfs::MODULES)?;
-    let initramfs = initramfs::write(&node, &modules);
+    let initramfs = initramfs::write(&node, program.as_deref(), &modules);
     let boot = unpacked.as_deref().unwrap_or(&image);
     let manifest = Manifest {
         kernel_version: kernel.version,
@@ -126,6 +139,7 @@ pub fn build(options: &Options) -> Result<Built, Error> {
         boot: Part::of(boot),
         unpacked: unpacked.is_some(),
         node: Part::of(&node),
+        program: program.as_deref().map(Part::of),
         modules: modules
             .iter()
             .map(|m| Module { name: m.name.clone(), part: Part::of(&m.bytes) })

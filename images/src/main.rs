@@ -42,7 +42,7 @@ fn main() -> Result<()> {
     match Cli::parse().verb {
         Verb::Build { node, out, cache } => {
             let kernel = kernel::Override::from_env();
-            let built = images::build(&Options { node, out, cache, kernel })?;
+            let built = images::build(&Options { node, program: None, out, cache, kernel })?;
             let manifest = &built.manifest;
             let how = if manifest.unpacked { "unpacked" } else { "as it came" };
             println!("kernel     {} ({how})", manifest.kernel_version);

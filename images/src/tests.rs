@@ -53,6 +53,7 @@ fn options(dir: &Path) -> Options {
     put("virtio.ko", "virtio_ring");
     Options {
         node,
+        program: None,
         out: dir.join("out"),
         cache: dir.join("cache"),
         kernel: kernel::Override { image: Some(image), modules: Some(modules) },

@@ -61,7 +61,8 @@ fn only_changed_pages_leave(bench: &Bench, replicas: u64, workload: &str) {
 const LAPLACE: &str =
     "{ workload: laplace, args: { size: 256, iterations: 60, checkpoint-every: 10 } }";
 /// Few private pages change between its checkpoints.
-const RECURSION: &str = "{ workload: recursion, args: { depth: 100, items: 64, checkpoint-every: 10 } }";
+const RECURSION: &str =
+    "{ workload: recursion, args: { depth: 100, items: 64, checkpoint-every: 10 } }";
 
 #[test]
 fn only_changed_pages_leave_a_process() {

@@ -7,6 +7,7 @@ mod double_up;
 mod failures;
 mod faults;
 mod litmus;
+mod mcapi;
 mod members;
 mod metal;
 mod process;

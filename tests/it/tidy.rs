@@ -27,7 +27,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("runtime/sim", &["runtime-core", "netem"]),
     ("runtime/driver", &["runtime-core"]),
     ("runtime/shm", &["runtime-core"]),
-    ("runtime/mcapi", &["runtime-core", "runtime-shm"]),
+    (
+        "runtime/mcapi",
+        &["runtime-core", "runtime-shm", "runtime-driver", "runtime-linux", "topology"],
+    ),
     ("runtime/capi", &["mcapi"]),
     ("runtime/linux", &["runtime-core", "runtime-driver"]),
     ("runtime/baremetal", &["runtime-core", "runtime-driver"]),

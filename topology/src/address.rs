@@ -33,10 +33,11 @@ pub(crate) fn ipv4(text: &str) -> Parsed<Ipv4Addr> {
     let Ok(ip) = text.parse::<Ipv4Addr>() else {
         return bad(format!("\"{text}\" is not an IPv4 address"), example);
     };
-    if ip.is_loopback() || ip.octets()[0] == 0 || ip.octets()[0] >= 224 {
+    // The addresses of one machine's own network are for nodes that are processes of it.
+    if ip.octets()[0] == 0 || ip.octets()[0] >= 224 {
         return bad(format!("{text} cannot be the address of a node"), example);
     }
-    if matches!(ip.octets()[3], 0 | 255) {
+    if !ip.is_loopback() && matches!(ip.octets()[3], 0 | 255) {
         return bad(format!("{text} is reserved in its subnet"), "use a last number from 1 to 254");
     }
     Ok(ip)

@@ -2,8 +2,8 @@
 
 use crate::impairment_words::change_words;
 use crate::model::{
-    Expectation, Fault, Node, OnExhausted, Outcome, Shown, Sight, Strike, Topology, Transport,
-    Trigger, Way,
+    Expectation, Fault, Node, OnExhausted, Outcome, Program, Shown, Sight, Strike, Topology,
+    Transport, Trigger, Way,
 };
 use crate::units::{show_duration, show_size};
 use runtime_core::id::NodeId;
@@ -15,6 +15,10 @@ impl Topology {
     #[must_use]
     pub fn describe(&self) -> String {
         let mut lines = vec![self.nodes_line()];
+        if let Some(program) = self.run.as_ref().and_then(|run| run.program.as_ref()) {
+            lines.extend(self.program_lines(program));
+            return lines.join("\n");
+        }
         if let Some(run) = &self.run {
             let args: Vec<String> = run.args.iter().map(|(k, v)| format!("{k} {v}")).collect();
             let args =
@@ -31,6 +35,22 @@ impl Topology {
             lines.push(format!("expects: {}", self.expectation_words(expectation)));
         }
         lines.join("\n")
+    }
+
+    /// What is to be said of a program on MCAPI in place of ranks and copies.
+    fn program_lines(&self, program: &Program) -> Vec<String> {
+        let limit = show_duration(program.timeout);
+        let (path, over) = (program.path.display(), self.transport_words());
+        let name = |node: &Node| {
+            let names = node.mcapi.iter().map(|name| format!("{}-{}", name.domain, name.node));
+            format!("{} on {}", names.collect::<Vec<_>>().join(", "), node.name)
+        };
+        let names: Vec<String> = self.nodes.iter().map(name).collect();
+        let runs = format!("runs {path} on each node, for {limit} at most, on MCAPI over {over}");
+        let mut lines = vec![runs, format!("MCAPI nodes: {}", names.join("; "))];
+        let faults = 0..self.fault_items();
+        lines.extend(faults.map(|item| format!("fault: {}", self.fault_words(item))));
+        lines
     }
 
     fn nodes_line(&self) -> String {

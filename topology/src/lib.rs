@@ -17,6 +17,7 @@ mod error;
 mod impairment_words;
 mod memory;
 mod model;
+mod program;
 mod raw;
 mod read;
 mod schema;
@@ -26,8 +27,8 @@ mod units;
 pub use error::{Errors, Place, Problem};
 pub use impairment_words::{change_words, profile_words};
 pub use model::{
-    Arch, Changes, Expectation, Fault, Link, Metric, Node, OnExhausted, Outcome, Phase, Run,
-    Runtime, Shown, Sight, Strike, Subnet, Switch, Topology, Transport, Trigger, Way,
+    Arch, Changes, Expectation, Fault, Link, McapiName, Metric, Node, OnExhausted, Outcome, Phase,
+    Program, Run, Runtime, Shown, Sight, Strike, Subnet, Switch, Topology, Transport, Trigger, Way,
 };
 
 pub use read::{Direction, LINK_KEYS};

@@ -141,7 +141,10 @@ impl Topology {
         };
         let all = self.needed_bytes(survival).into_iter().max().unwrap_or_default();
         let costs = words.join(", ");
-        format!("keeping epochs costs at most {costs}{deaths}; in all a node needs at most {}", in_mib(all))
+        format!(
+            "keeping epochs costs at most {costs}{deaths}; in all a node needs at most {}",
+            in_mib(all)
+        )
     }
 }
 

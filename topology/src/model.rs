@@ -14,6 +14,7 @@ use runtime_core::id::NodeId;
 use runtime_core::node::{Binding, Image, Policy, Quorum, Role};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A cluster, what runs on it, what breaks, and what must hold. Made by [`crate::load`] only.
@@ -68,6 +69,17 @@ pub struct Node {
     pub mac: [u8; 6],
     /// Its address in [`Topology::subnet`].
     pub address: Ipv4Addr,
+    /// The MCAPI nodes that live on it. Left out: node *k* of domain 1 lives on the *k*-th node, from 1.
+    pub mcapi: Vec<McapiName>,
+}
+
+/// Name of an MCAPI node, one in the whole file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct McapiName {
+    /// Its domain.
+    pub domain: u32,
+    /// Its number in the domain.
+    pub node: u32,
 }
 
 /// Processor of a node.
@@ -181,6 +193,8 @@ pub struct Runtime {
     pub redundancy: Redundancy,
     /// What becomes of a rank that no standby is left for.
     pub on_exhausted: OnExhausted,
+    /// Port of a node's first MCAPI node over TCP; those after it have the ports after it.
+    pub mcapi_port: u16,
 }
 
 /// The program to run.
@@ -190,6 +204,19 @@ pub struct Run {
     pub workload: String,
     /// Its arguments, as they stand in the file.
     pub args: BTreeMap<String, String>,
+    /// It is no workload but a program on MCAPI, of this name.
+    pub program: Option<Program>,
+}
+
+/// A program on MCAPI: it runs on every node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// An executable or C source, as it stands in the file: relative to it.
+    pub path: PathBuf,
+    /// Its arguments, the same on every node.
+    pub args: Vec<String>,
+    /// How long it may take.
+    pub timeout: Duration,
 }
 
 impl Topology {

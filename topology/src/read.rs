@@ -6,8 +6,10 @@ mod fields;
 pub(crate) mod impairments;
 pub(crate) mod link_faults;
 pub(crate) mod links;
+pub(crate) mod mcapi;
 pub(crate) mod names;
 pub(crate) mod nodes;
+pub(crate) mod run;
 pub(crate) mod settings;
 pub(crate) mod triggers;
 
@@ -15,7 +17,7 @@ use crate::error::{Reader, Span};
 use crate::model::{Expectation, Fault, Topology};
 use crate::raw::{Shape, Yaml};
 use crate::units;
-use crate::{check, memory};
+use crate::{check, memory, program};
 use fields::{Fields, plausible_name};
 
 pub(crate) use faults::Marks;
@@ -59,7 +61,7 @@ pub(crate) fn topology(r: &mut Reader<'_>, yaml: &Yaml) -> Option<Topology> {
     let (switches, links) = links::links(r, &top, &cluster, &runtime);
     check::seats(r, &cluster, &links, &runtime);
     let runtime = runtime.runtime;
-    let run = settings::run(r, top.get("run"));
+    let (run, on_mcapi) = run::run(r, top.get("run"));
     let names = names::Names { nodes: &cluster.nodes, boards: &cluster.boards };
     let (faults, named) = faults::faults(r, top.get("faults"), names, &links);
     let expectations = expect::expectations(r, top.get("expect"), names, &named);
@@ -77,7 +79,10 @@ pub(crate) fn topology(r: &mut Reader<'_>, yaml: &Yaml) -> Option<Topology> {
             memory::settle(r, &mut cluster, &runtime);
         }
         check::codes(r, &cluster, &runtime);
-        check::consequences(r, &cluster.nodes, &runtime, &faults, &expectations);
+        match on_mcapi {
+            Some(span) => program::check(r, &cluster, &runtime, span, &faults, &expectations),
+            None => check::consequences(r, &cluster.nodes, &runtime, &faults, &expectations),
+        }
     }
     Some(Topology {
         name: name.map(|(_, text)| text.to_string())?,

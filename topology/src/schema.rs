@@ -3,7 +3,8 @@
 
 use crate::model::{Metric, Phase};
 use crate::read::{
-    Direction, expect, faults, impairments, link_faults, links, names, nodes, settings, triggers,
+    Direction, expect, faults, impairments, link_faults, links, names, nodes, run, settings,
+    triggers,
 };
 use crate::units;
 use runtime_core::link::KINDS;
@@ -140,6 +141,13 @@ fn machine(keys: &[&str], required: &[&str]) -> Value {
             described(reference("size"), "Memory of the machine. Left out: as much as it may need.")
         }
         "cpus" => number("Processors of the machine.", 1),
+        "mcapi" => json!({
+            "type": ["array", "null"], "description": "MCAPI nodes that live on it. If no node says so: its number from 1.",
+            "items": { "anyOf": [
+                { "type": "integer", "minimum": 0 },
+                object(&["domain", "node"], &["node"], |_| number("Its number.", 0)),
+            ] },
+        }),
         "address" => {
             json!({ "type": "string", "description": "Fixed IPv4 address; with /24 or the like, of the whole network too." })
         }
@@ -283,12 +291,19 @@ fn checkpoint() -> Value {
 }
 
 fn run() -> Value {
-    object(settings::RUN, &[], |key| match key {
+    let argument = json!({ "type": ["string", "number", "boolean"] });
+    object(run::KEYS, &[], |key| match key {
         "workload" => name("A program that the images contain."),
-        "args" => json!({
-            "type": ["object", "null"], "description": "Its arguments.",
-            "additionalProperties": { "type": ["string", "number", "boolean"] },
+        "program" => json!({
+            "type": "string", "description": "In its place, a program on MCAPI: C source or an executable, seen from the file.",
+            "examples": ["./ping-pong.c"],
         }),
+        "args" => json!({
+            "type": ["object", "array", "null"],
+            "description": "Its arguments: by name of a workload, in order of a program.",
+            "additionalProperties": argument, "items": argument,
+        }),
+        "timeout" => described(reference("duration"), "How long a program may take."),
         _ => Value::Bool(true),
     })
 }

@@ -42,7 +42,12 @@ pub(crate) struct Machine {
 impl Machine {
     /// Finds out what this machine can do, and builds what guests of these images boot. Takes
     /// seconds, or longer when a kernel must be fetched.
-    pub(crate) fn prepare(places: &Places, node_program: &Path, wanted: &[Image]) -> Result<Self> {
+    pub(crate) fn prepare(
+        places: &Places,
+        node_program: &Path,
+        program: Option<&Path>,
+        wanted: &[Image],
+    ) -> Result<Self> {
         let mut bare_metal = None;
         if wanted.contains(&Image::BareMetal) {
             bare_metal = Some(places.bare_metal_program()?);
@@ -51,7 +56,13 @@ impl Machine {
         if wanted.contains(&Image::Linux) {
             let built = images::build(&Options {
                 node: node_program.to_owned(),
-                out: places.target().join("understudy/image"),
+                program: program.map(Path::to_owned),
+                // Another cluster may be booting from one without a program.
+                out: places.target().join(if program.is_some() {
+                    "understudy/image-mcapi"
+                } else {
+                    "understudy/image"
+                }),
                 cache: places.cache(),
                 kernel: Override::from_env(),
             });

@@ -5,12 +5,13 @@
 
 use anyhow::{Context as _, Result};
 use command_fds::{CommandFdExt as _, FdMapping};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -52,19 +53,21 @@ struct Pace {
 /// A process that is slowed runs once in each of these.
 const PERIOD: Duration = Duration::from_millis(20);
 
+const fn stop(still: bool) -> Signal {
+    if still { Signal::SIGSTOP } else { Signal::SIGCONT }
+}
+
 impl Process {
-    /// Kills it at once, wherever it is.
+    /// Kills it at once, wherever it is, with all that it started.
     pub(crate) fn kill(&self) {
-        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
-        // It may have ended by itself; then there is nothing to kill.
-        let _ = child.kill();
+        self.signal(Signal::SIGKILL);
     }
 
-    /// Makes it stand still where it is, or go on.
+    /// Makes it stand still where it is, or go on, with all that it started.
     pub(crate) fn freeze(&self, still: bool) {
         let mut pace = self.pace();
         pace.still = still;
-        self.signal(still);
+        self.signal(stop(still));
         self.pace.1.notify_all();
     }
 
@@ -93,15 +96,15 @@ impl Process {
                 continue;
             }
             let run = PERIOD * u32::from(pace.percent) / 100;
-            self.signal(false);
+            self.signal(Signal::SIGCONT);
             pace = self.wait_for(pace, run);
             if pace.percent < 100 && !pace.still {
-                self.signal(true);
+                self.signal(Signal::SIGSTOP);
                 pace = self.wait_for(pace, PERIOD.saturating_sub(run));
             }
         }
         pace.kept = false;
-        self.signal(pace.still);
+        self.signal(stop(pace.still));
     }
 
     /// Until the time is over, or the pace changes.
@@ -128,12 +131,12 @@ impl Process {
         matches!(child.try_wait(), Ok(None))
     }
 
-    fn signal(&self, still: bool) {
+    fn signal(&self, signal: Signal) {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
-        let signal = if still { Signal::SIGSTOP } else { Signal::SIGCONT };
-        // Its number is its own until somebody has waited for its end, who needs the lock.
+        // Its number is its own, and its group's, until somebody has waited for its end, who needs the lock.
         if let (Ok(None), Ok(pid)) = (child.try_wait(), i32::try_from(child.id())) {
-            let _ = kill(Pid::from_raw(pid), signal);
+            // It may have ended by itself; then there is nothing to signal.
+            let _ = killpg(Pid::from_raw(pid), signal);
         }
     }
 }
@@ -182,6 +185,8 @@ fn start(program: Program, on_exit: OnExit) -> Result<Process> {
     };
     let mut command = Command::new("setpriv");
     command
+        // A machine is one group: a program that it runs goes with it.
+        .process_group(0)
         .args(["--pdeathsig", "KILL", "--"])
         .args(program.words)
         .stdin(program.stdin.map_or_else(Stdio::null, Stdio::from))

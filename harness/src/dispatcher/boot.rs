@@ -78,6 +78,9 @@ impl Dispatcher {
 
     pub(super) fn node_ready(&mut self, now: Duration, node: usize) {
         self.nodes[node].life = Life::Ready;
+        if self.plan.program.is_some() {
+            self.program_again(node);
+        }
         self.is_back(node);
         let ready = self.ready();
         if self.plan.backend == Backend::Sim {

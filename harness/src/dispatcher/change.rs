@@ -86,6 +86,9 @@ impl Dispatcher {
         (state.spawned, state.boot) = (now, None);
         (state.outside, state.away) = (true, None);
         state.generation = state.generation.max(1) + 1;
+        if let Some(run) = &mut self.run {
+            run.ended.remove(&node);
+        }
         self.progress(0, 0, &format!("{} starts again", self.name(node).to_owned()));
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Run {
     pub(super) reports: BTreeMap<u16, String>,
     /// Nodes that said the job is done.
     done: BTreeSet<usize>,
+    /// How a program ended on each node: as it should, and in words.
+    pub(super) ended: BTreeMap<usize, (bool, String)>,
     /// Epochs taken; those not committed are dropped by a recovery.
     epochs: BTreeMap<u64, Taken>,
     /// The view of the newest recovery.
@@ -75,6 +77,7 @@ impl Run {
             faults: faults.iter().map(Armed::new).collect(),
             reports: BTreeMap::new(),
             done: BTreeSet::new(),
+            ended: BTreeMap::new(),
             epochs: BTreeMap::new(),
             recovery: 0,
             deaths: Vec::new(),
@@ -420,6 +423,9 @@ impl Dispatcher {
     }
 
     pub(super) fn check_end(&mut self, now: Duration) {
+        if self.plan.program.is_some() {
+            return self.check_program_end(now);
+        }
         let Some(run) = &self.run else { return };
         let done = !self.hosts.is_empty() && self.hosts.iter().all(|h| run.done.contains(h));
         if done {
@@ -433,6 +439,10 @@ impl Dispatcher {
         if let Some(reason) = self.run.as_mut().and_then(|run| run.lost.take()) {
             return self.over(now, End::Lost(reason));
         }
+        if let Some(program) = &self.plan.program {
+            let reason = self.still_running(program.timeout);
+            return self.over(now, End::Stuck(reason));
+        }
         let quiet = self.plan.scaled(QUIET_TIMEOUT).as_secs();
         let states: Vec<String> = (self.nodes.iter().zip(&self.plan.nodes))
             .map(|(state, plan)| format!("{} {}", plan.name, state.words()))
@@ -444,7 +454,13 @@ impl Dispatcher {
     fn heard_something(&mut self, now: Duration) {
         let is_lost = self.run.as_ref().is_some_and(|run| run.lost.is_some());
         if self.phase == Phase::Running && self.plan.backend != Backend::Sim && !is_lost {
-            self.deadline = Some(now + self.plan.scaled(QUIET_TIMEOUT));
+            self.deadline = Some(match (&self.plan.program, &self.run) {
+                // A program says nothing until it ends.
+                (Some(program), Some(run)) => {
+                    run.started.unwrap_or(now) + self.plan.scaled(program.timeout)
+                }
+                _ => now + self.plan.scaled(QUIET_TIMEOUT),
+            });
         }
     }
 }

@@ -109,8 +109,7 @@ impl Story {
             );
         }
         let (blocked_us, waited_us, overlapped_us) = (5, 3, 9);
-        let commit =
-            NodeEvent::CheckpointCommitted { epoch, blocked_us, waited_us, overlapped_us };
+        let commit = NodeEvent::CheckpointCommitted { epoch, blocked_us, waited_us, overlapped_us };
         let mut actions = Vec::new();
         for node in hosts {
             actions.extend(self.say(node, commit.clone()));

@@ -29,7 +29,13 @@ impl Dispatcher {
     fn result(&self, now: Duration, run: &Run, end: &End) -> RunResult {
         let run_us = run.started.map_or(0, |s| micros(now.saturating_sub(s)));
         let deaths: Vec<Death> = run.deaths.iter().map(|d| d.death.clone()).collect();
-        let mut checks = vec![job_check(end)];
+        let mut checks = match (&self.plan.program, end) {
+            (Some(_), End::Done) => Vec::new(),
+            _ => vec![job_check(end)],
+        };
+        if self.plan.program.is_some() {
+            checks.extend(self.program_checks(run));
+        }
         let started = run.started.unwrap_or_default();
         let items = run.faults.iter().map(|a| a.fault.item + 1).max().unwrap_or(0);
         for item in 0..items {
@@ -44,7 +50,8 @@ impl Dispatcher {
             backend: self.plan.backend.name().to_owned(),
             machine: self.machine.clone(),
             workload: self.plan.workload.as_ref().map(|w| w.name.clone()).unwrap_or_default(),
-            nodes: self.node_results(),
+            on_mcapi: self.plan.program.is_some(),
+            nodes: self.node_results(run),
             checkpoints: run.checkpoints().cloned().collect(),
             deaths,
             results: (run.reports.iter())
@@ -56,10 +63,13 @@ impl Dispatcher {
         }
     }
 
-    fn node_results(&self) -> Vec<NodeResult> {
+    fn node_results(&self, run: &Run) -> Vec<NodeResult> {
         let end = |i: usize, plan: &NodePlan| match self.nodes[i].life {
             Life::Dead => "dead".to_owned(),
             _ if self.nodes[i].away.is_some() => self.nodes[i].words().to_owned(),
+            _ if self.plan.program.is_some() => {
+                run.ended.get(&i).map_or_else(|| "running".to_owned(), |(_, words)| words.clone())
+            }
             _ => match self.hosts.iter().position(|&h| h == i) {
                 Some(rank) => format!("rank {rank}"),
                 None if plan.host.is_some() => "idle".to_owned(),

@@ -1,5 +1,7 @@
 //! From the checked topology to the harness's terms.
 
+mod program;
+
 use super::{Backend, Expect, FREQUENT, Fault, NodePlan, Plan, Setting, Wanted, Workload, number};
 use crate::backend::NET_FD;
 use images_control::sim::{SimChange, SimLink, SimProfile, Trigger};
@@ -31,6 +33,7 @@ impl Plan {
                 .run
                 .as_ref()
                 .map(|r| Workload { name: r.workload.clone(), args: r.args.clone() }),
+            program: program::program(topology, setting),
             faults: topology.faults.iter().map(|f| fault(topology, f)).collect(),
             expect: topology
                 .expectations
@@ -63,6 +66,13 @@ pub(super) fn unsupported(topology: &Topology, backend: Backend) -> Vec<String> 
         .map(|f| format!("{} {}", topology.fault_words(f.item), no_way(f)))
         .collect();
     faults.dedup();
+    let program = topology.run.as_ref().is_some_and(|run| run.program.is_some());
+    let program = (program && backend == Backend::Sim)
+        .then(|| "run.program with backend sim, only with process and qemu".to_owned());
+    let loopback = topology.nodes.iter().any(|node| node.address.is_loopback());
+    let loopback = (loopback && backend == Backend::Qemu).then(|| {
+        "an address of 127.0.0.0/8 with backend qemu: guests reach nobody by it".to_owned()
+    });
     let expect = topology.expectations.iter().filter(|e| wanted(e, 1).is_none());
     // A guest has one node program and one control port.
     let doubles = topology.runtime.on_exhausted == OnExhausted::DoubleUp;
@@ -84,6 +94,8 @@ pub(super) fn unsupported(topology: &Topology, backend: Backend) -> Vec<String> 
         .chain(degrades)
         .chain(links)
         .chain(seats)
+        .chain(program)
+        .chain(loopback)
         .chain(expect.map(|e| topology.expectation_words(e)))
         .collect()
 }

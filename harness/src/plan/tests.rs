@@ -49,6 +49,7 @@ pub(crate) fn plan() -> Plan {
             heap_bytes: 1 << 20,
             stack_bytes: 1 << 20,
         },
+        program: None,
         workload: Some(Workload { name: "laplace".to_owned(), args: BTreeMap::new() }),
         faults: vec![Fault {
             item: 0,
@@ -93,7 +94,8 @@ fn the_example_becomes_a_plan_with_scaled_times() {
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../topology/examples/failover.yaml");
     let topology = topology::load(&file).unwrap();
     assert_eq!(super::unsupported(&topology, Backend::Qemu), [""; 0]);
-    let setting = |factor| super::Setting { backend: Backend::Qemu, factor, loopback: None };
+    let setting =
+        |factor| super::Setting { backend: Backend::Qemu, factor, loopback: None, program: None };
     let one = Plan::new(&topology, &setting(1));
     let three = Plan::new(&topology, &setting(3));
     assert_eq!(3 * one.runtime.heartbeat_us, three.runtime.heartbeat_us);
@@ -107,7 +109,7 @@ fn the_example_becomes_a_plan_with_scaled_times() {
 fn example(name: &str, backend: Backend) -> Plan {
     let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../topology/examples");
     let topology = topology::load(&examples.join(name)).unwrap();
-    Plan::new(&topology, &super::Setting { backend, factor: 1, loopback: None })
+    Plan::new(&topology, &super::Setting { backend, factor: 1, loopback: None, program: None })
 }
 
 #[test]

@@ -121,6 +121,15 @@ pub enum FromNode {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         report: Option<runtime_bench::Report>,
     },
+    /// The [`Program`] has ended.
+    Ended {
+        /// In which run.
+        job: u32,
+        /// Its exit code; `None` if a signal ended it.
+        code: Option<i32>,
+        /// The same for people.
+        words: String,
+    },
     /// The node stands still at a point where it was told to (see [`Hold`]).
     Held {
         /// The kind of event it stands at.
@@ -160,6 +169,25 @@ pub struct Configure {
     /// Measure this instead of being a node; for two nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bench: Option<Bench>,
+    /// Run this instead of being a node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<Program>,
+}
+
+/// A program on MCAPI, which a machine runs when it is told to [`Run`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Program {
+    /// Where it lies on the machine.
+    pub path: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Numbers of the MCAPI nodes that live on this machine.
+    pub nodes: Vec<u32>,
+    /// Text of the topology file that places its MCAPI nodes.
+    pub topology: String,
+    /// Where that is to be written.
+    pub file: String,
 }
 
 /// One node, as the others know it.

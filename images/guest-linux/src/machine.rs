@@ -36,6 +36,8 @@ pub(crate) fn bring_up() -> Result<ControlPort> {
     set("/proc/sys/vm/max_map_count", "1048576")?;
     set("/proc/sys/vm/overcommit_memory", "1")?;
     net::set_up("lo").context("cannot bring up lo")?;
+    // Where MCAPI nodes of this machine meet.
+    fs::create_dir_all("/dev/shm").context("cannot create /dev/shm")?;
     ControlPort::from_virtio(open_control_port()?)
 }
 

@@ -10,6 +10,7 @@ mod control_port;
 mod machine;
 mod network;
 mod node;
+mod program;
 mod reference;
 mod sim;
 

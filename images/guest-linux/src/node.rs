@@ -4,6 +4,7 @@ use crate::bench;
 use crate::control_port::{ControlPort, Incoming, Sender, report_panics};
 use crate::machine;
 use crate::network::{network, places};
+use crate::program;
 use anyhow::{Context, Error, Result, bail};
 use images_control::{Configure, FromNode, ToNode, VERSION};
 use nix::sys::resource::{UsageWho, getrusage};
@@ -83,8 +84,10 @@ fn live(port: ControlPort, home: Home) -> ! {
 }
 
 /// What the reader of the port hands over before there is a driver.
-enum First {
+pub(crate) enum First {
     Configure(Box<Configure>),
+    /// Run the program; only where there is one.
+    Run(u32),
     /// From now on messages go to this one.
     End(String),
 }
@@ -94,8 +97,14 @@ fn serve(port: ControlPort, home: Home) -> Result<Ending> {
     let image = image_hash()?;
     let (first_in, first) = channel();
     let (commander_in, commanders) = channel::<Commander>();
-    let reader =
-        Reader { home, sender: sender.clone(), first: first_in, commanders, commander: None };
+    let reader = Reader {
+        home,
+        sender: sender.clone(),
+        first: first_in,
+        commanders,
+        commander: None,
+        runs_program: false,
+    };
     port.listen({
         let mut reader = reader;
         move |incoming| reader.on(incoming)
@@ -105,6 +114,7 @@ fn serve(port: ControlPort, home: Home) -> Result<Ending> {
     sender.send(&hello).context("cannot speak to the harness")?;
     let configure = match first.recv() {
         Ok(First::Configure(configure)) => configure,
+        Ok(First::Run(_)) => bail!("told to run before it was told what"),
         Ok(First::End(reason)) => bail!("{reason}"),
         Err(_) => return Ok(Ending::Shutdown),
     };
@@ -117,6 +127,10 @@ fn serve(port: ControlPort, home: Home) -> Result<Ending> {
         bench::run(&configure, what, interface.as_deref(), image, &sender)?;
         // Nothing else comes but the end, which the reader of the port sees to.
         let _end = first.recv();
+        return Ok(Ending::Shutdown);
+    }
+    if let Some(program) = &configure.program {
+        program::serve(&configure, program, &first, &sender)?;
         return Ok(Ending::Shutdown);
     }
     let network = network(&configure, interface.as_deref())?;
@@ -144,6 +158,7 @@ struct Reader {
     first: Channel<First>,
     commanders: Receiver<Commander>,
     commander: Option<Commander>,
+    runs_program: bool,
 }
 
 impl Reader {
@@ -163,6 +178,7 @@ impl Reader {
     fn message(&mut self, message: ToNode) {
         match message {
             ToNode::Configure(configure) => {
+                self.runs_program = configure.program.is_some();
                 if self.first.send(First::Configure(Box::new(configure))).is_err() {
                     self.failed("this node is configured already".into());
                 }
@@ -187,6 +203,10 @@ impl Reader {
                 self.command(Command::Migrate { rank: Rank(rank), to: NodeId(to) });
             }
             ToNode::Corrupt { rank } => self.command(Command::Damage(Rank(rank))),
+            // Whoever runs a program listens until the end.
+            ToNode::Run(run) if self.runs_program => {
+                let _ended = self.first.send(First::Run(run.job));
+            }
             ToNode::Run(run) => match guest::workload(&run.workload, run.args) {
                 Ok((workload, args)) => {
                     let program = runtime::image(workload.program, &args);

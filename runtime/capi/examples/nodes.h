@@ -1,5 +1,6 @@
 /* Runs an example's nodes: without an argument, or with "threads", as threads of this process; with "processes" as processes;
- * with a number, only that node, so that each can be started by hand. */
+ * with a number, only that node, so that each can be started by hand. Where a machine of a topology has some of the nodes,
+ * MCAPI_NODES says which: only these. */
 #ifndef NODES_H
 #define NODES_H
 
@@ -52,15 +53,23 @@ static inline void* node_thread(void* node)
 static inline int run_nodes(int argc, char** argv, int number, node_program program)
 {
     mcapi_node_t nodes[16];
+    const char* here = getenv("MCAPI_NODES");
     int n, failed = 0;
     nodes_run = program;
+    for (n = 0; n < number; n++)
+        nodes[n] = (mcapi_node_t)n + 1;
+    for (n = 0; here != NULL && *here != 0 && n < number; n++) {
+        char* end;
+        nodes[n] = (mcapi_node_t)strtoul(here, &end, 10);
+        here = *end == ',' ? end + 1 : end;
+    }
+    if (here != NULL)
+        number = n;
     int threads = argc < 2 || strcmp(argv[1], "threads") == 0;
     if (!threads && strcmp(argv[1], "processes") != 0) {
         one_node((mcapi_node_t)atoi(argv[1]));
         return 0;
     }
-    for (n = 0; n < number; n++)
-        nodes[n] = (mcapi_node_t)n + 1;
     if (!threads) {
         for (n = 0; n < number; n++) {
             if (fork() == 0) {

@@ -2,9 +2,9 @@
 
 use crate::pointer::{Bytes, Out, Room};
 use crate::{registry, render};
+use mcapi::net::{NetError, Why};
 use mcapi::{
-    Attribute, DomainId, InitError, JoinError, McapiNode, Node, NodeAttributes, NodeName, Options,
-    Status,
+    Attribute, DomainId, InitError, JoinError, McapiNode, Node, NodeAttributes, NodeName, Status,
 };
 use std::io::Write as _;
 
@@ -42,6 +42,21 @@ pub(crate) struct Attributes {
 const FRESH: Attributes =
     Attributes { magic: 0x4e41_5454, kind: NodeAttributes::REGULAR, reserved: [0; 2] };
 
+/// The code alone does not say what to do about it.
+fn refusal(error: &InitError) -> Status {
+    let status = match error {
+        InitError::Join(JoinError::Taken(_))
+        | InitError::Net(NetError::Join(JoinError::Taken(_))) => {
+            return Status::NodeInitialized;
+        }
+        InitError::Net(NetError::Place { why: Why::Unknown { .. }, .. }) => Status::NodeInvalid,
+        _ => Status::NodeInitFailed,
+    };
+    // Where nobody reads it, it is said in vain.
+    let _said = writeln!(std::io::stderr(), "mcapi_initialize: {error}");
+    status
+}
+
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn mcapi_initialize(
     domain: u32,
@@ -66,14 +81,7 @@ pub(crate) extern "C" fn mcapi_initialize(
             return Err(Status::Parameter);
         }
         let name = NodeName { domain, node };
-        let joined = Node::join(name, &Options::default()).map_err(|error| match error {
-            InitError::Join(JoinError::Taken(_)) => Status::NodeInitialized,
-            other => {
-                // The code alone does not say what to do about it. Where nobody reads it, it is said in vain.
-                let _said = writeln!(std::io::stderr(), "mcapi_initialize: {other}");
-                Status::NodeInitFailed
-            }
-        })?;
+        let joined = Node::initialize(name).map_err(|error| refusal(&error))?;
         registry::enter(joined, name);
         info.set(INFO);
         Ok(())

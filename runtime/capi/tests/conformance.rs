@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -48,6 +49,63 @@ fn program(name: &str) -> PathBuf {
     out
 }
 
+/// Where the nodes of a program are.
+#[derive(Clone, Copy)]
+enum Place {
+    /// Without configuration, in the memory of this machine.
+    Here,
+    /// Each on a machine of its own, over TCP; the machines are addresses of this one's.
+    Tcp,
+    /// Odd nodes on one machine and even ones on another, over TCP; over its memory on each.
+    TwoMachines,
+    /// The same over raw Ethernet, between the two ends of a cable.
+    Ethernet,
+}
+
+/// Makes the two ends of a cable, where nobody else is, and goes on there.
+const CABLE: &str = "ip link add va address 52:54:00:00:00:01 type veth peer name vb address 52:54:00:00:00:02 \
+     && ip link set lo up && ip link set va up && ip link set vb up && exec \"$@\"";
+
+/// A command on both ends of a cable.
+fn on_cable(program: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--net", "sh", "-c", CABLE, "sh"]).arg(program);
+    command
+}
+
+/// Says so when there cannot be a cable here.
+fn has_cable() -> bool {
+    let tried = on_cable(Path::new("true")).output();
+    let reason = match tried {
+        Ok(output) if output.status.success() => return true,
+        Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
+        Err(error) => error.to_string(),
+    };
+    println!("SKIPPED, needs the right to make network cards: {}", reason.trim());
+    false
+}
+
+/// A topology that places nodes, where no other test listens.
+fn topology(place: Place) -> Option<String> {
+    static PORTS: AtomicU16 = AtomicU16::new(7300);
+    let port = PORTS.fetch_add(32, Ordering::Relaxed);
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let node = |n: u8, mcapi: &str| {
+        format!(
+            "  n{n}: {{ role: compute, address: 127.{}.{low}.{n}, mcapi: [{mcapi}] }}\n",
+            64 + high % 128
+        )
+    };
+    let nodes: String = match place {
+        Place::Here => return None,
+        Place::Tcp => (1..10).map(|n| node(n, &n.to_string())).collect(),
+        Place::TwoMachines | Place::Ethernet => node(1, "1, 3, 5, 7, 9") + &node(2, "2, 4, 6, 8"),
+    };
+    let transport = if let Place::Ethernet = place { "ethernet" } else { "tcp" };
+    let runtime = format!("{{ mcapi-port: {port}, transport: {transport} }}");
+    Some(format!("name: conformance\nnodes:\n{nodes}runtime: {runtime}\n"))
+}
+
 /// Runs a program where no other test meets. Nodes that are killed are swept up by those that are not.
 #[track_caller]
 fn run(program: &Path, how: &str) {
@@ -56,46 +114,76 @@ fn run(program: &Path, how: &str) {
 
 #[track_caller]
 fn run_with(program: &Path, arguments: &[&str]) {
+    run_placed(Place::Here, program, arguments);
+}
+
+#[track_caller]
+fn run_in(place: Place, program: &Path, how: &str) {
+    run_placed(place, program, &[how]);
+}
+
+#[track_caller]
+fn run_placed(place: Place, program: &Path, arguments: &[&str]) {
     let dir = tempfile::Builder::new().prefix("mcapi-").tempdir_in("/dev/shm").unwrap();
-    let nodes = dir.path().join("nodes");
-    let mut command = Command::new(program);
-    command.args(arguments).env("UNDERSTUDY_SHM_DIR", &nodes);
+    let meeting = dir.path().join("meeting");
+    std::fs::create_dir(&meeting).unwrap();
+    let mut command = match place {
+        Place::Ethernet => on_cable(program),
+        _ => Command::new(program),
+    };
+    command.args(arguments).env("UNDERSTUDY_SHM_DIR", meeting.join("nodes"));
+    if let Some(topology) = topology(place) {
+        let file = dir.path().join("topology.yaml");
+        std::fs::write(&file, topology).unwrap();
+        command.env("MCAPI_TOPOLOGY", file);
+    }
     good(&arguments.join(" "), &command.output().unwrap());
-    let left: Vec<_> = std::fs::read_dir(&nodes).unwrap().map(|f| f.unwrap().path()).collect();
+    // Each machine has a directory of its own.
+    let entries = |dir: &Path| -> Vec<PathBuf> {
+        std::fs::read_dir(dir).unwrap().map(|f| f.unwrap().path()).collect()
+    };
+    let left: Vec<_> = entries(&meeting).iter().flat_map(|dir| entries(dir)).collect();
     assert!(left.is_empty(), "{arguments:?} left {left:?}");
+}
+
+/// As threads and as processes, over everything.
+#[track_caller]
+fn run_everywhere(program: &Path) {
+    run(program, "threads");
+    run(program, "processes");
+    run_in(Place::Tcp, program, "threads");
+    run_in(Place::Tcp, program, "processes");
+    run_in(Place::TwoMachines, program, "processes");
+    if has_cable() {
+        run_in(Place::Ethernet, program, "processes");
+    }
 }
 
 #[test]
 fn nodes() {
-    run(&program("nodes"), "threads");
+    let program = program("nodes");
+    run(&program, "threads");
+    run_in(Place::Tcp, &program, "threads");
 }
 
 #[test]
 fn endpoints() {
-    let program = program("endpoints");
-    run(&program, "threads");
-    run(&program, "processes");
+    run_everywhere(&program("endpoints"));
 }
 
 #[test]
 fn messages() {
-    let program = program("messages");
-    run(&program, "threads");
-    run(&program, "processes");
+    run_everywhere(&program("messages"));
 }
 
 #[test]
 fn packets() {
-    let program = program("packets");
-    run(&program, "threads");
-    run(&program, "processes");
+    run_everywhere(&program("packets"));
 }
 
 #[test]
 fn scalars() {
-    let program = program("scalars");
-    run(&program, "threads");
-    run(&program, "processes");
+    run_everywhere(&program("scalars"));
 }
 
 /// As processes only: of threads, nobody could say whose an allocation was.
@@ -106,7 +194,56 @@ fn allocations() {
 
 #[test]
 fn deaths() {
-    run(&program("deaths"), "processes");
+    let program = program("deaths");
+    run(&program, "processes");
+    run_in(Place::Tcp, &program, "processes");
+    if has_cable() {
+        run_in(Place::Ethernet, &program, "processes");
+    }
+}
+
+/// A place that is none is refused with a status, and with a line that says what to do.
+#[test]
+fn wrong_places_are_refused_in_words() {
+    let refused = |topology: &str, environment: (&str, &str), status: &str, words: &[&str]| {
+        let dir = tempfile::Builder::new().prefix("mcapi-").tempdir_in("/dev/shm").unwrap();
+        let file = dir.path().join("topology.yaml");
+        std::fs::write(&file, topology).unwrap();
+        let mut command = Command::new(program("places"));
+        command.env("UNDERSTUDY_SHM_DIR", dir.path().join("nodes")).env("MCAPI_TOPOLOGY", &file);
+        let output = command.env(environment.0, environment.1).arg(status).output().unwrap();
+        good(topology, &output);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        for word in words {
+            assert!(text.contains(word), "no {word:?} in {text}");
+        }
+    };
+    let right = topology(Place::Tcp).unwrap();
+    let (none, failed) = (("NOTHING", ""), "MCAPI_ERR_NODE_INITFAILED");
+    refused(
+        "name: bad\nnodes: { n1: { role: computer } }\n",
+        none,
+        failed,
+        &[":2:", "did you mean"],
+    );
+    let missing = "/nowhere/topology.yaml";
+    refused(&right, ("MCAPI_TOPOLOGY", missing), failed, &[missing, "no such file"]);
+    let elsewhere = right.replace("mcapi: [1]", "mcapi: [77]");
+    refused(&elsewhere, none, "MCAPI_ERR_NODE_INVALID", &["no place for node 1-1", "1-77 on n1"]);
+    let words = ["no such node", "n1, n2"];
+    refused(&right, ("MCAPI_MACHINE", "n77"), failed, &words);
+    refused(&right, ("MCAPI_MACHINE", "n2"), failed, &["lives on n1", "initialise it there"]);
+    let abroad =
+        "name: abroad\nnodes: { a: { role: compute, address: 192.0.2.1 }, b: { role: compute } }\n";
+    refused(abroad, none, failed, &["no address of this machine", "`address` of a"]);
+    let no_card =
+        format!("{}runtime: {{ transport: ethernet }}\n", abroad.replace("192.0.2", "10.9.9"));
+    refused(&no_card, none, failed, &["no network card", "`mac` of a"]);
+    let address =
+        right.lines().find_map(|l| l.split("address: ").nth(1)?.split(',').next()).unwrap();
+    let port = right.split("mcapi-port: ").nth(1).unwrap().split(',').next().unwrap();
+    let _taken = std::net::TcpListener::bind(format!("{address}:{port}")).unwrap();
+    refused(&right, none, failed, &["in use", "mcapi-port", &format!("{address}:{port}")]);
 }
 
 /// A few hundred; `MCAPI_TEST_KILLS=10000 cargo test -p capi kills` for more.
@@ -143,7 +280,9 @@ fn fuzz() {
 
 #[test]
 fn requests() {
-    run(&program("requests"), "threads");
+    let program = program("requests");
+    run(&program, "threads");
+    run_in(Place::Tcp, &program, "threads");
 }
 
 /// Compiles and runs a few lines with the headers, as C and as C++.

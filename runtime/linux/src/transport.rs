@@ -75,8 +75,8 @@ impl Network {
     }
 }
 
-/// All transports of one node.
-#[derive(Debug)]
+/// All transports of one node. The default one reaches nobody.
+#[derive(Debug, Default)]
 pub struct Transport {
     tcp: Option<Tcp>,
     ethernet: Option<Ethernet>,
@@ -136,19 +136,18 @@ impl Transport {
         others: &[BorrowedFd<'_>],
         timeout: Option<Duration>,
     ) -> Result<Vec<bool>, TransportError> {
-        let (mut pending, mut due) = (false, None::<Instant>);
         if let Some(tcp) = &mut self.tcp {
             tcp.dial_what_is_due();
-            (pending, due) = (tcp.has_something(), tcp.due());
         }
-        if let Some(ethernet) = &mut self.ethernet {
+        if let Some(ethernet) = &self.ethernet {
             ethernet.check()?;
-            pending |= ethernet.has_something();
-            due = due.into_iter().chain(ethernet.due()).min();
         }
-        let due = due.map(|at| at.saturating_duration_since(Instant::now()));
-        let timeout =
-            if pending { Some(Duration::ZERO) } else { timeout.into_iter().chain(due).min() };
+        let due = self.due().map(|at| at.saturating_duration_since(Instant::now()));
+        let timeout = if self.has_something() {
+            Some(Duration::ZERO)
+        } else {
+            timeout.into_iter().chain(due).min()
+        };
 
         let mut fds = Vec::new();
         let tokens = self.tcp.as_ref().map(|tcp| tcp.register(&mut fds)).unwrap_or_default();
@@ -191,6 +190,38 @@ impl Transport {
             return Some(happening);
         }
         tcp.as_mut().and_then(|tcp| tcp.next(frame)).or_else(|| ethernet.as_mut()?.next(frame))
+    }
+
+    /// Is there something that [`Transport::next`] gives, or that can be read, without waiting?
+    #[must_use]
+    pub fn has_something(&self) -> bool {
+        self.tcp.as_ref().is_some_and(Tcp::has_something)
+            || self.ethernet.as_ref().is_some_and(Ethernet::has_something)
+    }
+
+    /// When [`Transport::wait`] must be called at the latest: a connection is to be dialled, a card to be tried again.
+    #[must_use]
+    pub fn due(&self) -> Option<Instant> {
+        let dial = self.tcp.as_ref().and_then(Tcp::due);
+        dial.into_iter().chain(self.ethernet.as_ref().and_then(Ethernet::due)).min()
+    }
+
+    /// What [`Transport::wait`] waits for, for somebody else who does.
+    #[must_use]
+    pub fn poll_fds(&self) -> Vec<PollFd<'_>> {
+        let mut fds = Vec::new();
+        if let Some(tcp) = &self.tcp {
+            tcp.register(&mut fds);
+        }
+        fds.extend(self.ethernet.as_ref().map(Ethernet::poll_fd));
+        fds.extend(self.notices.as_ref().map(Notices::poll_fd));
+        fds
+    }
+
+    /// Bytes for a node that the kernel did not take yet. None wait for a peer on the card: what is too much is lost.
+    #[must_use]
+    pub fn queued(&self, to: NodeId) -> usize {
+        self.tcp.as_ref().map_or(0, |tcp| tcp.queued(to))
     }
 
     /// What became of frames on the card, if there is one.

@@ -54,6 +54,7 @@ mod channel;
 mod endpoint;
 mod engine;
 pub mod local;
+pub mod net;
 mod pending;
 pub mod transport;
 
@@ -80,6 +81,9 @@ pub enum InitError {
     /// The transport did not let it in.
     #[error(transparent)]
     Join(#[from] JoinError),
+    /// The file that places nodes on machines does not have it here.
+    #[error(transparent)]
+    Net(#[from] net::NetError),
     /// The thread that serves it could not be started.
     #[error("no thread for the node: {0}")]
     Thread(#[from] std::io::Error),
@@ -99,6 +103,36 @@ impl Drop for Live {
 }
 
 impl Node {
+    /// Initialises a node where the environment says (4.2.1): with `MCAPI_TOPOLOGY` on one of the machines of that file
+    /// (`MCAPI_MACHINE` may say on which), among those of this machine without.
+    ///
+    /// # Errors
+    /// As [`Self::join`] and [`Self::place`].
+    pub fn initialize(name: NodeName) -> Result<Self, InitError> {
+        match std::env::var_os("MCAPI_TOPOLOGY") {
+            None => Self::join(name, &Options::default()),
+            Some(file) => {
+                let machine = std::env::var("MCAPI_MACHINE").ok();
+                let map = net::Map::load(file.as_ref())?;
+                Self::place(name, map, machine.as_deref(), &Options::default())
+            }
+        }
+    }
+
+    /// Initialises a node that reaches those of all machines of a file. `machine`: the one that this is said to be;
+    /// `options`: how its own nodes meet.
+    ///
+    /// # Errors
+    /// The node is not in the file, or lives elsewhere; its name, its port or its card is taken or missing.
+    pub fn place(
+        name: NodeName,
+        map: net::Map,
+        machine: Option<&str>,
+        options: &Options,
+    ) -> Result<Self, InitError> {
+        Self::over(name, net::Net::join(name, map, machine, options)?)
+    }
+
     /// Initialises a node that reaches others of this machine (4.2.1).
     ///
     /// # Errors

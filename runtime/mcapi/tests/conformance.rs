@@ -1,10 +1,12 @@
-//! The suite of `bodies` over queues in one process, and over shared memory.
+//! The suite of `bodies` over queues in one process, over shared memory, over TCP, and over both.
 
 mod bodies;
 
 use bodies::{DOMAIN, Place};
 use mcapi::local::Hub;
+use mcapi::net::Map;
 use mcapi::{Node, NodeName, Options};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 fn name(number: u32) -> NodeName {
     NodeName { domain: DOMAIN.0, node: number }
@@ -31,5 +33,35 @@ impl Place for Shm {
     }
 }
 
+/// A machine for each node, as addresses of this one's; or one for all that are odd, and one for all that are even.
+struct Machines(tempfile::TempDir);
+
+impl Machines {
+    fn new(machines: &[&str]) -> Self {
+        static PORTS: AtomicU16 = AtomicU16::new(7300);
+        let port = PORTS.fetch_add(32, Ordering::Relaxed);
+        let [_, _, high, low] = std::process::id().to_be_bytes();
+        let mut text = String::from("name: conformance\nnodes:\n");
+        for (n, nodes) in (1..).zip(machines) {
+            let address = format!("127.{}.{low}.{n}", 64 + high % 128);
+            text += &format!("  n{n}: {{ role: compute, address: {address}, mcapi: [{nodes}] }}\n");
+        }
+        text += &format!("runtime: {{ mcapi-port: {port} }}\n");
+        let dir = tempfile::Builder::new().prefix("mcapi-").tempdir_in("/dev/shm").unwrap();
+        std::fs::write(dir.path().join("topology.yaml"), text).unwrap();
+        Self(dir)
+    }
+}
+
+impl Place for Machines {
+    fn node(&self, number: u32) -> Node {
+        let map = Map::load(&self.0.path().join("topology.yaml")).unwrap();
+        let options = Options { dir: self.0.path().join("nodes"), ..Options::default() };
+        Node::place(name(number), map, None, &options).unwrap()
+    }
+}
+
+bodies::suite!(tcp, Machines::new(&["1", "2", "3", "4"]));
+bodies::suite!(tcp_and_shm, Machines::new(&["1, 3", "2, 4"]));
 bodies::suite!(local, Hub::default());
 bodies::suite!(shm, Shm::new());

@@ -1,6 +1,7 @@
 //! Boards and nodes.
 
 use super::fields::{Fields, plausible_name, suggestion};
+use super::mcapi::Names;
 use crate::address::{self, Claims};
 use crate::error::{Reader, Span};
 use crate::model::{Arch, Node, Subnet};
@@ -13,7 +14,7 @@ use std::net::Ipv4Addr;
 
 pub(crate) const MACHINE: &[&str] = &["image", "arch", "memory", "cpus"];
 pub(crate) const NODE: &[&str] =
-    &["board", "role", "image", "arch", "memory", "cpus", "address", "mac"];
+    &["board", "role", "image", "arch", "memory", "cpus", "address", "mac", "mcapi"];
 
 /// Least memory in which a Linux guest boots.
 const LEAST_LINUX: u64 = 64 << 20;
@@ -148,15 +149,17 @@ pub(crate) fn nodes(
         subnet: address::default_subnet(),
     };
     let mut claims = Claims::default();
+    let mut names = Names::default();
     for (name, span, value) in entries.into_iter().take(NAMED) {
         plausible_name(r, span, name);
-        node(r, (name, span, value), defaults, &mut cluster, &mut claims);
+        node(r, (name, span, value), defaults, &mut cluster, &mut claims, &mut names);
     }
     let compute = cluster.nodes.iter().any(|n| n.role == Role::Compute);
     if let (false, true, Some((key, _))) = (compute, is_map, top.entry("nodes")) {
         r.error(key, "no node computes", "give at least one node `role: compute`");
     }
     cluster.subnet = claims.settle(r, &mut cluster.nodes);
+    names.settle(&mut cluster.nodes);
     cluster
 }
 
@@ -166,6 +169,7 @@ fn node(
     defaults: &Machine,
     cluster: &mut Cluster,
     claims: &mut Claims,
+    names: &mut Names,
 ) {
     let place = format!("node \"{name}\"");
     let fields = Fields::read(r, value, span, &place, NODE, &[]);
@@ -191,6 +195,9 @@ fn node(
         {
             claims.address(r, index, name, y.span, ip);
         }
+        if let Some(y) = fields.get("mcapi") {
+            names.read(r, index, y);
+        }
     }
     let board = board.unwrap_or_else(|| own_board(name, &mut cluster.boards));
     let id = NodeId(u16::try_from(index).unwrap_or(u16::MAX));
@@ -207,6 +214,7 @@ fn node(
         arch: machine_of.arch,
         mac: [0; 6],
         address: Ipv4Addr::UNSPECIFIED,
+        mcapi: Vec::new(),
     });
 }
 

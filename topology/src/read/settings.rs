@@ -1,9 +1,9 @@
-//! Settings of the runtime, and the program.
+//! Settings of the runtime.
 
-use super::fields::{Fields, plausible_name};
+use super::fields::Fields;
 use crate::error::{Reader, Span};
-use crate::model::{OnExhausted, Run, Runtime, Transport};
-use crate::raw::{Shape, Yaml};
+use crate::model::{OnExhausted, Runtime, Transport};
+use crate::raw::Yaml;
 use crate::units::{self, Parsed, bad, show_duration, show_size};
 use runtime_core::checkpoint::{Parity, Redundancy};
 use runtime_core::limits::{
@@ -18,6 +18,7 @@ pub(crate) const RUNTIME: &[&str] = &[
     "heartbeat",
     "suspect-after",
     "join-timeout",
+    "mcapi-port",
     "quorum",
     "shared-memory",
     "heap",
@@ -37,6 +38,8 @@ const MOST_PRIVATE: u64 = MAX_PRIVATE_PAGES as u64 * PAGE;
 /// Least stack and heap: below it not even the runtime's own frames and records fit.
 const LEAST_STACK: u64 = 16 * PAGE;
 const LEAST_HEAP: u64 = 64 * PAGE;
+/// First port of MCAPI nodes where the file says none.
+const MCAPI_PORT: u16 = 7300;
 const MIB: u64 = 1 << 20;
 
 fn base(nodes: usize) -> Runtime {
@@ -53,6 +56,7 @@ fn base(nodes: usize) -> Runtime {
         checkpoint: Policy::Program,
         redundancy: Redundancy::Copies(u8::from(nodes > 1)),
         on_exhausted: OnExhausted::Stop,
+        mcapi_port: MCAPI_PORT,
     }
 }
 
@@ -108,6 +112,10 @@ fn settings(r: &mut Reader<'_>, fields: &Fields<'_>, section: Span, nodes: usize
         .get("suspect-after")
         .and_then(|y| r.within(y, "suspect-after", SUSPECT, units::integer, |v| v.to_string()));
     set(&mut runtime.suspect_after, suspect.and_then(|v| u32::try_from(v).ok()));
+    let port = fields
+        .get("mcapi-port")
+        .and_then(|y| r.within(y, "mcapi-port", (1024, 64_000), units::integer, |v| v.to_string()));
+    set(&mut runtime.mcapi_port, port.and_then(|v| u16::try_from(v).ok()));
     for (key, range, slot) in [
         ("shared-memory", (PAGE, MOST_SHARED), &mut runtime.shared_bytes),
         ("heap", (LEAST_HEAP, MOST_PRIVATE), &mut runtime.heap_bytes),
@@ -265,29 +273,4 @@ fn every(text: &str) -> Parsed<Every> {
             ),
         },
     }
-}
-
-pub(crate) const RUN: &[&str] = &["workload", "args"];
-
-/// The program. Its arguments are its own business: they are passed on as they are written.
-pub(crate) fn run(r: &mut Reader<'_>, yaml: Option<&Yaml>) -> Option<Run> {
-    let yaml = yaml?;
-    let fields = Fields::read(r, yaml, yaml.span, "run", RUN, &[])?;
-    let workload = fields.required(r, "workload", "name a program: `run: { workload: laplace }`");
-    let workload = workload.and_then(|y| r.text(y, "workload"));
-    let workload = workload.filter(|(span, name)| plausible_name(r, *span, name));
-    let args = fields
-        .get("args")
-        .and_then(|y| r.entries(y, "args", "write for example `args: { size: 512 }`"));
-    let mut run = Run { workload: workload?.1.to_string(), args: Default::default() };
-    for (key, _, value) in args.unwrap_or_default() {
-        if let Shape::Text(text) = &value.shape {
-            run.args.insert(key.to_string(), text.clone());
-        } else {
-            let message =
-                format!("argument \"{key}\" must be a single value, found {}", value.shape.name());
-            r.error(value.span, message, "write a number or a word");
-        }
-    }
-    Some(run)
 }

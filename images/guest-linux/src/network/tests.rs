@@ -32,7 +32,16 @@ pub(crate) fn configure(transports: &[Transport], nic: Option<NicSpec>) -> Confi
         heap_bytes: 0,
         stack_bytes: 0,
     };
-    Configure { node: 0, generation: 1, nodes, nic, runtime, holds: Vec::new(), bench: None }
+    Configure {
+        node: 0,
+        generation: 1,
+        nodes,
+        nic,
+        runtime,
+        holds: Vec::new(),
+        bench: None,
+        program: None,
+    }
 }
 
 fn nic(fd: Option<i32>) -> Option<NicSpec> {

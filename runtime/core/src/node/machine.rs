@@ -211,7 +211,8 @@ impl Node {
     /// no right to blame others for that time.
     fn stood_still(&mut self, pause: Duration) {
         let now = self.shared.now;
-        let allowed = self.shared.config.heartbeat.times(u64::from(self.shared.config.suspect_after));
+        let allowed =
+            self.shared.config.heartbeat.times(u64::from(self.shared.config.suspect_after));
         if self.ready && pause.times(2) > allowed {
             self.event(Event::StoodStill { pause_us: pause.as_micros() });
         }

@@ -14,9 +14,7 @@
 use super::message::Message;
 use super::session::{Session, Shared};
 use super::sparing::Sparing;
-use crate::checkpoint::{
-    self, CopyMessage, MOST_BYTES, PAGES_PER_MESSAGE, Redundancy, SealedPage,
-};
+use crate::checkpoint::{self, CopyMessage, MOST_BYTES, PAGES_PER_MESSAGE, Redundancy, SealedPage};
 use crate::event::Event;
 use crate::id::{Epoch, NodeId, PageNo, Rank};
 use crate::limits::PAGE_SIZE;

@@ -69,6 +69,17 @@ impl Nic {
         Self::listen(interface, ETHERTYPE, mac, mtu)
     }
 
+    /// The same with an address that is not the card's own: several may share one.
+    ///
+    /// # Errors
+    /// As [`Nic::open`].
+    pub fn share(interface: &str, mac: Mac, mtu: usize) -> Result<Self, NicError> {
+        let nic = Self::open(interface, mac, mtu)?;
+        let index = if_nametoindex(interface).map_err(system("finding the interface"))?;
+        hear(&nic.fd, index, mac).map_err(system("hearing what is for a second address"))?;
+        Ok(nic)
+    }
+
     /// Listens for what the switch says about its ports (see [`runtime_core::notice`]).
     ///
     /// # Errors
@@ -186,6 +197,31 @@ fn bind(fd: &OwnedFd, interface: libc::c_uint, ethertype: u16) -> Result<(), Err
     let length = length_of::<libc::sockaddr_ll>();
     // SAFETY: the address is whole, of the length that is given, and lives through the call.
     let result = unsafe { libc::bind(fd.as_raw_fd(), (&raw const address).cast(), length) };
+    Errno::result(result).map(drop)
+}
+
+/// Asks the card for what is sent to one more address.
+fn hear(fd: &OwnedFd, interface: libc::c_uint, mac: Mac) -> Result<(), Errno> {
+    let mut address = [0; 8];
+    address[..mac.0.len()].copy_from_slice(&mac.0);
+    #[expect(clippy::cast_possible_truncation, reason = "small constants")]
+    let request = libc::packet_mreq {
+        mr_ifindex: c_int::try_from(interface).map_err(|_| Errno::ENODEV)?,
+        mr_type: libc::PACKET_MR_UNICAST as libc::c_ushort,
+        mr_alen: mac.0.len() as libc::c_ushort,
+        mr_address: address,
+    };
+    let length = length_of::<libc::packet_mreq>();
+    // SAFETY: the request is whole, of the length that is given, and lives through the call.
+    let result = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_ADD_MEMBERSHIP,
+            (&raw const request).cast(),
+            length,
+        )
+    };
     Errno::result(result).map(drop)
 }
 

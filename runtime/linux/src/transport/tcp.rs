@@ -92,6 +92,13 @@ impl Tcp {
         }
     }
 
+    /// Bytes for a node that the kernel did not take yet.
+    pub(super) fn queued(&self, to: NodeId) -> usize {
+        let connection =
+            self.peers.iter().find(|p| p.node == to).and_then(|p| p.connection.as_ref());
+        connection.map_or(0, Connection::queued)
+    }
+
     /// Breaks the connection to a node, with all that came over it. A new one may come: a node that was
     /// given up asks over it what became of it, and begins a new life.
     pub(super) fn disconnect(&mut self, node: NodeId) {

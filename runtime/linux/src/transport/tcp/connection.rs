@@ -1,13 +1,15 @@
 //! One TCP connection: bytes in, frames out, and the other way round.
 
 use core::ops::Range;
+use nix::errno::Errno;
 use nix::poll::PollFlags;
+use nix::sys::socket::{MsgFlags, sendmsg};
 use runtime_core::id::{Generation, NodeId};
 use runtime_core::limits::MAX_FRAME;
 use std::collections::VecDeque;
-use std::io::{ErrorKind, IoSlice, Read, Write};
+use std::io::{ErrorKind, IoSlice, Read};
 use std::net::TcpStream;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 /// First bytes on every connection.
 const MAGIC: [u8; 4] = *b"USDY";
@@ -113,6 +115,11 @@ impl Connection {
         }
     }
 
+    /// Bytes that the kernel did not take yet.
+    pub(crate) const fn queued(&self) -> usize {
+        self.queued
+    }
+
     /// Will nothing more come or go?
     pub(crate) const fn is_over(&self) -> bool {
         self.over
@@ -172,11 +179,13 @@ impl Connection {
                     slices.push(IoSlice::new(&part[skipped..]));
                 }
             }
-            match self.stream.write_vectored(&slices) {
+            // Without a signal when the peer is gone: a C program would end by it.
+            let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+            match sendmsg::<()>(self.stream.as_raw_fd(), &slices, &[], flags, None) {
                 Ok(bytes) => self.count_written(bytes),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => self.last_words(&error.to_string()),
+                Err(Errno::EAGAIN) => return,
+                Err(Errno::EINTR) => {}
+                Err(errno) => self.last_words(errno.desc()),
             }
         }
     }
