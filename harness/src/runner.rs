@@ -141,7 +141,8 @@ fn files(args: &TestArgs) -> Result<Vec<PathBuf>, Failure> {
 /// All jobs, as many at a time as there is room for.
 fn run_all(places: &Places, args: &TestArgs, jobs: VecDeque<Job>) -> Vec<Outcome> {
     let room = Room::of_this_machine(args.jobs.map(usize::from));
-    let alone = jobs.len() == 1 || room.most_at_once() == 1;
+    let single = jobs.len() == 1;
+    let alone = single || room.most_at_once() == 1;
     let workers = room.most_at_once().min(jobs.len());
     let (queue, outcomes) = (Mutex::new(jobs), Mutex::new(Vec::new()));
     let lock = |m| -> std::sync::MutexGuard<'_, _> {
@@ -149,7 +150,7 @@ fn run_all(places: &Places, args: &TestArgs, jobs: VecDeque<Job>) -> Vec<Outcome
     };
     let worker = || {
         while let Some(job) = lock(&queue).pop_front() {
-            let outcome = run(places, args, job, &room, alone);
+            let outcome = run(places, args, job, &room, (alone, single));
             let mut outcomes = outcomes.lock().unwrap_or_else(PoisonError::into_inner);
             show(&outcome, alone);
             if args.repeat.is_some() && outcome.exit() != EXIT_OK {
@@ -168,7 +169,15 @@ fn run_all(places: &Places, args: &TestArgs, jobs: VecDeque<Job>) -> Vec<Outcome
     outcomes
 }
 
-fn run(places: &Places, args: &TestArgs, job: Job, room: &Room, alone: bool) -> Outcome {
+/// `alone`: nothing else runs at the same time. `single`: nothing else is to run at all; then the cluster has the name
+/// that its file gives it.
+fn run(
+    places: &Places,
+    args: &TestArgs,
+    job: Job,
+    room: &Room,
+    (alone, single): (bool, bool),
+) -> Outcome {
     let failed =
         |job, failure| Outcome { job, took: Duration::ZERO, logs: None, result: Err(failure) };
     let topology = match &job.topology {
@@ -189,7 +198,7 @@ fn run(places: &Places, args: &TestArgs, job: Job, room: &Room, alone: bool) -> 
     let start = Instant::now();
     let launch = Launch {
         seed: args.seed,
-        own_name: true,
+        own_name: !single,
         quiet: !alone,
         ..Launch::new(&job.file, args.backend)
     };

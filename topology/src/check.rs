@@ -236,7 +236,7 @@ fn takeovers(
         if by == of {
             let help = "name the standby in `by`, or leave it out";
             r.error(expected.span, format!("node \"{name}\" cannot take over from itself"), help);
-        } else if heir.role == Role::Compute && !doubles {
+        } else if heir.role == Role::Compute && !doubles && !comes_back(faults, heir) {
             let help = "name a standby in `by`, or leave it out";
             let message = format!(
                 "compute node \"{}\" cannot take over: it has a rank of its own",
@@ -259,6 +259,11 @@ fn takeovers(
             r.error(expected.span, message, help);
         }
     }
+}
+
+/// Whoever starts again is a standby from then on.
+fn comes_back(faults: &[(Fault, Marks)], node: &Node) -> bool {
+    faults.iter().any(|(f, _)| f.node == node.id && f.strike == Strike::Reboot)
 }
 
 /// As the file calls it.
