@@ -23,6 +23,10 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
+/// Turns of the loop after which other nodes on the same processor, which are as urgent, may have theirs: one that has
+/// always something to do would keep it for a tenth of a second, and they would be taken for dead.
+const TURNS: u32 = 8;
+
 /// Everything a node process must know.
 #[derive(Debug)]
 pub struct Setup {
@@ -159,7 +163,12 @@ impl<M: Machine> Driver<M> {
         let mut frame = Vec::new();
         let conductor = &mut self.conductor;
         let mut host = Process { parts: &mut self.parts, sink };
+        let mut turn = 0u32;
         loop {
+            turn = turn.wrapping_add(1);
+            if turn.is_multiple_of(TURNS) {
+                std::thread::yield_now();
+            }
             conductor.commands(&mut host)?;
             if let Some(ending) = conductor.ending() {
                 return Ok(ending.clone());
