@@ -2,8 +2,8 @@
 
 use mcapi::local::Hub;
 use mcapi::{
-    Address, DomainId, Endpoint, McapiNode, Node, NodeName, PacketReceiver, PacketSender, Pending,
-    Port, Status,
+    Address, DomainId, Endpoint, McapiNode, Node, NodeName, Options, PacketReceiver, PacketSender,
+    Pending, Port, Status,
 };
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -53,13 +53,12 @@ impl Wake for Count {
     }
 }
 
-#[tokio::test]
-async fn two_nodes_in_one_runtime_talk() {
-    let hub = Hub::default();
+/// Two nodes that begin in any order.
+async fn talk<F: Fn(u32) -> Node + Clone + Send + 'static>(node: F) {
     let echo = tokio::spawn({
-        let hub = hub.clone();
+        let node = node.clone();
         async move {
-            let b = node(&hub, 2);
+            let b = node(2);
             let here = b.endpoint(Port(2)).unwrap();
             for _ in 0..300 {
                 let message = here.recv_i().unwrap().await.unwrap();
@@ -67,7 +66,7 @@ async fn two_nodes_in_one_runtime_talk() {
             }
         }
     });
-    let a = node(&hub, 1);
+    let a = node(1);
     let here = a.endpoint(Port(1)).unwrap();
     let there = find(&a, 2, 2).await;
     for n in 0..300 {
@@ -75,6 +74,23 @@ async fn two_nodes_in_one_runtime_talk() {
         assert_eq!(recv(&here).await, n);
     }
     echo.await.unwrap();
+}
+
+#[tokio::test]
+async fn two_nodes_in_one_runtime_talk() {
+    let hub = Hub::default();
+    talk(move |number| node(&hub, number)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_talk_over_shared_memory() {
+    let dir = tempfile::Builder::new().prefix("mcapi-").tempdir_in("/dev/shm").unwrap();
+    let nodes = dir.path().join("nodes");
+    talk(move |number| {
+        let options = Options { dir: nodes.clone(), ..Options::default() };
+        Node::join(NodeName { domain: 1, node: number }, &options).unwrap()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
