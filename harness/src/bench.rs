@@ -3,6 +3,7 @@
 
 mod footprint;
 mod guests;
+mod links;
 mod outages;
 mod soak;
 mod summary;
@@ -61,6 +62,8 @@ enum Part {
     Crowds,
     /// Bare-metal images: what is loaded, and how much memory they take at most.
     Footprint,
+    /// Links, without guests: delay, jitter, loss and rate, asked and measured; throughput under delay.
+    Links,
     /// Whole clusters: how soon the others notice that a node is gone, and compute again; what checkpoints cost.
     Outages,
     /// Only if asked for: a cluster of processes under full load, in which nobody may be taken for dead.
@@ -94,8 +97,11 @@ pub(crate) fn main(places: &Places, args: &BenchArgs) -> Result<u8, Failure> {
         let text = outages::main(places, &Progress::new())?;
         print!("{text}");
     }
+    if args.only.is_none_or(|only| only == Part::Links) {
+        print!("{}", links::main(&Progress::new())?);
+    }
     // Guests hang on a thread of this process: however it ends, they end.
-    if args.only != Some(Part::Outages) {
+    if !matches!(args.only, Some(Part::Outages | Part::Links)) {
         runtime.block_on(run(places, args))?;
     }
     Ok(EXIT_OK)

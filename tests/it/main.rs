@@ -16,3 +16,4 @@ mod robustness;
 mod sim;
 mod tidy;
 mod validate;
+mod wireshark;
