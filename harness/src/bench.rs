@@ -3,6 +3,7 @@
 
 mod footprint;
 mod guests;
+mod mcapi;
 mod outages;
 mod summary;
 
@@ -51,6 +52,8 @@ pub(crate) struct BenchArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
+    /// MCAPI over shared memory between two processes, beside other ways.
+    Mcapi,
     /// A pair of Linux guests and a pair of bare-metal guests: messages.
     Pairs,
     /// Many bare-metal guests: booting and idling.
@@ -85,8 +88,12 @@ pub(crate) fn main(places: &Places, args: &BenchArgs) -> Result<u8, Failure> {
         let text = outages::main(places, &Progress::new())?;
         print!("{text}");
     }
+    if args.only.is_none_or(|only| only == Part::Mcapi) {
+        Progress::new().step(0, 0, "two processes measure MCAPI over shared memory");
+        print!("{}", mcapi::main(places)?);
+    }
     // Guests hang on a thread of this process: however it ends, they end.
-    if args.only != Some(Part::Outages) {
+    if !matches!(args.only, Some(Part::Outages | Part::Mcapi)) {
         runtime.block_on(run(places, args))?;
     }
     Ok(EXIT_OK)

@@ -62,7 +62,7 @@ impl Channels {
     pub(crate) fn poll(&mut self) -> Option<Vec<u8>> {
         loop {
             match self.mcapi.poll()? {
-                Output::Send { payload, .. } => return Some(payload),
+                Output::Send { payload, .. } => return Some(payload.into_vec()),
                 Output::Wake(_) => {}
             }
         }

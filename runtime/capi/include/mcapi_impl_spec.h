@@ -32,11 +32,14 @@ typedef struct {
 #define MCAPI_MAX_REQUESTS 1024
 /* Messages or packets in the queue of an endpoint. */
 #define MCAPI_MAX_QUEUE_ELEMENTS 64
-/* Packets that a node was given and has not released. */
+/* Buffers of a node for messages and packets that wait or were not released, all made by mcapi_initialize: so many of
+ * the largest packet, and so many more of MCAPI_SMALL_BUFFER bytes. */
 #define MCAPI_MAX_BUFFERS 1024
+#define MCAPI_MAX_SMALL_BUFFERS 4096
+#define MCAPI_SMALL_BUFFER 256
 /* In bytes. */
 #define MCAPI_MAX_MESSAGE_SIZE 32768
-#define MCAPI_MAX_PACKET_SIZE 49152
+#define MCAPI_MAX_PACKET_SIZE 65536
 #define MCAPI_MAX_MSG_SIZE MCAPI_MAX_MESSAGE_SIZE
 #define MCAPI_MAX_PKT_SIZE MCAPI_MAX_PACKET_SIZE
 /* The lowest priority. */

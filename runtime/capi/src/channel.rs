@@ -4,8 +4,8 @@ use crate::pointer::{Bytes, Out, Room};
 use crate::registry::{self, CNode};
 use crate::request::Target;
 use crate::{handle, render};
-use mcapi::limits::MCAPI_MAX_BUFFERS;
-use mcapi::{Completion, RecvHandle, SendHandle, Status, duration};
+use mcapi::limits::MCAPI_MAX_PKT_SIZE;
+use mcapi::{Completion, Mcapi, RecvHandle, Road, SendHandle, Status};
 use std::sync::PoisonError;
 
 macro_rules! channel_calls {
@@ -81,9 +81,13 @@ available_calls! {
     mcapi_sclchan_available = sclchan_available;
 }
 
-/// A copy of a packet; one that is too large is cut so that it still is, and refused.
-fn packet(buffer: Bytes, size: usize) -> Result<Vec<u8>, Status> {
-    buffer.copy(size.min(mcapi::limits::MCAPI_MAX_PKT_SIZE + 1))
+/// Hands a packet to the rules; one that is too large is cut so that it still is, and refused.
+fn with_packet<R>(
+    buffer: Bytes,
+    size: usize,
+    send: impl FnOnce(&[u8]) -> Result<R, Status>,
+) -> Result<R, Status> {
+    buffer.with(size.min(MCAPI_MAX_PKT_SIZE + 1), send)?
 }
 
 #[unsafe(no_mangle)]
@@ -97,8 +101,11 @@ pub(crate) extern "C" fn mcapi_pktchan_send_i(
     render(status, (), || {
         let me = registry::current()?;
         let end = SendHandle::from_raw(me.salt.channel(end));
-        let data = packet(buffer, size)?;
-        me.start(request, Target::Sent(size), |core| core.pktchan_send_i(end, data))
+        with_packet(buffer, size, |data| {
+            let send =
+                |core: &mut Mcapi, road: &mut dyn Road| core.pktchan_send_i_on(road, end, data);
+            me.start_on(request, Target::Sent(size), send)
+        })
     });
 }
 
@@ -112,10 +119,13 @@ pub(crate) extern "C" fn mcapi_pktchan_send(
     render(status, (), || {
         let me = registry::current()?;
         let end = SendHandle::from_raw(me.salt.channel(end));
-        let data = packet(buffer, size)?;
-        let timeout = me.node.core(|core| core.handle_timeout(end.raw()));
-        let sent = me.node.core(|core| core.pktchan_send(end, data))?;
-        me.node.complete(sent, duration(timeout)).map(drop)
+        with_packet(buffer, size, |data| {
+            let begin = |core: &mut Mcapi, road: &mut dyn Road| {
+                let timeout = core.handle_timeout(end.raw());
+                Ok((core.pktchan_send_on(road, end, data)?, timeout))
+            };
+            me.node.run(begin, |_, _| Ok(()))
+        })
     });
 }
 
@@ -130,9 +140,6 @@ pub(crate) extern "C" fn mcapi_pktchan_recv_i(
         let me = registry::current()?;
         let end = RecvHandle::from_raw(me.salt.channel(end));
         let target = Target::Packet(buffer.some()?);
-        request.some()?;
-        me.node.core(|core| core.pktchan_available(end))?;
-        me.may_lend()?;
         me.start(request, target, |core| core.pktchan_recv_i(end))
     });
 }
@@ -148,13 +155,14 @@ pub(crate) extern "C" fn mcapi_pktchan_recv(
         let me = registry::current()?;
         let end = RecvHandle::from_raw(me.salt.channel(end));
         let (buffer, received) = (buffer.some()?, received.some()?);
-        me.node.core(|core| core.pktchan_available(end))?;
-        me.may_lend()?;
-        let timeout = me.node.core(|core| core.handle_timeout(end.raw()));
-        let request = me.node.core(|core| core.pktchan_recv_i(end))?;
-        let Completion::Packet(packet) = me.node.complete(request, duration(timeout))? else {
-            return Err(Status::General);
+        let begin = |core: &mut Mcapi, _: &mut dyn Road| {
+            let timeout = core.handle_timeout(end.raw());
+            Ok((core.pktchan_recv(end)?, timeout))
         };
+        let packet = me.node.run(begin, |_, completion| match completion {
+            Completion::Packet(packet) => Ok(packet),
+            _ => Err(Status::General),
+        })?;
         received.set(packet.len());
         buffer.set(me.lend(packet));
         Ok(())
@@ -162,19 +170,11 @@ pub(crate) extern "C" fn mcapi_pktchan_recv(
 }
 
 impl CNode {
-    fn may_lend(&self) -> Result<(), Status> {
-        let buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        if buffers.lent.len() < MCAPI_MAX_BUFFERS { Ok(()) } else { Err(Status::MemLimit) }
-    }
-
     /// Gives the program a packet, until it releases it.
     pub(crate) fn lend(&self, mut packet: Vec<u8>) -> Room {
-        // An empty one too must have an address of its own.
-        packet.reserve(1);
         let room = Room::of(&mut packet);
         let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        buffers.released.retain(|address| *address != room.address());
-        buffers.lent.insert(room.address(), packet);
+        buffers.insert(room.address(), Some(packet));
         room
     }
 }
@@ -184,11 +184,10 @@ pub(crate) extern "C" fn mcapi_pktchan_release(buffer: Room, status: Out<u32>) {
     render(status, (), || {
         let me = registry::current()?;
         let mut buffers = me.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        buffers.lent.remove(&buffer.address()).ok_or(Status::BufInvalid)?;
-        if buffers.released.len() >= MCAPI_MAX_BUFFERS {
-            buffers.released.pop_front();
-        }
-        buffers.released.push_back(buffer.address());
+        let lent = buffers.get_mut(&buffer.address()).ok_or(Status::BufInvalid)?;
+        let packet = lent.take().ok_or(Status::BufInvalid)?;
+        drop(buffers);
+        me.node.core(|core| core.give_back(packet));
         Ok(())
     });
 }
@@ -201,12 +200,10 @@ pub(crate) extern "C" fn mcapi_pktchan_release_test(buffer: Room, status: Out<u3
             return Err(Status::Parameter);
         }
         let buffers = me.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        if buffers.lent.contains_key(&buffer.address()) {
-            Err(Status::Pending)
-        } else if buffers.released.contains(&buffer.address()) {
-            Ok(1)
-        } else {
-            Err(Status::BufInvalid)
+        match buffers.get(&buffer.address()) {
+            Some(Some(_)) => Err(Status::Pending),
+            Some(None) => Ok(1),
+            None => Err(Status::BufInvalid),
         }
     })
 }

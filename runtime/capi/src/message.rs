@@ -5,15 +5,15 @@ use crate::registry::{self, CNode};
 use crate::request::Target;
 use crate::{handle, render};
 use mcapi::limits::MCAPI_MAX_MSG_SIZE;
-use mcapi::{Address, Completion, Request, Status};
+use mcapi::{Address, Begun, Completion, Mcapi, Road, Status, TIMEOUT_INFINITE};
 
-/// Sends what C hands in; too much of it is not even looked at.
-fn send(
+/// Hands what C hands in to `send`; too much of it is not even looked at.
+fn with_message<R>(
     me: &CNode,
-    (from, to): (Address, Address),
+    from: Address,
     (buffer, size): (Bytes, usize),
-    priority: u32,
-) -> Result<Request, Status> {
+    send: impl FnOnce(&[u8]) -> Result<R, Status>,
+) -> Result<R, Status> {
     if size > MCAPI_MAX_MSG_SIZE {
         // The core says which of the faults it is.
         let refused = me
@@ -21,7 +21,7 @@ fn send(
             .core(|core| core.msg_available(from).map_or(Status::EndpInvalid, |_| Status::MsgSize));
         return Err(refused);
     }
-    buffer.with(size, |data| me.node.core(|core| core.msg_send_i(from, to, data, priority)))?
+    buffer.with(size, send)?
 }
 
 #[unsafe(no_mangle)]
@@ -38,9 +38,12 @@ pub(crate) extern "C" fn mcapi_msg_send_i(
         let me = registry::current()?;
         let ends = (handle::to_address(from)?, handle::to_address(to)?);
         request.some()?;
-        let sent = send(&me, ends, (buffer, size), priority)?;
-        me.begun(request, sent, Target::Sent(size));
-        Ok(())
+        with_message(&me, ends.0, (buffer, size), |data| {
+            let send = |core: &mut Mcapi, road: &mut dyn Road| {
+                core.msg_send_on(road, ends, data, priority)
+            };
+            me.start_on(request, Target::Sent(size), send)
+        })
     });
 }
 
@@ -56,8 +59,15 @@ pub(crate) extern "C" fn mcapi_msg_send(
     render(status, (), || {
         let me = registry::current()?;
         let ends = (handle::to_address(from)?, handle::to_address(to)?);
-        let sent = send(&me, ends, (buffer, size), priority)?;
-        me.node.complete(sent, me.node.timeout_of(ends.0)).map(drop)
+        with_message(&me, ends.0, (buffer, size), |data| {
+            let begin = |core: &mut Mcapi, road: &mut dyn Road| {
+                let timeout =
+                    core.endpoint_attributes(ends.0).map_or(TIMEOUT_INFINITE, |a| a.timeout);
+                let sent = core.msg_send_on(road, ends, data, priority)?;
+                Ok((Begun::Pending(sent), timeout))
+            };
+            me.node.run(begin, |_, _| Ok(()))
+        })
     });
 }
 
@@ -89,14 +99,18 @@ pub(crate) extern "C" fn mcapi_msg_recv(
         let me = registry::current()?;
         let endpoint = handle::to_address(endpoint)?;
         let (buffer, received) = (buffer.check(size)?, received.some()?);
-        let request = me.node.core(|core| core.msg_recv_i(endpoint))?;
-        let Completion::Message(message) =
-            me.node.complete(request, me.node.timeout_of(endpoint))?
-        else {
-            return Err(Status::General);
+        let begin = |core: &mut Mcapi, _: &mut dyn Road| {
+            let timeout =
+                core.endpoint_attributes(endpoint).map_or(TIMEOUT_INFINITE, |a| a.timeout);
+            Ok((core.msg_recv(endpoint)?, timeout))
         };
-        received.set(buffer.fill(size, &message.data));
-        if message.data.len() > size { Err(Status::MsgTruncated) } else { Ok(()) }
+        me.node.run(begin, |core, completion| {
+            let Completion::Message(message) = completion else { return Err(Status::General) };
+            received.set(buffer.fill(size, &message.data));
+            let whole = message.data.len() <= size;
+            core.give_back(message.data);
+            if whole { Ok(()) } else { Err(Status::MsgTruncated) }
+        })
     });
 }
 

@@ -73,6 +73,7 @@ impl Bytes {
         self.with(len, <[u8]>::to_vec)
     }
 
+    /// Lends the bytes, which may be none of NULL.
     pub(crate) fn with<R>(self, len: usize, read: impl FnOnce(&[u8]) -> R) -> Result<R, Status> {
         if len == 0 {
             return Ok(read(&[]));

@@ -5,31 +5,50 @@
 
 use crate::handle::Salt;
 use crate::request::Targets;
+use mcapi::limits::{MCAPI_MAX_BUFFERS, MCAPI_MAX_SMALL_BUFFERS};
 use mcapi::{Address, Node, NodeName, Status};
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
+
+const BUFFERS: usize = MCAPI_MAX_BUFFERS + MCAPI_MAX_SMALL_BUFFERS;
 
 /// A node as C sees it.
 #[derive(Debug)]
 pub(crate) struct CNode {
-    /// Which of the nodes that this process ever had.
-    number: u32,
     pub(crate) node: Node,
     pub(crate) name: NodeName,
     pub(crate) salt: Salt,
+    /// Not finalised.
+    live: AtomicBool,
     pub(crate) targets: Mutex<Targets>,
     pub(crate) buffers: Mutex<Buffers>,
 }
 
-/// Packets that the program has.
-#[derive(Debug, Default)]
-pub(crate) struct Buffers {
-    pub(crate) lent: HashMap<usize, Vec<u8>>,
-    /// Where buffers lay that were given back.
-    pub(crate) released: std::collections::VecDeque<usize>,
+/// Every buffer that the program ever had, by its address: the packet in it, unless it was released. They are a node's
+/// own, so there are no more than it has.
+type Buffers = HashMap<usize, Option<Vec<u8>>, BuildHasherDefault<Spread>>;
+
+/// A hash for addresses, which nobody chooses.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_usize(byte.into()));
+    }
+
+    fn write_usize(&mut self, address: usize) {
+        let mixed = (self.0 ^ address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ mixed >> 32;
+    }
 }
 
 #[derive(Debug, Default)]
@@ -47,8 +66,8 @@ static COUNT: AtomicU32 = AtomicU32::new(1);
 #[derive(Clone, Copy, Debug)]
 enum Mine {
     Never,
-    /// It initialised the node of this number.
-    Node(u32, u32),
+    /// It initialised this node, and has a part in it.
+    Node(*const CNode, u32),
     Left(u32),
 }
 
@@ -107,17 +126,32 @@ fn mine() -> Mine {
 }
 
 /// The node that this thread means.
+#[inline]
 pub(crate) fn current() -> Result<Arc<CNode>, Status> {
-    let mine = mine();
-    with(|registry| {
-        match (mine, registry.nodes.as_slice()) {
-            (Mine::Node(number, _), nodes) => nodes.iter().find(|node| node.number == number),
-            (Mine::Never, [only]) => Some(only),
-            (Mine::Never | Mine::Left(_), _) => None,
+    match mine() {
+        Mine::Node(node, _) => {
+            // SAFETY: from an `Arc` in which this thread has a part until `forget`.
+            let node = unsafe {
+                Arc::increment_strong_count(node);
+                Arc::from_raw(node)
+            };
+            if node.live.load(Ordering::Acquire) { Ok(node) } else { Err(Status::NodeNotInit) }
         }
-        .map(Arc::clone)
-        .ok_or(Status::NodeNotInit)
-    })
+        Mine::Left(_) => Err(Status::NodeNotInit),
+        Mine::Never => with(|registry| match registry.nodes.as_slice() {
+            [only] => Ok(Arc::clone(only)),
+            _ => Err(Status::NodeNotInit),
+        }),
+    }
+}
+
+/// This thread has no part in the node that it initialised. A thread that ends without that keeps it.
+fn forget() {
+    if let Mine::Node(node, _) = mine() {
+        MINE.set(Mine::Never);
+        // SAFETY: from an `Arc`; whoever replaces it in this thread's variable does this before.
+        drop(unsafe { Arc::from_raw(node) });
+    }
 }
 
 /// Has this thread a node of its own, that is not finalised?
@@ -128,15 +162,17 @@ pub(crate) fn is_initialized() -> bool {
 pub(crate) fn enter(node: Node, name: NodeName) {
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let node = Arc::new(CNode {
-        number,
         node,
         name,
         salt: Salt::new(number),
-        targets: Mutex::default(),
-        buffers: Mutex::default(),
+        live: AtomicBool::new(true),
+        targets: Mutex::new(Targets::new()),
+        buffers: Mutex::new(HashMap::with_capacity_and_hasher(BUFFERS, BuildHasherDefault::new())),
     });
+    forget();
+    let own = Arc::into_raw(Arc::clone(&node));
     with(|registry| registry.nodes.push(node));
-    MINE.set(Mine::Node(number, FORKS.load(Ordering::Relaxed)));
+    MINE.set(Mine::Node(own, FORKS.load(Ordering::Relaxed)));
 }
 
 /// Forgets the node that this thread means.
@@ -147,9 +183,13 @@ pub(crate) fn leave() -> Result<Arc<CNode>, Status> {
         registry.nodes.retain(|live| {
             let it = Arc::ptr_eq(live, &node);
             found |= it;
+            if it {
+                live.live.store(false, Ordering::Release);
+            }
             !it
         });
     });
+    forget();
     MINE.set(Mine::Left(FORKS.load(Ordering::Relaxed)));
     // Of two threads that finalise one node, one does.
     if found { Ok(node) } else { Err(Status::NodeNotInit) }

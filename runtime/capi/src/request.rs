@@ -3,7 +3,7 @@
 use crate::pointer::{Array, Out, Room};
 use crate::registry::{self, CNode};
 use crate::{INVALID, handle, render};
-use mcapi::{Completion, Mcapi, Request, Status, duration};
+use mcapi::{Completion, Mcapi, Request, Road, Status, duration};
 use std::sync::PoisonError;
 
 /// What a request leaves when it is done.
@@ -20,17 +20,18 @@ pub(crate) enum Target {
 }
 
 /// By the place of a request, the one that was begun there last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Targets(Vec<Option<(Request, Target)>>);
 
 const PLACES: u32 = 1 << 10;
 
 impl Targets {
+    pub(crate) fn new() -> Self {
+        Self(vec![None; PLACES as usize])
+    }
+
     fn place(&mut self, request: Request) -> Option<&mut Option<(Request, Target)>> {
         let at = usize::try_from(request.raw() % PLACES).ok()?;
-        if self.0.len() <= at {
-            self.0.resize(at + 1, None);
-        }
         self.0.get_mut(at)
     }
 
@@ -48,8 +49,18 @@ impl CNode {
         target: Target,
         call: impl FnOnce(&mut Mcapi) -> Result<Request, Status>,
     ) -> Result<(), Status> {
+        self.start_on(request, target, |core, _| call(core))
+    }
+
+    /// The same with the way out.
+    pub(crate) fn start_on(
+        &self,
+        request: Out<u32>,
+        target: Target,
+        call: impl FnOnce(&mut Mcapi, &mut dyn Road) -> Result<Request, Status>,
+    ) -> Result<(), Status> {
         request.some()?;
-        let begun = self.node.core(call)?;
+        let begun = self.node.core_on(call)?;
         self.begun(request, begun, target);
         Ok(())
     }
@@ -71,8 +82,26 @@ impl CNode {
         self.targets.lock().unwrap_or_else(PoisonError::into_inner).take(request)
     }
 
+    /// The end of a wait: a request that was cancelled meanwhile is a failure of the wait.
+    fn end(
+        &self,
+        core: &mut Mcapi,
+        request: Request,
+        completion: Completion,
+    ) -> Result<(Status, usize), Status> {
+        match completion {
+            Completion::Failed(Status::RequestCancelled) => Err(Status::RequestCancelled),
+            completion => Ok(self.deliver(core, request, completion)),
+        }
+    }
+
     /// Writes what came of a request; returns its status and size.
-    fn deliver(&self, request: Request, completion: Completion) -> (Status, usize) {
+    fn deliver(
+        &self,
+        core: &mut Mcapi,
+        request: Request,
+        completion: Completion,
+    ) -> (Status, usize) {
         let target = self.target(request);
         match (completion, target) {
             (Completion::Tested(status, size), _) => (status, size),
@@ -90,6 +119,7 @@ impl CNode {
             (Completion::Message(message), Target::Message(room, size)) => {
                 let filled = room.fill(size, &message.data);
                 let whole = message.data.len() <= size;
+                core.give_back(message.data);
                 (if whole { Status::Success } else { Status::MsgTruncated }, filled)
             }
             (Completion::Packet(packet), Target::Packet(out)) => {
@@ -105,7 +135,10 @@ impl CNode {
                 out.set(self.salt.channel(handle.raw()));
                 (Status::Success, 0)
             }
-            _ => (Status::Success, 0),
+            (other, _) => {
+                core.discard(other);
+                (Status::Success, 0)
+            }
         }
     }
 }
@@ -123,12 +156,12 @@ pub(crate) extern "C" fn mcapi_test(request: Out<u32>, size: Out<usize>, status:
         let me = registry::current()?;
         let request = me.request(request.get()?);
         size.some()?;
-        let Some(completion) = me.node.core(|core| core.test(request))? else {
-            return Err(Status::Pending);
-        };
-        let (code, bytes) = me.deliver(request, completion);
-        me.node.core(|core| core.remember(request, code, bytes));
-        end = Some((code, bytes));
+        end = me.node.core(|core| {
+            let Some(completion) = core.test(request)? else { return Err(Status::Pending) };
+            let (code, bytes) = me.deliver(core, request, completion);
+            core.remember(request, code, bytes);
+            Ok(Some((code, bytes)))
+        })?;
         Ok(1)
     });
     end.into_iter().for_each(|end| over(end, size, status));
@@ -147,11 +180,8 @@ pub(crate) extern "C" fn mcapi_wait(
         let me = registry::current()?;
         let request = me.request(request.get()?);
         size.some()?;
-        let (_, completion) = me.node.wait_any(&[request], duration(timeout))?;
-        if completion == Completion::Failed(Status::RequestCancelled) {
-            return Err(Status::RequestCancelled);
-        }
-        end = Some(me.deliver(request, completion));
+        let ended = |core: &mut Mcapi, _, completion| me.end(core, request, completion);
+        end = Some(me.node.wait_any_of(1, &|_| Ok(request), duration(timeout), ended)??);
         Ok(1)
     });
     end.into_iter().for_each(|end| over(end, size, status));
@@ -173,11 +203,12 @@ pub(crate) extern "C" fn mcapi_wait_any(
         if number == 0 || number > mcapi::limits::MCAPI_MAX_REQUESTS {
             return Err(Status::Parameter);
         }
-        let named = (0..number).map(|at| Ok(me.request(requests.get(at)?.get()?)));
-        let named = named.collect::<Result<Vec<_>, Status>>()?;
-        let (at, completion) = me.node.wait_any(&named, duration(timeout))?;
-        end = Some(me.deliver(named[at], completion));
-        u32::try_from(at).map_err(|_| Status::General)
+        let named = |at: usize| Ok(me.request(requests.get(at)?.get()?));
+        let ended = |core: &mut Mcapi, at: usize, completion| {
+            end = Some(me.deliver(core, named(at)?, completion));
+            u32::try_from(at).map_err(|_| Status::General)
+        };
+        me.node.wait_any_of(number, &named, duration(timeout), ended)?
     });
     end.into_iter().for_each(|end| over(end, size, status));
     at

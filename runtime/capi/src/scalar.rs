@@ -2,15 +2,17 @@
 
 use crate::pointer::Out;
 use crate::{registry, render};
-use mcapi::{Completion, RecvHandle, SendHandle, Status, duration};
+use mcapi::{Completion, Mcapi, RecvHandle, Road, SendHandle, Status};
 
 fn send(end: u32, value: u64, size: usize, status: Out<u32>) {
     render(status, (), || {
         let me = registry::current()?;
         let end = SendHandle::from_raw(me.salt.channel(end));
-        let timeout = me.node.core(|core| core.handle_timeout(end.raw()));
-        let sent = me.node.core(|core| core.sclchan_send(end, value, size))?;
-        me.node.complete(sent, duration(timeout)).map(drop)
+        let begin = |core: &mut Mcapi, road: &mut dyn Road| {
+            let timeout = core.handle_timeout(end.raw());
+            Ok((core.sclchan_send_on(road, end, value, size)?, timeout))
+        };
+        me.node.run(begin, |_, _| Ok(()))
     });
 }
 
@@ -18,12 +20,14 @@ fn recv(end: u32, size: u8, status: Out<u32>) -> u64 {
     render(status, 0, || {
         let me = registry::current()?;
         let end = RecvHandle::from_raw(me.salt.channel(end));
-        let timeout = me.node.core(|core| core.handle_timeout(end.raw()));
-        let received = me.node.core(|core| core.sclchan_recv(end, size))?;
-        match me.node.complete(received, duration(timeout))? {
+        let begin = |core: &mut Mcapi, _: &mut dyn Road| {
+            let timeout = core.handle_timeout(end.raw());
+            Ok((core.sclchan_recv(end, size)?, timeout))
+        };
+        me.node.run(begin, |_, completion| match completion {
             Completion::Scalar(value) => Ok(value),
             _ => Err(Status::General),
-        }
+        })
     })
 }
 

@@ -98,6 +98,12 @@ fn scalars() {
     run(&program, "processes");
 }
 
+/// As processes only: of threads, nobody could say whose an allocation was.
+#[test]
+fn allocations() {
+    run(&program("allocations"), "processes");
+}
+
 #[test]
 fn deaths() {
     run(&program("deaths"), "processes");
@@ -172,6 +178,8 @@ fn the_headers_say_what_the_library_does() {
         ("MCA_MAX_NODES", l::MCAPI_MAX_NODES),
         ("MCAPI_MAX_QUEUE_ELEMENTS", l::MCAPI_MAX_QUEUE_ELEMENTS),
         ("MCAPI_MAX_BUFFERS", l::MCAPI_MAX_BUFFERS),
+        ("MCAPI_MAX_SMALL_BUFFERS", l::MCAPI_MAX_SMALL_BUFFERS),
+        ("MCAPI_SMALL_BUFFER", l::MCAPI_SMALL_BUFFER),
         ("MCAPI_MAX_MSG_SIZE", l::MCAPI_MAX_MSG_SIZE),
         ("MCAPI_MAX_PKT_SIZE", l::MCAPI_MAX_PKT_SIZE),
         ("MCAPI_MAX_PRIORITY", l::MCAPI_MAX_PRIORITY as usize),

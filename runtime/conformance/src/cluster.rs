@@ -72,7 +72,7 @@ impl Cluster {
                         Output::Wake(waiter) => host.wakes.push(waiter),
                         Output::Send { to, payload } => {
                             if let Some(link) = host.links.get_mut(&to.index()) {
-                                link.send(now, Proto::Mcapi, payload);
+                                link.send(now, Proto::Mcapi, payload.into_vec());
                             }
                         }
                     }

@@ -22,8 +22,8 @@ pub const MAX_REPLICAS: usize = 3;
 pub const MAX_GROUP: u16 = 16;
 /// Pieces of parity of a group.
 pub const MAX_LOSSES: usize = 3;
-/// Largest message that a protocol hands to `link`, in bytes. Holds a page with its headers.
-pub const MAX_MESSAGE: usize = 1 << 16;
+/// Largest message that a protocol hands to `link`, in bytes. Holds a packet with its header.
+pub const MAX_MESSAGE: usize = MCAPI_MAX_PKT_SIZE + 64;
 /// Largest frame that a transport carries, in bytes: a message and the link's header.
 pub const MAX_FRAME: usize = MAX_MESSAGE + 64;
 /// Smallest frame that a datagram transport must carry, in bytes.
@@ -41,16 +41,23 @@ pub const MCAPI_MAX_NODES: usize = 1024;
 pub const MCAPI_MAX_REQUESTS: usize = 1024;
 /// MCAPI: messages or packets queued at one endpoint.
 pub const MCAPI_MAX_QUEUE_ELEMENTS: usize = 64;
-/// MCAPI: received packets that a program may have and not have released.
+/// MCAPI: buffers of a node for messages and packets of any size that came and were not taken, or were taken and not
+/// released, or find no room on their way. They are made when the node is initialised, and use memory when they are
+/// first written to.
 pub const MCAPI_MAX_BUFFERS: usize = 1024;
+/// MCAPI: more buffers, for messages and packets of at most [`MCAPI_SMALL_BUFFER`] bytes.
+pub const MCAPI_MAX_SMALL_BUFFERS: usize = 4096;
+/// MCAPI: bytes of such a buffer.
+pub const MCAPI_SMALL_BUFFER: usize = 256;
 /// MCAPI: largest message in bytes.
 pub const MCAPI_MAX_MSG_SIZE: usize = 32 * 1024;
 /// MCAPI: largest packet in bytes.
-pub const MCAPI_MAX_PKT_SIZE: usize = 48 * 1024;
+pub const MCAPI_MAX_PKT_SIZE: usize = 64 * 1024;
 /// MCAPI: lowest priority (0 is the highest).
 pub const MCAPI_MAX_PRIORITY: u32 = 10;
 
 const _: () = assert!(MCAPI_MAX_PKT_SIZE + 64 <= MAX_MESSAGE, "a packet must fit one message");
+const _: () = assert!(2 * PAGE_SIZE <= MAX_MESSAGE, "a message holds a page with its headers");
 const _: () =
     assert!(MCAPI_MAX_MSG_SIZE + 64 <= MAX_MESSAGE, "an MCAPI message must fit one message");
 const _: () = assert!(8 * PAGE_SIZE <= MCAPI_MAX_PKT_SIZE, "a packet carries several pages");

@@ -35,6 +35,11 @@ impl<K, V> Map<K, V> {
         self.0.is_empty()
     }
 
+    /// Makes room for so many in all.
+    pub fn reserve(&mut self, number: usize) {
+        self.0.reserve_exact(number.saturating_sub(self.0.len()));
+    }
+
     /// Forgets all.
     pub fn clear(&mut self) {
         self.0.clear();

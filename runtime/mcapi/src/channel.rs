@@ -1,21 +1,12 @@
 //! Packet and scalar channels (4.5, 4.6). An end closes when dropped.
 
-use crate::{Address, Completion, Node, Pending, RecvHandle, SendHandle, Status};
+use crate::{
+    Address, Begun, Buffer, Completion, Mcapi, Node, Packet, Pending, RecvHandle, Road, SendHandle,
+    Status,
+};
 use std::marker::PhantomData;
-use std::ops::Deref;
 
-/// A packet that was received, in the library's buffer, which is given back when this is dropped (4.5.9).
-#[derive(Debug)]
-pub struct Packet(Vec<u8>);
-
-impl Deref for Packet {
-    type Target = [u8];
-    fn deref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-/// Waits as the endpoint's attribute says, for an end that is open.
+/// An end that is open.
 #[derive(Debug)]
 struct End<H> {
     node: Node,
@@ -23,9 +14,18 @@ struct End<H> {
 }
 
 impl<H> End<H> {
-    fn complete(&self, request: crate::Request, handle: u32) -> Result<Completion, Status> {
-        let timeout = self.node.core(|core| core.handle_timeout(handle));
-        self.node.complete(request, crate::duration(timeout))
+    /// A blocking call, which waits as the endpoint's attribute says.
+    fn run<R>(
+        &self,
+        handle: u32,
+        begin: impl FnOnce(&mut Mcapi, &mut dyn Road) -> Result<Begun, Status>,
+        end: impl FnOnce(Completion) -> Result<R, Status>,
+    ) -> Result<R, Status> {
+        let begin = |core: &mut Mcapi, road: &mut dyn Road| {
+            let timeout = core.handle_timeout(handle);
+            Ok((begin(core, road)?, timeout))
+        };
+        self.node.run(begin, |_, completion| end(completion))
     }
 }
 
@@ -106,18 +106,31 @@ impl PacketSender {
     ///
     /// # Errors
     /// See [`crate::Mcapi::pktchan_send`].
-    pub fn send(&self, data: Vec<u8>) -> Result<(), Status> {
-        let request = self.end.node.core(|core| core.pktchan_send(self.end.handle, data))?;
-        self.end.complete(request, self.end.handle.raw()).map(drop)
+    pub fn send(&self, data: impl AsRef<[u8]>) -> Result<(), Status> {
+        let End { handle, .. } = self.end;
+        let begin = |core: &mut Mcapi, road: &mut dyn Road| {
+            core.pktchan_send_on(road, handle, data.as_ref())
+        };
+        self.end.run(handle.raw(), begin, |_| Ok(()))
     }
 
     /// Sends a packet, which waits for room (4.5.4).
     ///
     /// # Errors
     /// See [`crate::Mcapi::pktchan_send_i`].
-    pub fn send_i(&self, data: Vec<u8>) -> Result<Pending<()>, Status> {
-        let request = self.end.node.core(|core| core.pktchan_send_i(self.end.handle, data))?;
-        Ok(Pending::unit(&self.end.node, request))
+    pub fn send_i(&self, data: impl AsRef<[u8]>) -> Result<Pending<()>, Status> {
+        let End { node, handle } = &self.end;
+        let send = |core: &mut Mcapi, road: &mut dyn Road| {
+            core.pktchan_send_i_on(road, *handle, data.as_ref())
+        };
+        Ok(Pending::unit(node, node.core_on(send)?))
+    }
+}
+
+fn packet(node: &Node, completion: Completion) -> Result<Packet, Status> {
+    match completion {
+        Completion::Packet(bytes) => Ok(Buffer::new(node, bytes)),
+        _ => Err(Status::General),
     }
 }
 
@@ -127,8 +140,9 @@ impl PacketReceiver {
     /// # Errors
     /// See [`crate::Mcapi::pktchan_recv_i`].
     pub fn recv(&self) -> Result<Packet, Status> {
-        let timeout = self.end.node.core(|core| core.handle_timeout(self.end.handle.raw()));
-        self.recv_i()?.wait(crate::duration(timeout))
+        let End { node, handle } = &self.end;
+        let begin = |core: &mut Mcapi, _: &mut dyn Road| core.pktchan_recv(*handle);
+        self.end.run(handle.raw(), begin, Ok).and_then(|done| packet(node, done))
     }
 
     /// Receives a packet (4.5.6).
@@ -137,10 +151,7 @@ impl PacketReceiver {
     /// See [`crate::Mcapi::pktchan_recv_i`].
     pub fn recv_i(&self) -> Result<Pending<Packet>, Status> {
         let request = self.end.node.core(|core| core.pktchan_recv_i(self.end.handle))?;
-        Ok(Pending::new(&self.end.node, request, |_, completion| match completion {
-            Completion::Packet(data) => Ok(Packet(data)),
-            _ => Err(Status::General),
-        }))
+        Ok(Pending::new(&self.end.node, request, packet))
     }
 
     /// How many packets can be received at once (4.5.8).
@@ -201,11 +212,11 @@ impl<T: Scalar> ScalarSender<T> {
     /// # Errors
     /// See [`crate::Mcapi::sclchan_send`].
     pub fn send(&self, value: T) -> Result<(), Status> {
-        let send = |core: &mut crate::Mcapi| {
-            core.sclchan_send(self.end.handle, value.widen(), T::SIZE.into())
+        let End { handle, .. } = self.end;
+        let begin = |core: &mut Mcapi, road: &mut dyn Road| {
+            core.sclchan_send_on(road, handle, value.widen(), T::SIZE.into())
         };
-        let request = self.end.node.core(send)?;
-        self.end.complete(request, self.end.handle.raw()).map(drop)
+        self.end.run(handle.raw(), begin, |_| Ok(()))
     }
 }
 
@@ -215,11 +226,12 @@ impl<T: Scalar> ScalarReceiver<T> {
     /// # Errors
     /// See [`crate::Mcapi::sclchan_recv`].
     pub fn recv(&self) -> Result<T, Status> {
-        let request = self.end.node.core(|core| core.sclchan_recv(self.end.handle, T::SIZE))?;
-        match self.end.complete(request, self.end.handle.raw())? {
+        let End { handle, .. } = self.end;
+        let begin = |core: &mut Mcapi, _: &mut dyn Road| core.sclchan_recv(handle, T::SIZE);
+        self.end.run(handle.raw(), begin, |completion| match completion {
             Completion::Scalar(value) => Ok(T::narrow(value)),
             _ => Err(Status::General),
-        }
+        })
     }
 
     /// How many scalars can be received at once (4.6.12).

@@ -1,8 +1,8 @@
 //! Endpoints and messages (4.3, 4.4).
 
 use crate::{
-    Address, Attribute, Completion, Message, Node, PacketReceiver, PacketSender, Pending, Scalar,
-    ScalarReceiver, ScalarSender, Status,
+    Address, Attribute, Begun, Buffer, Completion, Mcapi, Message, Node, PacketReceiver,
+    PacketSender, Pending, Road, Scalar, ScalarReceiver, ScalarSender, Status,
 };
 
 /// An endpoint that this node made (3.3). It is deleted when dropped, unless it is an end of a channel then.
@@ -19,6 +19,17 @@ impl Drop for Endpoint {
     }
 }
 
+fn message(node: &Node, completion: Completion) -> Result<Message, Status> {
+    match completion {
+        Completion::Message(message) => Ok(Message {
+            data: Buffer::new(node, message.data),
+            priority: message.priority,
+            from: message.from,
+        }),
+        _ => Err(Status::General),
+    }
+}
+
 impl Endpoint {
     /// Its name, which means the same on every node.
     #[must_use]
@@ -31,9 +42,12 @@ impl Endpoint {
     /// # Errors
     /// See [`crate::Mcapi::msg_send_i`]; [`Status::MemLimit`] when the queue is full, [`Status::Timeout`].
     pub fn send(&self, to: Address, data: &[u8], priority: u32) -> Result<(), Status> {
-        let timeout = self.node.timeout_of(self.address);
-        let sent = self.node.core(|core| core.msg_send_i(self.address, to, data, priority))?;
-        self.node.complete(sent, timeout).map(drop)
+        let begin = |core: &mut Mcapi, road: &mut dyn Road| {
+            let timeout = core.endpoint_attributes(self.address)?.timeout;
+            let sent = core.msg_send_on(road, (self.address, to), data, priority)?;
+            Ok((Begun::Pending(sent), timeout))
+        };
+        self.node.run(begin, |_, _| Ok(()))
     }
 
     /// Sends a message (4.4.1).
@@ -41,7 +55,10 @@ impl Endpoint {
     /// # Errors
     /// See [`crate::Mcapi::msg_send_i`].
     pub fn send_i(&self, to: Address, data: &[u8], priority: u32) -> Result<Pending<()>, Status> {
-        let sent = self.node.core(|core| core.msg_send_i(self.address, to, data, priority))?;
+        let ends = (self.address, to);
+        let send =
+            |core: &mut Mcapi, road: &mut dyn Road| core.msg_send_on(road, ends, data, priority);
+        let sent = self.node.core_on(send)?;
         Ok(Pending::unit(&self.node, sent))
     }
 
@@ -50,8 +67,12 @@ impl Endpoint {
     /// # Errors
     /// See [`crate::Mcapi::msg_recv_i`]; [`Status::Timeout`].
     pub fn recv(&self) -> Result<Message, Status> {
-        let timeout = self.node.timeout_of(self.address);
-        self.recv_i()?.wait(timeout)
+        let begin = |core: &mut Mcapi, _: &mut dyn Road| {
+            let timeout = core.endpoint_attributes(self.address)?.timeout;
+            Ok((core.msg_recv(self.address)?, timeout))
+        };
+        let done = self.node.run(begin, |_, completion| Ok(completion))?;
+        message(&self.node, done)
     }
 
     /// Receives a message (4.4.3).
@@ -60,10 +81,7 @@ impl Endpoint {
     /// See [`crate::Mcapi::msg_recv_i`].
     pub fn recv_i(&self) -> Result<Pending<Message>, Status> {
         let received = self.node.core(|core| core.msg_recv_i(self.address))?;
-        Ok(Pending::new(&self.node, received, |_, completion| match completion {
-            Completion::Message(message) => Ok(message),
-            _ => Err(Status::General),
-        }))
+        Ok(Pending::new(&self.node, received, message))
     }
 
     /// How many messages can be received at once (4.4.5).

@@ -4,38 +4,51 @@
 //! *sleep* on the transport somebody takes it out of the state, the **leader**:
 //!
 //! * A thread in a blocking call first looks for a while itself, so that two nodes that talk all the time never switch
-//!   threads. Then it becomes the leader, or, if another call is it already, sleeps until its request is done or the
-//!   leader leaves and it is its turn.
+//!   threads. It looks with the lock in its hands, and lends it to whoever wants it. Then it becomes the leader, or, if
+//!   another call is it already, sleeps until its request is done or the leader leaves and it is its turn.
 //! * When no call waits, the progress thread leads, so that the rules of this node run while its program computes.
 //!   It takes over when no call was made for [`QUIET`], and gives way to the first call.
 //! * While a future waits and no call does, the progress thread leads at once; it wakes the future's task.
 //! * A call that has something to send while the leader sleeps rings the leader's bell, and the leader sends it.
+//!
+//! Nothing here allocates for a message, a packet, a scalar or a wait.
 
 mod progress;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use crate::transport::{Bell, Transport};
 use runtime_core::id::NodeId;
 use runtime_core::mcapi::{
-    Completion, DomainId, Mcapi, McapiNode, Output, Request, Status, Waiter,
+    Begun, Completion, DomainId, Mcapi, McapiNode, Output, Request, Road, Status, TIMEOUT_INFINITE,
+    Waiter,
 };
-use runtime_shm::{Event, NodeName, SendError};
-use std::collections::{BTreeMap, VecDeque};
+use runtime_shm::NodeName;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::task::Waker;
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 use tasks::{Held, Tasks};
+use wire::Wire;
 
 /// The number of a node at itself.
 const ME: NodeId = NodeId(0);
-/// How long a blocking call looks before it sleeps.
-const LOOK: Duration = Duration::from_micros(20);
+/// How long a blocking call looks before it sleeps, at least and at most. It looks for twice as long as the last wait
+/// took, if that was short enough; after a longer one, half as long as before. Two nodes that answer each other at once
+/// would otherwise never come out of sleeping, once one was late: to be woken takes longer than an answer.
+const LOOK: Range<Duration> = Duration::from_micros(5)..Duration::from_micros(200);
+/// How long a node that leaves waits for its receivers to read.
+const LINGER: Duration = Duration::from_secs(1);
+/// Looks between two looks at the clock.
+const LOOKS: u32 = 64;
 /// After so long without a call the progress thread takes over.
 const QUIET: Duration = Duration::from_millis(1);
+/// Threads that may wait before there is something to allocate for one more.
+const SLEEPERS: usize = 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Leader {
@@ -44,20 +57,19 @@ enum Leader {
     Progress,
 }
 
+/// Who is in a blocking call.
 struct Sleeper {
-    thread: Thread,
+    waiter: Waiter,
+    /// When it has gone to sleep, or will.
+    thread: Option<Thread>,
     woken: bool,
 }
 
 struct State {
     core: Mcapi,
-    /// Away while the leader sleeps on it.
-    transport: Option<Box<dyn Transport>>,
+    wire: Wire,
     leader: Leader,
-    /// What the transport had no room for yet.
-    outbox: VecDeque<(NodeId, Vec<u8>)>,
-    /// All who are in a blocking call.
-    sleepers: BTreeMap<Waiter, Sleeper>,
+    sleepers: Vec<Sleeper>,
     /// Futures that wait.
     tasks: Tasks,
     /// Whom to wake when the lock is free again.
@@ -68,14 +80,38 @@ struct State {
     progress_rests: bool,
     /// The leader is to look.
     bell_due: bool,
+    /// How long the next blocking call looks.
+    look: Duration,
     closed: bool,
 }
 
 /// See the module.
 pub(crate) struct Engine {
     state: Mutex<State>,
+    /// Threads that wait for the lock.
+    wanted: AtomicU32,
+    /// There is another processor that could do what is looked for.
+    looks: bool,
     bell: Bell,
     progress: Mutex<Option<thread::JoinHandle<()>>>,
+}
+
+/// When a call gives up. The clock is not looked at before it has to be.
+struct Patience {
+    timeout: Option<Duration>,
+    begun: Option<Instant>,
+}
+
+impl Patience {
+    fn begun(&mut self, now: Instant) -> Instant {
+        *self.begun.get_or_insert(now)
+    }
+
+    /// A time that the clock cannot name is for ever.
+    fn until(&mut self, now: Instant) -> Option<Instant> {
+        let begun = self.begun(now);
+        self.timeout.and_then(|timeout| begun.checked_add(timeout))
+    }
 }
 
 fn waiter() -> Waiter {
@@ -94,97 +130,225 @@ impl Engine {
         let bell = transport.bell();
         let core = Mcapi::named(DomainId(name.domain), McapiNode(name.node), ME);
         let state = State {
-            core,
-            transport: Some(transport),
+            core: core.with_fixed_memory(),
+            wire: Wire::new(transport),
             leader: Leader::Nobody,
-            outbox: VecDeque::new(),
-            sleepers: BTreeMap::new(),
+            sleepers: Vec::with_capacity(SLEEPERS),
             tasks: Tasks::default(),
             roused: Vec::new(),
             calls: 0,
             progress_rests: false,
             bell_due: false,
+            look: LOOK.end,
             closed: false,
         };
-        let engine = Arc::new(Self { state: Mutex::new(state), bell, progress: Mutex::new(None) });
+        let engine = Arc::new(Self {
+            state: Mutex::new(state),
+            wanted: AtomicU32::new(0),
+            looks: !runtime_shm::is_lone_processor(),
+            bell,
+            progress: Mutex::new(None),
+        });
         engine.lock().pump();
         progress::start(&engine)?;
         Ok(engine)
     }
 
+    #[inline]
     fn lock(&self) -> Held<'_> {
-        // A panic in the core would be a bug; what it left is still the best there is.
-        Held::new(self.state.lock().unwrap_or_else(PoisonError::into_inner))
+        self.try_lock().unwrap_or_else(|| {
+            self.wanted.fetch_add(1, Ordering::Relaxed);
+            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            self.wanted.fetch_sub(1, Ordering::Relaxed);
+            Held::new(state)
+        })
     }
 
-    /// Gives the core to a call that does not wait.
-    pub(crate) fn call<R>(&self, f: impl FnOnce(&mut Mcapi) -> R) -> R {
+    /// For who comes again if somebody else has it. A panic in the core would be a bug; what it left is still the best
+    /// there is.
+    #[inline]
+    fn try_lock(&self) -> Option<Held<'_>> {
+        match self.state.try_lock() {
+            Ok(state) => Some(Held::new(state)),
+            Err(TryLockError::Poisoned(poisoned)) => Some(Held::new(poisoned.into_inner())),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    #[inline]
+    fn enter(&self) -> Held<'_> {
         let mut state = self.lock();
         state.calls += 1;
         state.pump();
-        let result = f(&mut state.core);
+        state
+    }
+
+    /// Gives the core to a call that does not wait, and the way out.
+    #[inline]
+    pub(crate) fn call<R>(&self, f: impl FnOnce(&mut Mcapi, &mut dyn Road) -> R) -> R {
+        let mut state = self.enter();
+        let State { core, wire, .. } = &mut *state;
+        let result = f(core, wire);
+        self.settle(&mut state);
+        result
+    }
+
+    /// Begins something that it then waits for, as long as `begin` says in microseconds, and ends it with `end`. After
+    /// that time it is taken back.
+    #[inline]
+    pub(crate) fn run<R>(
+        &self,
+        begin: impl FnOnce(&mut Mcapi, &mut dyn Road) -> Result<(Begun, u32), Status>,
+        end: impl FnOnce(&mut Mcapi, Completion) -> Result<R, Status>,
+    ) -> Result<R, Status> {
+        let mut state = self.enter();
+        let State { core, wire, .. } = &mut *state;
+        let begun = begin(core, wire);
+        self.settle(&mut state);
+        let (mut state, done) = match begun? {
+            (Begun::Done(done), _) => (state, done),
+            (Begun::Pending(request), timeout) => {
+                let (mut state, found) = self.wait(state, 1, &|_| Ok(request), duration(timeout));
+                let done = match found {
+                    Ok((_, done)) => done,
+                    Err(Status::Timeout) => match state.core.cancel(request) {
+                        Ok(()) => Completion::Failed(Status::Timeout),
+                        // It was done at the last moment.
+                        Err(_) => state.core.test(request)?.ok_or(Status::Timeout)?,
+                    },
+                    Err(status) => Completion::Failed(status),
+                };
+                (state, done)
+            }
+        };
+        let result = match done {
+            Completion::Failed(status) => Err(status),
+            done => end(&mut state.core, done),
+        };
+        self.settle(&mut state);
+        result
+    }
+
+    /// The first of some requests that is done, which `end` gets. [`Status::Timeout`] leaves them as they are.
+    pub(crate) fn wait_any<R>(
+        &self,
+        number: usize,
+        request: &dyn Fn(usize) -> Result<Request, Status>,
+        timeout: Option<Duration>,
+        end: impl FnOnce(&mut Mcapi, usize, Completion) -> R,
+    ) -> Result<R, Status> {
+        let (mut state, found) = self.wait(self.enter(), number, request, timeout);
+        let result = found.map(|(at, completion)| end(&mut state.core, at, completion));
         self.settle(&mut state);
         result
     }
 
     /// Sends what is to be sent, and wakes who is to be woken.
+    #[inline]
     fn settle(&self, state: &mut State) {
         state.drain();
-        let away = state.transport.is_none() && !state.outbox.is_empty();
-        if core::mem::take(&mut state.bell_due) || away {
+        if core::mem::take(&mut state.bell_due) || state.wire.is_stuck() {
             (self.bell)();
         }
     }
 
-    /// The first of some requests that is done. [`Status::Timeout`] leaves them as they are.
-    pub(crate) fn wait_any(
-        &self,
-        requests: &[Request],
+    fn wait<'a>(
+        &'a self,
+        mut state: Held<'a>,
+        number: usize,
+        request: &dyn Fn(usize) -> Result<Request, Status>,
         timeout: Option<Duration>,
-    ) -> Result<(usize, Completion), Status> {
+    ) -> (Held<'a>, Result<(usize, Completion), Status>) {
         let waiter = waiter();
-        let begin = Instant::now();
-        // A time that the clock cannot name is for ever.
-        let until = timeout.and_then(|timeout| begin.checked_add(timeout));
-        let mut state = self.lock();
-        let mut ask = true;
-        loop {
-            state.calls += 1;
-            state.pump();
-            ask |= state.sleepers.get(&waiter).is_some_and(|sleeper| sleeper.woken);
+        let mut patience = Patience { timeout, begun: None };
+        let found = loop {
             if state.closed {
-                self.leave(state, waiter);
-                return Err(Status::NodeNotInit);
+                break Err(Status::NodeNotInit);
             }
-            if ask {
-                let found = state.core.wait_any(requests, waiter);
-                state.drain();
-                match found.transpose() {
-                    Some(answer) => {
-                        self.leave(state, waiter);
-                        return answer;
-                    }
-                    None => state.enter(waiter),
+            let mut scan = state.core.scan(number, waiter);
+            let found = loop {
+                let found = state.core.wait_part(&mut scan, number, request, waiter).transpose();
+                if found.is_some() || scan.is_over() {
+                    break found;
                 }
-                ask = false;
+                state.pump();
+            };
+            state.drain();
+            if let Some(answer) = found {
+                break answer;
             }
+            state.sleeper(waiter).woken = false;
             self.settle(&mut state);
-            let now = Instant::now();
-            if until.is_some_and(|until| now >= until) {
+            let woken;
+            (state, woken) = self.until_woken(state, waiter, &mut patience);
+            if !woken {
                 state.core.wait_stop(waiter);
-                self.leave(state, waiter);
-                return Err(Status::Timeout);
+                break Err(Status::Timeout);
             }
-            if now - begin < LOOK && state.transport.is_some() {
-                drop(state);
-                for _ in 0..16 {
-                    core::hint::spin_loop();
+        };
+        self.leave(&mut state, waiter);
+        (state, found)
+    }
+
+    /// Looks, then sleeps. `false`: it was in vain.
+    fn until_woken<'a>(
+        &'a self,
+        mut state: Held<'a>,
+        waiter: Waiter,
+        patience: &mut Patience,
+    ) -> (Held<'a>, bool) {
+        if patience.timeout == Some(Duration::ZERO) {
+            return (state, false);
+        }
+        let mut looks = 0u32;
+        loop {
+            if state.sleeper(waiter).woken || state.closed {
+                return (state, true);
+            }
+            if state.pump() > 0 {
+                self.settle(&mut state);
+                if state.sleeper(waiter).woken {
+                    return (state, true);
                 }
-                state = self.lock();
-            } else {
-                state = self.sleep(state, waiter, until);
+            }
+            looks = looks.wrapping_add(1);
+            let mut sleep = !self.looks || state.wire.transport.is_none();
+            if sleep || looks.is_multiple_of(LOOKS) {
+                let now = Instant::now();
+                let until = patience.until(now);
+                if until.is_some_and(|until| now >= until) {
+                    return (state, false);
+                }
+                sleep |= now - patience.begun(now) >= state.look;
+                if sleep {
+                    state = self.sleep(state, waiter, until);
+                    let waited = patience.begun(now).elapsed();
+                    let look = if waited <= LOOK.end { 2 * waited } else { state.look / 2 };
+                    state.look = look.clamp(LOOK.start, LOOK.end);
+                }
+            }
+            if !sleep {
+                core::hint::spin_loop();
+                if self.wanted.load(Ordering::Relaxed) > 0 {
+                    state = self.lend(state);
+                }
             }
         }
+    }
+
+    /// Lets others have the lock who want it.
+    #[cold]
+    fn lend<'a>(&'a self, state: Held<'a>) -> Held<'a> {
+        drop(state);
+        for _ in 0..100 {
+            if self.wanted.load(Ordering::Relaxed) == 0 {
+                return self.lock();
+            }
+            core::hint::spin_loop();
+        }
+        // Who wants it may need this processor.
+        thread::yield_now();
+        self.lock()
     }
 
     /// Sleeps until something may have changed.
@@ -194,18 +358,19 @@ impl Engine {
         waiter: Waiter,
         until: Option<Instant>,
     ) -> Held<'a> {
-        if let Some(transport) = state.transport.take() {
+        if let Some(transport) = state.wire.transport.take() {
             state.leader = Leader::Call(waiter);
             drop(state);
             transport.wait(until);
             state = self.lock();
-            state.transport = Some(transport);
+            state.wire.transport = Some(transport);
             state.leader = Leader::Nobody;
             return state;
         }
         if state.leader == Leader::Progress {
             (self.bell)();
         }
+        state.sleeper(waiter).thread.get_or_insert_with(thread::current);
         drop(state);
         match until {
             Some(until) => thread::park_timeout(until.saturating_duration_since(Instant::now())),
@@ -215,16 +380,14 @@ impl Engine {
     }
 
     /// A call ends: another one leads, or the progress thread.
-    fn leave(&self, mut state: Held<'_>, waiter: Waiter) {
-        state.sleepers.remove(&waiter);
-        self.settle(&mut state);
+    fn leave(&self, state: &mut State, waiter: Waiter) {
+        state.sleepers.retain(|sleeper| sleeper.waiter != waiter);
         if state.leader != Leader::Nobody {
             return;
         }
-        if let Some(next) = state.sleepers.values().next() {
-            next.thread.unpark();
+        if !state.sleepers.is_empty() {
+            state.call_next();
         } else if core::mem::take(&mut state.progress_rests) {
-            drop(state);
             self.wake_progress();
         }
     }
@@ -242,21 +405,29 @@ impl Engine {
         if std::mem::replace(&mut state.closed, true) {
             return;
         }
-        state.sleepers.values().for_each(|sleeper| sleeper.thread.unpark());
+        state.sleepers.iter().filter_map(|s| s.thread.as_ref()).for_each(Thread::unpark);
         state.wake_all_tasks();
-        state.pump();
+        let until = Instant::now() + LINGER;
         let transport = loop {
-            match state.transport.take() {
-                Some(transport) => break transport,
+            state.pump();
+            let transport = state.wire.transport.take();
+            let last = !state.wire.is_stuck() || Instant::now() >= until;
+            drop(state);
+            match transport {
+                Some(transport) if last => break transport,
+                Some(transport) => {
+                    // What was sent and found no room is on its way still.
+                    transport.wait(Some(until));
+                    state = self.lock();
+                    state.wire.transport = Some(transport);
+                }
                 None => {
-                    drop(state);
                     (self.bell)();
                     thread::yield_now();
                     state = self.lock();
                 }
             }
         };
-        drop(state);
         drop(transport);
         self.wake_progress();
         let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -269,49 +440,54 @@ impl Engine {
 }
 
 impl State {
-    fn enter(&mut self, waiter: Waiter) {
-        let sleeper = self.sleepers.entry(waiter);
-        let sleeper =
-            sleeper.or_insert_with(|| Sleeper { thread: thread::current(), woken: false });
-        sleeper.woken = false;
+    fn sleeper(&mut self, waiter: Waiter) -> &mut Sleeper {
+        let at = self.sleepers.iter().position(|sleeper| sleeper.waiter == waiter);
+        let at = at.unwrap_or_else(|| {
+            self.sleepers.push(Sleeper { waiter, thread: None, woken: false });
+            self.sleepers.len() - 1
+        });
+        &mut self.sleepers[at]
     }
 
-    /// Takes in all that has come, and sends all that is to be sent, as far as the transport is here.
-    fn pump(&mut self) {
-        let Self { core, transport, .. } = self;
-        let Some(transport) = transport else { return };
-        let id = |core: &Mcapi, name: NodeName| {
-            core.node_of(DomainId(name.domain), McapiNode(name.node)).ok()
-        };
-        transport.poll(&mut |event| match event {
-            Event::Joined(name) => {
-                // One too many is not heard of, and what it sends is from nobody.
-                let known = core.expect_node(DomainId(name.domain), McapiNode(name.node));
-                known.into_iter().for_each(|node| core.node_joined(node));
-            }
-            Event::Frame { from, bytes } => {
-                id(core, from).into_iter().for_each(|from| core.handle(from, bytes));
-            }
-            Event::Gone(name) => {
-                id(core, name).into_iter().for_each(|node| core.node_gone(node));
-            }
-        });
-        self.drain();
+    /// Nobody leads: lets one who sleeps do so.
+    fn call_next(&self) {
+        if let Some(thread) = self.sleepers.iter().find_map(|sleeper| sleeper.thread.as_ref()) {
+            thread.unpark();
+        }
+    }
+
+    /// Takes in all that has come, and sends all that is to be sent, as far as the transport is here. Says how much
+    /// came.
+    #[inline]
+    fn pump(&mut self) -> usize {
+        let events = self.wire.poll(&mut self.core);
+        if events > 0 || self.wire.has_waiting() {
+            self.drain();
+        }
+        events
     }
 
     fn drain(&mut self) {
         loop {
             while let Some(output) = self.core.poll() {
                 match output {
-                    Output::Send { to, payload } => self.outbox.push_back((to, payload)),
+                    Output::Send { payload, .. } if self.closed => self.core.sent(payload),
+                    Output::Send { to, payload } => {
+                        if !self.wire.send(&mut self.core, to, payload) {
+                            self.core.node_gone(to);
+                        }
+                    }
                     Output::Wake(waiter) => self.wake(waiter),
                 }
             }
-            let lost = self.flush();
-            if lost.is_empty() {
+            if !self.wire.has_waiting() {
                 return;
             }
+            let lost = self.wire.flush(&mut self.core);
             lost.into_iter().for_each(|node| self.core.node_gone(node));
+            if !self.core.has_outputs() {
+                return;
+            }
         }
     }
 
@@ -319,40 +495,20 @@ impl State {
         if Tasks::has(waiter) {
             return self.wake_task(waiter);
         }
-        let Some(sleeper) = self.sleepers.get_mut(&waiter) else { return };
+        let found = self.sleepers.iter_mut().find(|sleeper| sleeper.waiter == waiter);
+        let Some(sleeper) = found else { return };
         sleeper.woken = true;
         if self.leader == Leader::Call(waiter) {
             self.bell_due = true;
-        } else {
-            sleeper.thread.unpark();
+        } else if let Some(thread) = &sleeper.thread {
+            thread.unpark();
         }
     }
+}
 
-    /// Sends, in order to each node; says which nodes cannot be sent to.
-    fn flush(&mut self) -> Vec<NodeId> {
-        let Self { core, transport, outbox, .. } = self;
-        let (mut lost, mut full) = (Vec::new(), Vec::new());
-        let Some(transport) = transport else { return lost };
-        outbox.retain(|(to, frame)| {
-            if full.contains(to) || lost.contains(to) {
-                return full.contains(to);
-            }
-            let Some((domain, node)) = core.node_name(*to) else { return false };
-            match transport.send(NodeName { domain: domain.0, node: node.0 }, frame, &[]) {
-                // It is told of, or will be.
-                Ok(()) | Err(SendError::Gone) => false,
-                Err(SendError::Full) => {
-                    full.push(*to);
-                    true
-                }
-                Err(_) => {
-                    lost.push(*to);
-                    false
-                }
-            }
-        });
-        lost
-    }
+/// A timeout in the unit of the API, microseconds; all ones is for ever.
+pub(crate) fn duration(timeout: u32) -> Option<Duration> {
+    (timeout != TIMEOUT_INFINITE).then(|| Duration::from_micros(timeout.into()))
 }
 
 impl std::fmt::Debug for Engine {

@@ -23,11 +23,11 @@
 //! and no polling for each request. It may be dropped at any moment, and nothing is lost with it.
 //!
 //! ```
-//! use mcapi::{Endpoint, Node, Port, Status, local::Hub};
+//! use mcapi::{Buffer, Endpoint, Node, Port, Status, local::Hub};
 //! use std::time::Duration;
 //!
 //! /// The next message of either endpoint, if one comes in time.
-//! async fn either(a: &Endpoint, b: &Endpoint) -> Result<Option<Vec<u8>>, Status> {
+//! async fn either(a: &Endpoint, b: &Endpoint) -> Result<Option<Buffer>, Status> {
 //!     let message = tokio::select! {
 //!         message = a.recv_i()? => message?,
 //!         message = b.recv_i()? => message?,
@@ -49,6 +49,7 @@
 //!
 //! Each channel end has `close_i` beside `close`, and opening one is a [`Pending`] anyway.
 
+mod buffer;
 mod channel;
 mod endpoint;
 mod engine;
@@ -56,13 +57,15 @@ pub mod local;
 mod pending;
 pub mod transport;
 
-pub use channel::{Packet, PacketReceiver, PacketSender, Scalar, ScalarReceiver, ScalarSender};
+pub use buffer::{Buffer, Message, Packet};
+pub use channel::{PacketReceiver, PacketSender, Scalar, ScalarReceiver, ScalarSender};
 pub use endpoint::Endpoint;
 pub use pending::{Pending, wait_any};
 pub use runtime_core::limits;
 pub use runtime_core::mcapi::{
-    Attribute, Completion, DomainId, Endpoint as Address, FAIL_ON_MEM_LIMIT, Mcapi, McapiNode,
-    Message, NodeAttributes, Port, RecvHandle, Request, SendHandle, Status, TIMEOUT_INFINITE,
+    Attribute, Begun, Completion, DomainId, Endpoint as Address, FAIL_ON_MEM_LIMIT, Mcapi,
+    McapiNode, NodeAttributes, Port, RecvHandle, Request, Road, SendHandle, Status,
+    TIMEOUT_INFINITE,
 };
 pub use runtime_shm::{JoinError, NodeName, Options};
 
@@ -182,7 +185,26 @@ impl Node {
 
     /// For another rendering of MCAPI: one call of the rules. It must not wait.
     pub fn core<R>(&self, call: impl FnOnce(&mut Mcapi) -> R) -> R {
+        self.0.0.call(|core, _| call(core))
+    }
+
+    /// The same for calls that send data, which go at once if they can.
+    pub fn core_on<R>(&self, call: impl FnOnce(&mut Mcapi, &mut dyn Road) -> R) -> R {
         self.0.0.call(call)
+    }
+
+    /// For another rendering of MCAPI: a blocking call. `begin` says what to wait for, and how long in microseconds;
+    /// `end` gets what came of it. Neither may wait.
+    ///
+    /// # Errors
+    /// What `begin` or `end` says, what the operation failed with, [`Status::Timeout`], [`Status::NodeNotInit`] when
+    /// the node was finalised meanwhile.
+    pub fn run<R>(
+        &self,
+        begin: impl FnOnce(&mut Mcapi, &mut dyn Road) -> Result<(Begun, u32), Status>,
+        end: impl FnOnce(&mut Mcapi, Completion) -> Result<R, Status>,
+    ) -> Result<R, Status> {
+        self.0.0.run(begin, end)
     }
 
     /// For another rendering of MCAPI: the first of some requests that is done.
@@ -195,7 +217,23 @@ impl Node {
         requests: &[Request],
         timeout: Option<Duration>,
     ) -> Result<(usize, Completion), Status> {
-        self.0.0.wait_any(requests, timeout)
+        let found = |_: &mut Mcapi, at, completion| (at, completion);
+        self.0.0.wait_any(requests.len(), &|at| Ok(requests[at]), timeout, found)
+    }
+
+    /// The same over requests that are kept in another form, each by its place; `end` gets what came of it, and must
+    /// not wait.
+    ///
+    /// # Errors
+    /// As [`Self::wait_any`], and what `request` says.
+    pub fn wait_any_of<R>(
+        &self,
+        number: usize,
+        request: &dyn Fn(usize) -> Result<Request, Status>,
+        timeout: Option<Duration>,
+        end: impl FnOnce(&mut Mcapi, usize, Completion) -> R,
+    ) -> Result<R, Status> {
+        self.0.0.wait_any(number, request, timeout, end)
     }
 
     /// The end of a blocking call: waits, and takes the request back after the timeout.
@@ -221,18 +259,10 @@ impl Node {
             done => Ok(done),
         }
     }
-
-    /// How long blocking calls at an endpoint of this node wait.
-    #[must_use]
-    pub fn timeout_of(&self, endpoint: Address) -> Option<Duration> {
-        let attributes = self.core(|core| core.endpoint_attributes(endpoint));
-        let timeout = attributes.map_or(TIMEOUT_INFINITE, |attributes| attributes.timeout);
-        duration(timeout)
-    }
 }
 
 /// A timeout in the unit of this API, microseconds; all ones is for ever.
 #[must_use]
 pub fn duration(timeout: u32) -> Option<Duration> {
-    (timeout != TIMEOUT_INFINITE).then(|| Duration::from_micros(timeout.into()))
+    engine::duration(timeout)
 }

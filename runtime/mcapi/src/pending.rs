@@ -1,6 +1,6 @@
 //! Requests as values (3.5.4, 4.7).
 
-use crate::{Completion, Node, Request, Status};
+use crate::{Completion, Mcapi, Node, Request, Status};
 use runtime_core::mcapi::Waiter;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -121,8 +121,9 @@ pub fn wait_any<T>(
         }
         each.request.ok_or(Status::RequestInvalid)
     };
-    let requests: Vec<Request> = pending.iter().map(of_node).collect::<Result<_, _>>()?;
     pending.iter_mut().for_each(|each| node.engine().stop_task(&mut each.task));
-    let (at, completion) = node.wait_any(&requests, timeout)?;
+    let found = |_: &mut Mcapi, at, completion| (at, completion);
+    let request = |at: usize| of_node(&pending[at]);
+    let (at, completion) = node.wait_any_of(pending.len(), &request, timeout, found)?;
     Ok((at, pending[at].finish(completion)))
 }

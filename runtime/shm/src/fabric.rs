@@ -7,7 +7,7 @@ use crate::ring::{Broken, CELLS, NoRoom, Writer};
 use crate::segment::{Generation, Header, Mapping};
 use crate::sync::Ordering;
 use crate::{JoinError, MAX_FRAME, NodeName, SendError, bell};
-use nix::unistd::getuid;
+use nix::unistd::{SysconfVar, getuid, sysconf};
 use std::cell::Cell;
 use std::env;
 use std::hint::spin_loop;
@@ -16,7 +16,6 @@ use std::path::PathBuf;
 use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// How often a node looks whether its peers live. Who leaves says so, and is noticed at once.
@@ -45,6 +44,12 @@ impl Default for Options {
         );
         Self { dir, spin: 2000 }
     }
+}
+
+/// Whether the machine has a single processor, so that nothing comes while somebody looks for it. Where a thread may run
+/// says nothing: the other one may be tied to another processor.
+pub fn is_lone_processor() -> bool {
+    matches!(sysconf(SysconfVar::_NPROCESSORS_ONLN), Ok(Some(1)))
 }
 
 /// What [`Fabric::poll`] reports.
@@ -115,8 +120,7 @@ impl Fabric {
         let generation = locked.next_generation();
         header.publish(generation, &this);
         let board = locked.post();
-        let lone = thread::available_parallelism().is_ok_and(|n| n.get() == 1);
-        let spin = if lone { 0 } else { options.spin };
+        let spin = if is_lone_processor() { 0 } else { options.spin };
         let fabric = Self {
             name,
             generation,

@@ -30,7 +30,7 @@ mod sync;
 
 pub use error::{JoinError, SendError};
 #[cfg(not(loom))]
-pub use fabric::{Bell, Event, Fabric, Options, Reserved};
+pub use fabric::{Bell, Event, Fabric, Options, Reserved, is_lone_processor};
 
 /// Bytes of the largest frame.
 pub const MAX_FRAME: usize = runtime_core::limits::MAX_FRAME;

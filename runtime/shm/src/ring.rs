@@ -137,6 +137,20 @@ fn prefetch(word: &AtomicU64) {
     let _ = word;
 }
 
+/// Has a word brought near to be written to, so that the fence behind a frame does not wait for it.
+#[inline]
+fn claim(word: &AtomicU64) {
+    #[cfg(all(target_arch = "x86_64", not(loom), not(miri)))]
+    // SAFETY: has no effect that a program could see; processors that do not know it do nothing.
+    unsafe {
+        std::arch::asm!("prefetchw [{}]", in(reg) word, options(nostack, preserves_flags, readonly));
+    }
+    let _ = word;
+}
+
+/// Cells that a writer claims ahead.
+const AHEAD: u32 = 4;
+
 /// Why a frame has no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoRoom {
@@ -199,6 +213,8 @@ impl Writer {
         let number = u64::from(self.next.cells.wrapping_add(1));
         cell.stamp.store((len as u64) << 32 | number, Ordering::Release);
         self.next = self.next.after(len);
+        let ahead = Position { cells: self.next.cells.wrapping_add(AHEAD), bulk: 0 };
+        claim(&self.lane().cell(ahead).stamp);
     }
 
     /// Whether a frame that found no room may have some now.

@@ -1,7 +1,7 @@
 //! Forgetting a request whether it is done or not, so that nothing is lost with it: for callers that may lose interest at
 //! any moment, as futures do.
 
-use super::channel::ChannelKind;
+use super::channel::Value;
 use super::request::{Op, Request};
 use super::{Completion, Mcapi};
 use alloc::vec::Vec;
@@ -20,11 +20,15 @@ impl Mcapi {
                 self.unreceive(port, serial, message);
             }
             (Op::PacketReceive { port, serial }, Completion::Packet(packet)) => {
-                self.unreceive_on_channel(port, ChannelKind::Packet, serial, packet);
+                self.unreceive_packet(port, serial, packet);
             }
             (Op::ScalarReceive { port, size, serial }, Completion::Scalar(value)) => {
-                let scalar = value.to_le_bytes()[..size.into()].to_vec();
-                self.unreceive_on_channel(port, ChannelKind::Scalar, serial, scalar);
+                let end = self.endpoints.get_mut(port).and_then(|local| local.channel.as_mut());
+                if let Some(end) = end
+                    && end.unpop_scalar(serial, Value(value, size))
+                {
+                    self.match_scalars(port);
+                }
             }
             (Op::Open { port }, Completion::SendHandle(handle)) => self.unopen(port, handle.raw()),
             (Op::Open { port }, Completion::RecvHandle(handle)) => self.unopen(port, handle.raw()),
@@ -38,17 +42,20 @@ impl Mcapi {
     }
 
     /// A packet that nobody took comes back, unless the channel is no more.
-    fn unreceive_on_channel(&mut self, port: u32, kind: ChannelKind, number: u64, packet: Vec<u8>) {
-        let local = self.endpoints.get_mut(&port);
-        let Some(end) = local.and_then(|local| local.channel.as_mut()) else { return };
+    fn unreceive_packet(&mut self, port: u32, number: u64, packet: Vec<u8>) {
+        let end = self.endpoints.get_mut(port).and_then(|local| local.channel.as_mut());
         // Of an earlier channel at this endpoint, there is no such number here.
-        if end.kind() == kind && end.unpop(number, packet) {
-            self.serve_posted(port, kind);
+        match end.filter(|end| end.gave(number)) {
+            Some(end) => {
+                end.unpop(number, packet);
+                self.serve_posted(port);
+            }
+            None => self.give_back(packet),
         }
     }
 
     fn unopen(&mut self, port: u32, handle: u32) {
-        let local = self.endpoints.get_mut(&port);
+        let local = self.endpoints.get_mut(port);
         if let Some(end) = local.and_then(|local| local.channel.as_mut())
             && end.lose_handle(handle)
         {

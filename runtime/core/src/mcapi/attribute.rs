@@ -301,11 +301,15 @@ impl Mcapi {
             return Err(Status::AttrReadOnly);
         }
         let value: [u8; 4] = value.try_into().map_err(|_| Status::AttrSize)?;
-        let local = self.endpoints.get_mut(&endpoint.port.0).ok_or(Status::EndpInvalid)?;
+        let local = self.endpoints.get_mut(endpoint.port.0).ok_or(Status::EndpInvalid)?;
         if local.channel.is_some() {
             return Err(Status::ChanConnected);
         }
-        local.attributes.set(attribute, u32::from_le_bytes(value))
+        local.attributes.set(attribute, u32::from_le_bytes(value))?;
+        if self.pool.is_fixed() && !local.attributes.fails_on_limit() {
+            local.inbox.reserve_blocked();
+        }
+        Ok(())
     }
 
     /// The type of a node that is there: [`NodeAttributes::REGULAR`].

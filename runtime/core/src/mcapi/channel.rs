@@ -8,11 +8,13 @@ mod packet;
 mod scalar;
 
 use super::attribute::{Attribute, Terms};
+use super::buffer::Pool;
 use super::endpoint::{Endpoint, Local};
 use super::frame::Frame;
-use super::request::{Op, Request};
-use super::{Completion, Mcapi, Status};
+use super::request::{Op, Queue, Request, Requests};
+use super::{Completion, Mcapi, Payload, Status};
 use crate::id::NodeId;
+use crate::limits::{MCAPI_MAX_BUFFERS, MCAPI_MAX_QUEUE_ELEMENTS};
 use crate::sorted::Map;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -90,6 +92,10 @@ enum Side {
     Gone,
 }
 
+/// A scalar: its value and its size in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Value(pub(super) u64, pub(super) u8);
+
 /// An end of a channel.
 #[derive(Clone, Debug)]
 pub(super) struct Channel {
@@ -112,20 +118,26 @@ pub(super) struct Channel {
     window: u16,
     /// Send side: how many more may go. Receive side: how many were taken and not yet told.
     credit: u16,
-    /// Send side: sends without credit.
-    unsent: VecDeque<(Request, Vec<u8>)>,
+    /// Receive side: buffers that are kept for packets that were granted; and how many packets were taken that could not
+    /// be granted again, for there was no buffer to promise.
+    promised: u16,
+    owed: u16,
+    /// Send side: the frames of sends without credit.
+    unsent: VecDeque<(Request, Payload)>,
     /// Send side: questions for credit that were not answered yet, and the send that must not wait longer than for
     /// the answers.
     asks: u16,
     impatient: Option<Request>,
-    /// Receive side: packets without a receiver, or receivers without a packet.
+    /// Receive side: packets or scalars without a receiver, or receivers without one.
     packets: VecDeque<Vec<u8>>,
-    posted: VecDeque<Request>,
-    /// Receive side: before the number of the first packet that is given out, the number of the last, and what came
-    /// back, by number; it is counted as taken.
+    scalars: VecDeque<Value>,
+    posted: Queue,
+    /// Receive side: before the number of the first packet or scalar that is given out, the number of the last, and what
+    /// came back, by number; it is counted as taken.
     first: u64,
     given: u64,
     returned: Map<u64, Vec<u8>>,
+    returned_scalars: Map<u64, Value>,
     /// A node got the endpoint since it is connected.
     got: bool,
 }
@@ -152,14 +164,18 @@ impl Channel {
             closing: None,
             window: 0,
             credit: 0,
+            promised: 0,
+            owed: 0,
             unsent: VecDeque::new(),
             asks: 0,
             impatient: None,
             packets: VecDeque::new(),
-            posted: VecDeque::new(),
+            scalars: VecDeque::new(),
+            posted: Queue::EMPTY,
             first: 0,
             given: 0,
             returned: Map::new(),
+            returned_scalars: Map::new(),
             got: false,
         }
     }
@@ -184,7 +200,12 @@ impl Channel {
 
     /// Packets that wait here for the program.
     pub(super) fn waiting(&self) -> usize {
-        self.packets.len() + self.returned.len()
+        self.unseen() + self.returned.len() + self.returned_scalars.len()
+    }
+
+    /// Of these, those that were never given out.
+    fn unseen(&self) -> usize {
+        self.packets.len() + self.scalars.len()
     }
 
     /// The number of a packet that is given out now.
@@ -193,21 +214,23 @@ impl Channel {
         self.given
     }
 
-    /// Takes back what was given out under this number; not what an earlier channel gave.
-    pub(super) fn unpop(&mut self, number: u64, packet: Vec<u8>) -> bool {
-        let mine = number > self.first && number <= self.given && !self.closed;
-        if mine {
-            self.returned.insert(number, packet);
-        }
-        mine
+    /// Whether something was given out under this number, and not by an earlier channel, and may come back.
+    pub(super) const fn gave(&self, number: u64) -> bool {
+        number > self.first && number <= self.given && !self.closed
     }
 
-    /// The next packet.
-    fn front(&mut self) -> Option<&Vec<u8>> {
-        match self.returned.first_mut() {
-            Some((_, packet)) => Some(packet),
-            None => self.packets.front(),
+    /// Takes back what was given out under this number.
+    pub(super) fn unpop(&mut self, number: u64, packet: Vec<u8>) {
+        self.returned.insert(number, packet);
+    }
+
+    /// The same for a scalar; says whether it was this channel's.
+    pub(super) fn unpop_scalar(&mut self, number: u64, scalar: Value) -> bool {
+        let mine = self.kind == ChannelKind::Scalar && self.gave(number);
+        if mine {
+            self.returned_scalars.insert(number, scalar);
         }
+        mine
     }
 
     /// The next packet and its number; and whether it was not counted as taken yet.
@@ -217,6 +240,44 @@ impl Channel {
         }
         let packet = self.packets.pop_front()?;
         Some((self.number(), packet, true))
+    }
+
+    /// The size of the next scalar.
+    fn next_size(&mut self) -> Option<u8> {
+        let next = self.returned_scalars.first_mut().map(|(_, scalar)| scalar.1);
+        next.or_else(|| self.scalars.front().map(|scalar| scalar.1))
+    }
+
+    /// The next scalar, as [`Self::pop`].
+    fn pop_scalar(&mut self) -> Option<(u64, Value, bool)> {
+        if let Some((number, scalar)) = self.returned_scalars.pop_first() {
+            return Some((number, scalar, false));
+        }
+        let scalar = self.scalars.pop_front()?;
+        Some((self.number(), scalar, true))
+    }
+
+    /// Room for all that ever waits here.
+    fn reserve(&mut self) {
+        match (self.direction, self.kind) {
+            (Direction::Send, _) => self.unsent.reserve_exact(MCAPI_MAX_QUEUE_ELEMENTS),
+            (Direction::Receive, ChannelKind::Packet) => {
+                self.packets.reserve_exact(self.window.into());
+            }
+            (Direction::Receive, ChannelKind::Scalar) => {
+                self.scalars.reserve_exact(self.window.into());
+            }
+        }
+    }
+
+    /// Discards what waits here for the program; says how much that was.
+    fn discard(&mut self, pool: &mut Pool) -> usize {
+        let discarded = self.waiting();
+        self.packets.drain(..).for_each(|packet| pool.give_back(packet));
+        core::mem::take(&mut self.returned).into_values().for_each(|back| pool.give_back(back));
+        self.scalars.clear();
+        self.returned_scalars.clear();
+        discarded
     }
 
     /// As the attribute says it.
@@ -264,9 +325,25 @@ impl Channel {
     }
 
     /// All data requests that wait here.
-    fn take_waiting(&mut self) -> Vec<Request> {
-        let sends = self.unsent.drain(..).map(|(request, _)| request);
-        sends.chain(self.posted.drain(..)).collect()
+    fn take_waiting(&mut self, requests: &mut Requests, pool: &mut Pool) -> Vec<Request> {
+        let mut waiting = Vec::new();
+        for (request, payload) in self.unsent.drain(..) {
+            waiting.push(request);
+            pool.unpack(payload);
+        }
+        while let Some(request) = requests.dequeue(&mut self.posted) {
+            waiting.push(request);
+        }
+        waiting
+    }
+
+    /// Takes a send back that has not gone.
+    fn unsend(&mut self, request: Request, pool: &mut Pool) -> bool {
+        let Some(at) = self.unsent.iter().position(|(unsent, _)| *unsent == request) else {
+            return false;
+        };
+        self.unsent.remove(at).into_iter().for_each(|(_, payload)| pool.unpack(payload));
+        true
     }
 
     /// Whether the channel was open under this handle, which is void then: another open gets another one.
@@ -274,12 +351,23 @@ impl Channel {
         self.handle.take_if(|open| *open == handle).is_some()
     }
 
-    fn forget(&mut self, request: Request) {
-        self.unsent.retain(|(unsent, _)| *unsent != request);
-        self.posted.retain(|&posted| posted != request);
+    fn forget(&mut self, request: Request, requests: &mut Requests, pool: &mut Pool) {
+        self.unsend(request, pool);
+        requests.unqueue(&mut self.posted, request);
         if self.closing == Some(request) {
             self.closing = None;
         }
+    }
+}
+
+/// A window for packets, each with a buffer that is promised to it: of few buffers, only an eighth, and of the last
+/// quarter only one, so that many channels can be connected.
+fn grant(pool: &mut Pool, window: u16) -> Result<u16, Status> {
+    let fair = pool.spare().saturating_sub(MCAPI_MAX_BUFFERS / 4) / 8;
+    let fair = u16::try_from(fair).unwrap_or(u16::MAX).max(1);
+    match pool.promise(window.min(fair)) {
+        0 => Err(Status::MemLimit),
+        granted => Ok(granted),
     }
 }
 
@@ -341,12 +429,15 @@ impl Mcapi {
         if (recv_node, recv) == (self.me, send) {
             return Err(Status::Parameter);
         }
-        let local = self.endpoints.get_mut(&send).ok_or(Status::EndpInvalid)?;
+        let local = self.endpoints.get_mut(send).ok_or(Status::EndpInvalid)?;
         local.bindable()?;
         let id = self.next_channel;
         self.next_channel = id.wrapping_add(1);
         let mut channel = Channel::new(id, kind, Direction::Send, (recv_node, recv));
         channel.connecting = Some(connector);
+        if self.pool.is_fixed() {
+            channel.reserve();
+        }
         local.channel = Some(channel);
         let terms = local.attributes.terms;
         self.send(recv_node, Frame::Bind { channel: id, kind, send, recv, terms });
@@ -361,18 +452,26 @@ impl Mcapi {
         (send, recv): (u32, u32),
         terms: Terms,
     ) {
-        let verdict = match self.endpoints.get_mut(&recv) {
+        let verdict = match self.endpoints.get_mut(recv) {
             None => Err(Status::EndpInvalid),
             Some(local) if local.channel.is_none() && local.attributes.terms != terms => {
                 Err(Status::AttrIncompatible)
             }
-            Some(local) => local.bindable().map(|()| {
+            Some(local) => local.bindable().and_then(|()| {
                 let mut end = Channel::new(channel, kind, Direction::Receive, (from, send));
                 end.window = local.attributes.num_recv_buffers;
+                if kind == ChannelKind::Packet {
+                    end.window = grant(&mut self.pool, end.window)?;
+                    end.promised = end.window;
+                }
+                if self.pool.is_fixed() {
+                    end.reserve();
+                }
                 self.binds += 1;
                 end.first = self.binds << PACKETS_OF_A_CHANNEL;
                 end.given = end.first;
                 local.channel = Some(end);
+                Ok(())
             }),
         };
         let status = verdict.err().unwrap_or(Status::Success);
@@ -386,10 +485,8 @@ impl Mcapi {
             self.counters.malformed += 1;
             return;
         };
-        if status != Status::Success
-            && let Some(local) = self.endpoints.get_mut(&send)
-        {
-            local.channel = None;
+        if status != Status::Success {
+            self.unbind(send);
         }
         self.send(connector, Frame::ConnectDone { request, status });
         self.try_open(send);
@@ -409,12 +506,23 @@ impl Mcapi {
 impl Mcapi {
     /// The channel at `port` whose other end is at `from`; counts frames of channels that are no more.
     pub(super) fn end_of(&mut self, from: NodeId, channel: u32, port: u32) -> Option<&mut Channel> {
-        let end = self.endpoints.get_mut(&port).and_then(|local| local.channel.as_mut());
+        let end = self.endpoints.get_mut(port).and_then(|local| local.channel.as_mut());
         let end = end.filter(|end| end.id == channel && end.peer == from);
         if end.is_none() {
             self.counters.stale += 1;
         }
         end
+    }
+
+    /// An endpoint is no end of a channel any more, which gives back what it has.
+    fn unbind(&mut self, port: u32) {
+        let end = self.endpoints.get_mut(port).and_then(|local| local.channel.take());
+        let Some(mut end) = end else { return };
+        end.discard(&mut self.pool);
+        end.unsent.drain(..).for_each(|(_, payload)| self.pool.unpack(payload));
+        self.pool.forgive(end.promised);
+        self.starved -= usize::from(end.owed > 0);
+        self.feed();
     }
 
     /// Breaks every channel to a lost node.
@@ -423,7 +531,7 @@ impl Mcapi {
             .endpoints
             .iter()
             .filter(|(_, local)| local.channel.as_ref().is_some_and(|end| end.peer == node))
-            .map(|(&port, _)| port)
+            .map(|(port, _)| port)
             .collect();
         for port in ports {
             self.break_channel(port);
@@ -432,10 +540,10 @@ impl Mcapi {
 
     fn break_channel(&mut self, port: u32) {
         const FAILED: Completion = Completion::Failed(Status::Transmission);
-        let Some(local) = self.endpoints.get_mut(&port) else { return };
+        let Some(local) = self.endpoints.get_mut(port) else { return };
         let Some(end) = &mut local.channel else { return };
         end.theirs = Side::Gone;
-        let mut failed = end.take_waiting();
+        let mut failed = end.take_waiting(&mut self.requests, &mut self.pool);
         let connector = end.connecting.take();
         if end.handle.is_none() {
             failed.extend(end.closing.take());
@@ -443,7 +551,7 @@ impl Mcapi {
             if end.told_open {
                 failed.extend(local.opening.take().map(|opening| opening.request));
             }
-            local.channel = None;
+            self.unbind(port);
         }
         for request in failed {
             self.complete(request, FAILED);
@@ -456,12 +564,12 @@ impl Mcapi {
 
     /// Takes a request of a channel back.
     pub(super) fn withdraw(&mut self, port: u32, request: Request) {
-        let Some(local) = self.endpoints.get_mut(&port) else { return };
+        let Some(local) = self.endpoints.get_mut(port) else { return };
         if local.opening.is_some_and(|opening| opening.request == request) {
             local.opening = None;
         }
         if let Some(end) = &mut local.channel {
-            end.forget(request);
+            end.forget(request, &mut self.requests, &mut self.pool);
         }
         self.finish_close(port);
     }

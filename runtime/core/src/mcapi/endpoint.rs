@@ -104,10 +104,13 @@ impl Mcapi {
         }
         let port = if port == Port::ANY { self.free_port()? } else { port };
         port.usable()?;
-        if self.endpoints.contains_key(&port.0) {
+        if self.endpoints.contains_key(port.0) {
             return Err(Status::EndpExists);
         }
         let mut local = Local::default();
+        if self.pool.is_fixed() {
+            local.inbox.reserve();
+        }
         let wanted = self.wanted.remove(&port.0).unwrap_or_default();
         wanted.iter().for_each(|&(node, _)| local.got_by(node));
         self.endpoints.insert(port.0, local);
@@ -124,7 +127,7 @@ impl Mcapi {
         for _ in 0..=tries {
             let port = Port::FIRST_ANY | self.next_any;
             self.next_any = (self.next_any + 1) % Port::FIRST_ANY;
-            if !self.endpoints.contains_key(&port) {
+            if !self.endpoints.contains_key(port) {
                 return Ok(Port(port));
             }
         }
@@ -141,17 +144,19 @@ impl Mcapi {
         if self.local(port).is_some_and(|local| local.channel.is_some()) {
             return Err(Status::ChanConnected);
         }
-        let Some(local) = self.endpoints.remove(&port) else { return Err(Status::EndpInvalid) };
+        let Some(mut local) = self.endpoints.remove(port) else { return Err(Status::EndpInvalid) };
         self.counters.discarded += local.inbox.len() as u64;
         for (node, request) in local.inbox.blocked() {
             self.send(node, Frame::MessageDone { request, status: Status::EndpInvalid });
         }
-        for request in local.inbox.into_posted() {
+        while let Some(request) = self.requests.dequeue(&mut local.inbox.posted) {
             self.complete(request, Completion::Failed(Status::EndpDeleted));
         }
         if let Some(opening) = local.opening {
             self.complete(opening.request, Completion::Failed(Status::EndpDeleted));
         }
+        local.inbox.empty(&mut self.pool);
+        self.feed();
         self.settle();
         Ok(())
     }
@@ -177,7 +182,7 @@ impl Mcapi {
     }
 
     pub(super) fn on_get(&mut self, from: NodeId, request: Request, port: u32) {
-        if let Some(local) = self.endpoints.get_mut(&port) {
+        if let Some(local) = self.endpoints.get_mut(port) {
             let free = local.channel.as_mut().is_none_or(Channel::get_once);
             if free {
                 local.got_by(from);
@@ -202,7 +207,7 @@ impl Mcapi {
     }
 
     pub(super) fn on_release(&mut self, port: u32) {
-        let Some(local) = self.endpoints.get_mut(&port) else {
+        let Some(local) = self.endpoints.get_mut(port) else {
             self.counters.stale += 1;
             return;
         };
@@ -238,7 +243,7 @@ impl Mcapi {
     }
 
     pub(super) fn local(&self, port: u32) -> Option<&Local> {
-        self.endpoints.get(&port)
+        self.endpoints.get(port)
     }
 
     /// Of an endpoint of this node.
@@ -248,11 +253,15 @@ impl Mcapi {
 
     /// The owner of an endpoint that can exist as far as this node knows: if it is this node, it does.
     pub(super) fn existing(&self, endpoint: Endpoint) -> Result<NodeId, Status> {
-        let known = self.names.get(&(endpoint.domain, endpoint.node)).copied();
+        let mine = (endpoint.domain, endpoint.node) == (self.domain, self.name);
+        let known = if mine {
+            Some(self.me)
+        } else {
+            self.names.get(&(endpoint.domain, endpoint.node)).copied()
+        };
         let node = known.ok_or(Status::EndpInvalid)?;
-        let mine = node == self.me;
         if endpoint.port.usable().is_err()
-            || (mine && !self.endpoints.contains_key(&endpoint.port.0))
+            || (mine && !self.endpoints.contains_key(endpoint.port.0))
         {
             return Err(Status::EndpInvalid);
         }

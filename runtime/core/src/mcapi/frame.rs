@@ -9,8 +9,8 @@ use super::channel::ChannelKind;
 use super::endpoint::{DomainId, Endpoint, McapiNode, Port};
 use super::request::Request;
 use super::status::Status;
-use crate::wire::{Malformed, Reader, Writer};
-use alloc::vec::Vec;
+use crate::wire::{Malformed, Reader};
+use core::ops::Deref;
 
 /// `request` is the asker's, and comes back in the answer. `channel` is chosen by the send side
 /// anew for every connection, so that frames of an earlier one are known by it.
@@ -55,6 +55,8 @@ pub(super) enum Frame {
     CreditAsk { channel: u32, port: u32 },
     /// Receive side → send side: so many, maybe none.
     CreditAnswer { channel: u32, port: u32, count: u16 },
+    /// Receiver → sender: these messages, as many requests as there are data, are in the queue or with a receiver.
+    MessagesDone,
 }
 
 const GET: u8 = 1;
@@ -76,10 +78,72 @@ const ATTRIBUTE_DONE: u8 = 16;
 const MESSAGE_CANCEL: u8 = 17;
 const CREDIT_ASK: u8 = 18;
 const CREDIT_ANSWER: u8 = 19;
+const MESSAGES_DONE: u8 = 20;
 
 /// The longest header, that of a bind; of those with data, a message has 14 bytes.
 const MAX_HEADER: usize = 30;
 const _: () = assert!(crate::limits::MCAPI_MAX_PKT_SIZE + MAX_HEADER <= crate::limits::MAX_MESSAGE);
+
+/// A header, and the data behind it as long as they are short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    len: u8,
+    bytes: [u8; Self::MAX],
+}
+
+impl Head {
+    /// Its longest.
+    pub const MAX: usize = 63;
+
+    const fn new() -> Self {
+        Self { len: 0, bytes: [0; Self::MAX] }
+    }
+
+    /// Puts bytes behind it, if they fit.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> bool {
+        let at = usize::from(self.len);
+        let Some(room) = self.bytes.get_mut(at..at + bytes.len()) else { return false };
+        room.copy_from_slice(bytes);
+        // At most MAX.
+        self.len = u8::try_from(at + bytes.len()).unwrap_or(u8::MAX);
+        true
+    }
+
+    fn put<const N: usize>(&mut self, field: [u8; N]) -> &mut Self {
+        let fits = self.append(&field);
+        debug_assert!(fits, "no header is longer than MAX_HEADER");
+        self
+    }
+
+    fn u8(&mut self, v: u8) -> &mut Self {
+        self.put([v])
+    }
+
+    fn u16(&mut self, v: u16) -> &mut Self {
+        self.put(v.to_le_bytes())
+    }
+
+    fn u32(&mut self, v: u32) -> &mut Self {
+        self.put(v.to_le_bytes())
+    }
+
+    fn u64(&mut self, v: u64) -> &mut Self {
+        self.put(v.to_le_bytes())
+    }
+
+    /// Whether these are requests that are done, and one more found room.
+    pub(super) fn append_done(&mut self, request: Request) -> bool {
+        self.bytes[0] == MESSAGES_DONE && self.append(&request.raw().to_le_bytes())
+    }
+}
+
+impl Deref for Head {
+    type Target = [u8];
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
 
 fn request(r: &mut Reader<'_>) -> Result<Request, Malformed> {
     r.u32("mcapi request").map(Request::from_raw)
@@ -178,6 +242,7 @@ impl Frame {
                 port: port(r)?,
                 count: r.u16("mcapi credit")?,
             },
+            MESSAGES_DONE => Self::MessagesDone,
             _ => return Err(Malformed { what: "mcapi frame", at: 0 }),
         };
         let data = if frame.carries_data() { r.rest() } else { &[] };
@@ -185,10 +250,9 @@ impl Frame {
         Ok((frame, data))
     }
 
-    /// Its bytes, data last: the only copy of the data on the way to the link.
-    pub(super) fn emit(&self, data: &[u8]) -> Vec<u8> {
-        debug_assert!(data.is_empty() || self.carries_data());
-        let w = &mut Writer::with_capacity(MAX_HEADER + data.len());
+    /// Its bytes before the data.
+    pub(super) fn head(&self) -> Head {
+        let w = &mut Head::new();
         match self {
             Self::Get { request, port } => w.u8(GET).u32(request.raw()).u32(*port),
             Self::GetCancel { request, port } => w.u8(GET_CANCEL).u32(request.raw()).u32(*port),
@@ -238,16 +302,24 @@ impl Frame {
             Self::MessageCancel { request, port } => {
                 w.u8(MESSAGE_CANCEL).u32(request.raw()).u32(*port)
             }
+            Self::MessagesDone => w.u8(MESSAGES_DONE),
             Self::CreditAsk { channel, port } => w.u8(CREDIT_ASK).u32(*channel).u32(*port),
             Self::CreditAnswer { channel, port, count } => {
                 w.u8(CREDIT_ANSWER).u32(*channel).u32(*port).u16(*count)
             }
         };
-        w.bytes(data);
-        core::mem::take(w).into_vec()
+        *w
     }
 
     const fn carries_data(&self) -> bool {
-        matches!(self, Self::Message { .. } | Self::Packet { .. })
+        matches!(self, Self::Message { .. } | Self::Packet { .. } | Self::MessagesDone)
+    }
+}
+
+#[cfg(test)]
+impl Frame {
+    /// All its bytes.
+    pub(super) fn emit(&self, data: &[u8]) -> alloc::vec::Vec<u8> {
+        [&self.head(), data].concat()
     }
 }

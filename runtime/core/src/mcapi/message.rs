@@ -6,14 +6,14 @@
 //! ([`Status::General`]). So no message is lost without its sender being told, and unanswered
 //! messages are bounded by the sender's requests. Between endpoints of one node that is at once.
 
+use super::buffer::Pool;
 use super::endpoint::{Endpoint, Local};
 use super::frame::Frame;
-use super::request::{Op, Request};
-use super::{Completion, Mcapi, Port, Status};
+use super::request::{Begun, Op, Queue, Request};
+use super::{Completion, Mcapi, Output, Payload, Port, Road, Status};
 use crate::id::NodeId;
-use crate::limits::{MCAPI_MAX_MSG_SIZE, MCAPI_MAX_REQUESTS};
+use crate::limits::{MCAPI_MAX_MSG_SIZE, MCAPI_MAX_QUEUE_ELEMENTS, MCAPI_MAX_REQUESTS};
 use crate::sorted::Map;
-use alloc::borrow::Cow;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
@@ -31,10 +31,9 @@ pub struct Message {
 /// Messages that wait for a receiver, or receivers that wait for a message: never both.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inbox {
-    /// By priority, none of them empty.
-    queues: Map<u32, VecDeque<Message>>,
-    len: usize,
-    posted: VecDeque<Request>,
+    /// By priority, and those of one as they came.
+    queue: VecDeque<Message>,
+    pub(super) posted: Queue,
     /// How many were given out.
     given: u64,
     /// What was given out and came back, by priority and number: comes before all others of its priority.
@@ -44,13 +43,18 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    pub(super) const fn len(&self) -> usize {
-        self.len
+    /// Room for all messages that it ever has.
+    pub(super) fn reserve(&mut self) {
+        self.queue.reserve_exact(MCAPI_MAX_QUEUE_ELEMENTS);
     }
 
-    fn push(&mut self, message: Message) {
-        self.len += 1;
-        self.queues.get_or_default(message.priority).push_back(message);
+    /// Room for all messages that ever wait for room.
+    pub(super) fn reserve_blocked(&mut self) {
+        self.blocked.reserve_exact(MCAPI_MAX_REQUESTS);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.queue.len() + self.returned.len()
     }
 
     /// The number of a message that is given out now.
@@ -61,36 +65,25 @@ impl Inbox {
 
     /// The oldest of the highest priority, and its number.
     fn pop(&mut self) -> Option<(u64, Message)> {
-        let highest = self.queues.first_mut().map(|(&priority, _)| priority);
         let back = self.returned.first_mut().map(|(&(priority, _), _)| priority);
         if let Some(back) = back
-            && highest.is_none_or(|highest| back <= highest)
+            && self.queue.front().is_none_or(|first| back <= first.priority)
         {
             let ((_, number), message) = self.returned.pop_first()?;
-            self.len -= 1;
             return Some((number, message));
         }
-        let (_, queue) = self.queues.first_mut()?;
-        let message = queue.pop_front()?;
-        if queue.is_empty() {
-            self.queues.pop_first();
-        }
-        self.len -= 1;
+        let message = self.queue.pop_front()?;
         Some((self.number(), message))
     }
 
-    /// Takes back what was given out under this number; returns whoever waits for a message.
-    fn unpop(&mut self, number: u64, message: Message) -> Option<(Request, Message)> {
-        if let Some(receiver) = self.posted.pop_front() {
-            return Some((receiver, message));
-        }
-        self.len += 1;
-        self.returned.insert((message.priority, number), message);
-        None
-    }
-
-    pub(super) fn forget(&mut self, request: Request) {
-        self.posted.retain(|&posted| posted != request);
+    fn push(&mut self, message: Message) {
+        let at = match self.queue.back() {
+            Some(last) if last.priority > message.priority => {
+                self.queue.partition_point(|before| before.priority <= message.priority)
+            }
+            _ => self.queue.len(),
+        };
+        self.queue.insert(at, message);
     }
 
     /// Whose messages wait for room.
@@ -98,12 +91,30 @@ impl Inbox {
         self.blocked.iter().map(|&(node, request, _)| (node, request)).collect()
     }
 
-    pub(super) fn forget_node(&mut self, node: NodeId) {
-        self.blocked.retain(|(from, ..)| *from != node);
+    /// Forgets the messages that wait for room and are chosen.
+    fn forget(&mut self, pool: &mut Pool, forgotten: impl Fn(NodeId, Request) -> bool) {
+        self.blocked.retain_mut(|(node, request, message)| {
+            let keep = !forgotten(*node, *request);
+            if !keep {
+                pool.give_back(core::mem::take(&mut message.data));
+            }
+            keep
+        });
     }
 
-    pub(super) fn into_posted(self) -> VecDeque<Request> {
-        self.posted
+    pub(super) fn forget_node(&mut self, node: NodeId, pool: &mut Pool) {
+        self.forget(pool, |from, _| from == node);
+    }
+
+    /// Gives all buffers back.
+    pub(super) fn empty(self, pool: &mut Pool) {
+        let blocked = self.blocked.into_iter().map(|(.., message)| message);
+        let returned = self.returned.into_values();
+        self.queue
+            .into_iter()
+            .chain(returned)
+            .chain(blocked)
+            .for_each(|message| pool.give_back(message.data));
     }
 }
 
@@ -121,7 +132,7 @@ impl Local {
 
     /// Takes in the first message that waits for room, when there is some; its sender is to be told.
     fn admit(&mut self) -> Option<(NodeId, Request)> {
-        if self.inbox.len >= self.attributes.num_recv_buffers.into() {
+        if self.inbox.len() >= self.attributes.num_recv_buffers.into() {
             return None;
         }
         let (node, request, message) = self.inbox.blocked.pop_front()?;
@@ -139,17 +150,31 @@ impl Mcapi {
         data: &[u8],
         priority: u32,
     ) -> Result<Request, Status> {
+        self.msg_send_on(&mut (), (from, to), data, priority)
+    }
+
+    /// The same, by a road if it can.
+    pub fn msg_send_on(
+        &mut self,
+        road: &mut dyn Road,
+        (from, to): (Endpoint, Endpoint),
+        data: &[u8],
+        priority: u32,
+    ) -> Result<Request, Status> {
         let source = self.own(from)?;
         let node = self.existing(to)?;
         let local = self.local(source).ok_or(Status::EndpInvalid)?;
-        let level = local.admits(data.len(), priority)?;
+        let priority = local.admits(data.len(), priority)?;
         if local.channel.is_some() {
             return Err(Status::General);
         }
         self.reachable(node, Status::EndpInvalid)?;
         let request = self.requests.open(Op::MessageSend { node, port: to.port.0 })?;
-        let frame = Frame::Message { request, from: source, to: to.port.0, priority: level };
-        self.send_with(node, frame, Cow::Borrowed(data));
+        let frame = Frame::Message { request, from: source, to: to.port.0, priority };
+        if let Err(status) = self.send_data(road, node, frame, data) {
+            self.requests.withdraw(request);
+            return Err(status);
+        }
         self.settle();
         Ok(request)
     }
@@ -157,24 +182,53 @@ impl Mcapi {
     /// Receives a message at an endpoint of this node: the oldest of the highest priority.
     /// Receives posted ahead are served in the order in which they were posted.
     pub fn msg_recv_i(&mut self, endpoint: Endpoint) -> Result<Request, Status> {
+        if !self.requests.has_room() {
+            self.own(endpoint)?;
+            return Err(Status::RequestLimit);
+        }
+        match self.receive_message(endpoint)? {
+            (serial, Begun::Done(completion)) => {
+                self.received(Op::MessageReceive { port: endpoint.port.0, serial }, completion)
+            }
+            (_, Begun::Pending(request)) => Ok(request),
+        }
+    }
+
+    /// The same for a caller that is going to wait.
+    pub fn msg_recv(&mut self, endpoint: Endpoint) -> Result<Begun, Status> {
+        self.receive_message(endpoint).map(|(_, begun)| begun)
+    }
+
+    /// And the number of what was received.
+    fn receive_message(&mut self, endpoint: Endpoint) -> Result<(u64, Begun), Status> {
         let port = self.own(endpoint)?;
-        let local = self.endpoints.get_mut(&port).ok_or(Status::EndpInvalid)?;
+        let local = self.endpoints.get_mut(port).ok_or(Status::EndpInvalid)?;
         if local.channel.is_some() {
             return Err(Status::General);
         }
-        let request = self.requests.open(Op::MessageReceive { port, serial: 0 })?;
-        match local.inbox.pop() {
-            Some((number, message)) => {
-                let admitted = local.admit();
-                self.receive(request, number, Completion::Message(message));
-                if let Some((node, sent)) = admitted {
-                    self.send(node, Frame::MessageDone { request: sent, status: Status::Success });
-                    self.settle();
-                }
+        if let Some((number, message)) = local.inbox.pop() {
+            if let Some((node, sent)) = local.admit() {
+                self.message_done(node, sent);
+                self.settle();
             }
-            None => local.inbox.posted.push_back(request),
+            return Ok((number, Begun::Done(Completion::Message(message))));
         }
-        Ok(request)
+        let request = self.requests.open(Op::MessageReceive { port, serial: 0 })?;
+        self.requests.enqueue(&mut local.inbox.posted, request);
+        Ok((0, Begun::Pending(request)))
+    }
+
+    /// Tells a sender that its message has arrived, with others of which it was not told yet.
+    fn message_done(&mut self, node: NodeId, request: Request) {
+        if let Some(Output::Send { to, payload: Payload::Short(head) }) = self.out.back_mut()
+            && *to == node
+            && head.append_done(request)
+        {
+            return;
+        }
+        let mut head = Frame::MessagesDone.head();
+        head.append_done(request);
+        self.push(node, Payload::Short(head));
     }
 
     /// How many messages can be received at once at an endpoint of this node.
@@ -187,19 +241,18 @@ impl Mcapi {
         &mut self,
         node: NodeId,
         request: Request,
-        (from, to): (u32, u32),
+        ends: (u32, u32),
         priority: u8,
-        data: Cow<'_, [u8]>,
+        data: &[u8],
     ) {
-        let status = match self.deliver((node, request), (from, to), priority.into(), data) {
-            Ok(true) => Status::Success,
-            Ok(false) => return,
+        match self.deliver((node, request), ends, priority.into(), data) {
+            Ok(true) => self.message_done(node, request),
+            Ok(false) => {}
             Err(status) => {
                 self.counters.refused += 1;
-                status
+                self.send(node, Frame::MessageDone { request, status });
             }
-        };
-        self.send(node, Frame::MessageDone { request, status });
+        }
     }
 
     /// Whether the message is in the queue or with a receiver; otherwise it waits for room.
@@ -208,26 +261,27 @@ impl Mcapi {
         (node, request): (NodeId, Request),
         (from, to): (u32, u32),
         priority: u32,
-        data: Cow<'_, [u8]>,
+        data: &[u8],
     ) -> Result<bool, Status> {
         let (domain, name) = self.node_name(node).ok_or(Status::General)?;
         let from = Endpoint { domain, node: name, port: Port(from) };
-        let local = self.endpoints.get_mut(&to).ok_or(Status::EndpInvalid)?;
+        let local = self.endpoints.get_mut(to).ok_or(Status::EndpInvalid)?;
         if local.channel.is_some() {
             return Err(Status::General);
         }
         local.admits(data.len(), priority)?;
-        let full = local.inbox.len >= local.attributes.num_recv_buffers.into();
+        let full = local.inbox.len() >= local.attributes.num_recv_buffers.into();
         let waiting = local.inbox.blocked.len();
         if full && (local.attributes.fails_on_limit() || waiting >= MCAPI_MAX_REQUESTS) {
             return Err(Status::MemLimit);
         }
-        let message = Message { data: data.into_owned(), priority, from };
+        let data = self.pool.copy(&[], data).ok_or(Status::MemLimit)?;
+        let message = Message { data, priority, from };
         if full {
             local.inbox.blocked.push_back((node, request, message));
             return Ok(false);
         }
-        match local.inbox.posted.pop_front() {
+        match self.requests.dequeue(&mut local.inbox.posted) {
             Some(receiver) => {
                 let number = local.inbox.number();
                 self.receive(receiver, number, Completion::Message(message));
@@ -239,16 +293,26 @@ impl Mcapi {
 
     /// A message that nobody took comes back to its endpoint.
     pub(super) fn unreceive(&mut self, port: u32, number: u64, message: Message) {
-        let Some(local) = self.endpoints.get_mut(&port) else { return };
-        if let Some((receiver, message)) = local.inbox.unpop(number, message) {
-            self.receive(receiver, number, Completion::Message(message));
+        let Some(local) = self.endpoints.get_mut(port) else { return self.give_back(message.data) };
+        match self.requests.dequeue(&mut local.inbox.posted) {
+            Some(receiver) => self.receive(receiver, number, Completion::Message(message)),
+            None => drop(local.inbox.returned.insert((message.priority, number), message)),
         }
     }
 
     pub(super) fn on_message_cancel(&mut self, from: NodeId, request: Request, port: u32) {
-        if let Some(local) = self.endpoints.get_mut(&port) {
-            local.inbox.blocked.retain(|&(node, sent, _)| (node, sent) != (from, request));
+        if let Some(local) = self.endpoints.get_mut(port) {
+            local.inbox.forget(&mut self.pool, |node, sent| (node, sent) == (from, request));
         }
+    }
+
+    pub(super) fn on_messages_done(&mut self, from: NodeId, requests: &[u8]) {
+        let (requests, rest) = requests.as_chunks();
+        for request in requests {
+            let request = Request::from_raw(u32::from_le_bytes(*request));
+            self.on_message_done(from, request, Status::Success);
+        }
+        self.counters.malformed += u64::from(!rest.is_empty());
     }
 
     pub(super) fn on_message_done(&mut self, from: NodeId, request: Request, status: Status) {

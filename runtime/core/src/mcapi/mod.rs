@@ -37,6 +37,7 @@
 
 mod abandon;
 mod attribute;
+mod buffer;
 mod channel;
 mod endpoint;
 mod frame;
@@ -45,28 +46,31 @@ mod node;
 mod request;
 mod slab;
 mod status;
+mod table;
 #[cfg(test)]
 mod tests;
 
 pub use attribute::{Attribute, Attributes, FAIL_ON_MEM_LIMIT, NodeAttributes, TIMEOUT_INFINITE};
+pub use buffer::Payload;
 pub use channel::{ChannelKind, RecvHandle, SendHandle};
 pub use endpoint::{DomainId, Endpoint, McapiNode, Port};
+pub use frame::Head;
 pub use message::Message;
-pub use request::{Completion, Request, Waiter};
+pub use request::{Begun, Completion, Request, Scan, Waiter};
 pub use status::Status;
 
 use crate::id::NodeId;
 use crate::limits::MCAPI_MAX_ENDPOINTS;
 use crate::sorted::Map;
-use alloc::borrow::Cow;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use buffer::Pool;
 use channel::Handle;
-use endpoint::Local;
 use frame::Frame;
 use node::{Peer, Presence};
 use request::{Op, Requests};
 use slab::Slab;
+use table::Table;
 
 /// Something for the node to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,11 +80,28 @@ pub enum Output {
         /// Which node.
         to: NodeId,
         /// The frame.
-        payload: Vec<u8>,
+        payload: Payload,
     },
     /// Let this waiter ask again.
     Wake(Waiter),
 }
+
+/// A way on which data may go at once, with no copy of them made in between.
+pub trait Road {
+    /// Sends a frame, header and data, behind all that went to this node before. `false`: it cannot now, and
+    /// [`Mcapi::poll`] gives the frame later.
+    fn carry(&mut self, to: NodeId, head: &[u8], data: &[u8]) -> bool;
+}
+
+/// No way: all frames come from [`Mcapi::poll`].
+impl Road for () {
+    fn carry(&mut self, _: NodeId, _: &[u8], _: &[u8]) -> bool {
+        false
+    }
+}
+
+/// Outputs that are prepared for, of a node whose memory is fixed: more than one call ever has.
+const OUTPUTS: usize = 4096;
 
 /// What did not go as it should. All but `malformed` happen to right programs too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -100,10 +121,11 @@ pub struct Counters {
 pub struct Mcapi {
     domain: DomainId,
     me: NodeId,
+    name: McapiNode,
     /// The nodes that were heard of, and whether they can be reached.
     nodes: Map<NodeId, Peer>,
     names: Map<(DomainId, McapiNode), NodeId>,
-    endpoints: Map<u32, Local>,
+    endpoints: Table,
     /// Who waits for an endpoint to be made here, by port.
     wanted: Map<u32, Vec<(NodeId, Request)>>,
     next_any: u32,
@@ -113,8 +135,11 @@ pub struct Mcapi {
     handles: Slab<Handle>,
     requests: Requests,
     /// Frames to this node itself.
-    loopback: VecDeque<(Frame, Vec<u8>)>,
+    loopback: VecDeque<Payload>,
     out: VecDeque<Output>,
+    pool: Pool,
+    /// Ends of channels that may not grant what was taken there, for there is no buffer.
+    starved: usize,
     counters: Counters,
 }
 
@@ -136,9 +161,10 @@ impl Mcapi {
         let mut new = Self {
             domain,
             me,
+            name: node,
             nodes: Map::new(),
             names: Map::new(),
-            endpoints: Map::new(),
+            endpoints: Table::default(),
             wanted: Map::new(),
             next_any: 0,
             next_channel: 0,
@@ -147,10 +173,51 @@ impl Mcapi {
             requests: Requests::new(),
             loopback: VecDeque::new(),
             out: VecDeque::new(),
+            pool: Pool::growing(),
+            starved: 0,
             counters: Counters::default(),
         };
         new.know(me, domain, node, Presence::Here);
         new
+    }
+
+    /// Allocates now, for a node that has no endpoint yet, all that messages, packets, scalars and requests will ever
+    /// need; when that is used up, [`Status::MemLimit`] says so. Endpoints and channels bring their queues with them.
+    /// Whoever gets a [`Completion::Message`] or a [`Completion::Packet`] then gives its buffer back.
+    #[must_use]
+    pub fn with_fixed_memory(mut self) -> Self {
+        self.pool = Pool::fixed();
+        self.requests.reserve();
+        self.handles.reserve();
+        self.loopback.reserve(OUTPUTS);
+        self.out.reserve(OUTPUTS);
+        self
+    }
+
+    /// Takes back the buffer of a message, a packet or a frame.
+    pub fn give_back(&mut self, buffer: Vec<u8>) {
+        self.pool.give_back(buffer);
+        if self.starved > 0 {
+            self.feed();
+            self.settle();
+        }
+    }
+
+    /// Takes back what came of a request that nobody wants to know.
+    pub fn discard(&mut self, completion: Completion) {
+        match completion {
+            Completion::Message(Message { data: buffer, .. }) | Completion::Packet(buffer) => {
+                self.give_back(buffer);
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes back what a frame lay in that has gone.
+    pub fn sent(&mut self, payload: Payload) {
+        if let Payload::Long(buffer) = payload {
+            self.give_back(buffer);
+        }
     }
 
     /// The domain of this node.
@@ -162,7 +229,7 @@ impl Mcapi {
     /// The number of this node.
     #[must_use]
     pub fn node_id(&self) -> McapiNode {
-        self.node_name(self.me).map_or(self.me.into(), |(_, node)| node)
+        self.name
     }
 
     /// What did not go as it should.
@@ -175,7 +242,7 @@ impl Mcapi {
     pub fn handle(&mut self, from: NodeId, payload: &[u8]) {
         let known = from != self.me && self.reachable(from, Status::NodeInvalid).is_ok();
         match Frame::parse(payload) {
-            Ok((frame, data)) if known => self.on_frame(from, frame, Cow::Borrowed(data)),
+            Ok((frame, data)) if known => self.on_frame(from, frame, data),
             _ => self.counters.malformed += 1,
         }
         self.settle();
@@ -185,6 +252,12 @@ impl Mcapi {
     #[must_use]
     pub fn poll(&mut self) -> Option<Output> {
         self.out.pop_front()
+    }
+
+    /// Whether there is something to [`Mcapi::poll`].
+    #[must_use]
+    pub fn has_outputs(&self) -> bool {
+        !self.out.is_empty()
     }
 
     /// What came of a request; `None` while it is pending. After an answer the request is no more.
@@ -214,7 +287,35 @@ impl Mcapi {
         requests: &[Request],
         waiter: Waiter,
     ) -> Result<Option<(usize, Completion)>, Status> {
-        self.requests.wait_any(requests, waiter)
+        self.wait_any_of(requests.len(), |at| Ok(requests[at]), waiter)
+    }
+
+    /// Like [`Mcapi::wait_any`] over so many requests, each by its place, for callers that keep them in another form.
+    pub fn wait_any_of(
+        &mut self,
+        number: usize,
+        request: impl Fn(usize) -> Result<Request, Status>,
+        waiter: Waiter,
+    ) -> Result<Option<(usize, Completion)>, Status> {
+        self.requests.wait_any(number, request, waiter)
+    }
+
+    /// Begins what [`Mcapi::wait_part`] goes on with.
+    #[must_use]
+    pub fn scan(&self, number: usize, waiter: Waiter) -> Scan {
+        self.requests.scan(number, waiter)
+    }
+
+    /// Like [`Mcapi::wait_any_of`] in parts, between which frames may be handled: so what comes is found before all
+    /// requests have been looked at. The waiter sleeps when [`Scan::is_over`].
+    pub fn wait_part(
+        &mut self,
+        scan: &mut Scan,
+        number: usize,
+        request: impl Fn(usize) -> Result<Request, Status>,
+        waiter: Waiter,
+    ) -> Result<Option<(usize, Completion)>, Status> {
+        self.requests.wait_part(scan, number, &request, waiter)
     }
 
     /// The waiter stops waiting, after a timeout say. The requests stay as they are.
@@ -233,8 +334,8 @@ impl Mcapi {
                 self.send(node, Frame::MessageCancel { request, port });
             }
             Op::MessageReceive { port, .. } => {
-                if let Some(local) = self.endpoints.get_mut(&port) {
-                    local.inbox.forget(request);
+                if let Some(local) = self.endpoints.get_mut(port) {
+                    self.requests.unqueue(&mut local.inbox.posted, request);
                 }
             }
             Op::Open { port }
@@ -250,6 +351,13 @@ impl Mcapi {
         Ok(())
     }
 
+    /// A receive that ends as it begins.
+    fn received(&mut self, op: Op, completion: Completion) -> Result<Request, Status> {
+        let request = self.requests.open(op)?;
+        self.complete(request, completion);
+        Ok(request)
+    }
+
     /// Completes a receive, with the number of what it gets.
     fn receive(&mut self, request: Request, number: u64, completion: Completion) {
         let wake = self.requests.receive(request, number, completion);
@@ -261,28 +369,51 @@ impl Mcapi {
         self.out.extend(wake.map(Output::Wake));
     }
 
+    /// Sends a frame without data; to a lost node it goes nowhere.
     fn send(&mut self, to: NodeId, frame: Frame) {
-        self.send_with(to, frame, Cow::Borrowed(&[]));
+        self.push(to, Payload::Short(frame.head()));
     }
 
-    /// Sends a frame with data; to a lost node it goes nowhere.
-    fn send_with(&mut self, to: NodeId, frame: Frame, data: Cow<'_, [u8]>) {
+    fn push(&mut self, to: NodeId, payload: Payload) {
         if to == self.me {
-            self.loopback.push_back((frame, data.into_owned()));
+            self.loopback.push_back(payload);
         } else if self.is_here(to) {
-            self.out.push_back(Output::Send { to, payload: frame.emit(&data) });
+            self.out.push_back(Output::Send { to, payload });
+        } else {
+            self.pool.unpack(payload);
         }
+    }
+
+    /// Sends a frame with data, on the road if nothing is before it. [`Status::MemLimit`]: there is no buffer to let
+    /// it wait in.
+    fn send_data(
+        &mut self,
+        road: &mut dyn Road,
+        to: NodeId,
+        frame: Frame,
+        data: &[u8],
+    ) -> Result<(), Status> {
+        let head = frame.head();
+        let first = to != self.me && self.out.is_empty() && self.is_here(to);
+        if !(first && road.carry(to, &head, data)) {
+            let payload = self.pool.pack(head, data).ok_or(Status::MemLimit)?;
+            self.push(to, payload);
+        }
+        Ok(())
     }
 
     /// Does what this node asked of itself. Ends, because every answer is to a request of the
     /// program, and a packet costs a credit.
     fn settle(&mut self) {
-        while let Some((frame, data)) = self.loopback.pop_front() {
-            self.on_frame(self.me, frame, Cow::Owned(data));
+        while let Some(payload) = self.loopback.pop_front() {
+            if let Ok((frame, data)) = Frame::parse(&payload) {
+                self.on_frame(self.me, frame, data);
+            }
+            self.pool.unpack(payload);
         }
     }
 
-    fn on_frame(&mut self, from: NodeId, frame: Frame, data: Cow<'_, [u8]>) {
+    fn on_frame(&mut self, from: NodeId, frame: Frame, data: &[u8]) {
         match frame {
             Frame::Get { request, port } => self.on_get(from, request, port),
             Frame::GetCancel { request, port } => self.on_get_cancel(from, request, port),
@@ -314,6 +445,7 @@ impl Mcapi {
             Frame::CreditAnswer { channel, port, count } => {
                 self.on_credit_answer(from, channel, port, count);
             }
+            Frame::MessagesDone => self.on_messages_done(from, data),
             Frame::MessageCancel { request, port } => self.on_message_cancel(from, request, port),
         }
     }

@@ -90,7 +90,7 @@ impl Mcapi {
             self.complete(request, Completion::Failed(Status::Transmission));
         }
         for local in self.endpoints.values_mut() {
-            local.inbox.forget_node(node);
+            local.inbox.forget_node(node, &mut self.pool);
         }
         self.break_channels(node);
         self.settle();

@@ -3,7 +3,7 @@
 //! A request that completes goes into the ready queue of the waiter that it was last given to, so
 //! a waiter with hundreds of requests is answered from the front of its queue, in the order of
 //! completion and without a look at the others. Only a waiter that goes to sleep walks over the
-//! requests that it names.
+//! requests that it names, and only where something has changed since it last did is there more to do than to compare.
 
 use super::channel::{RecvHandle, SendHandle};
 use super::endpoint::Endpoint;
@@ -13,7 +13,6 @@ use super::status::Status;
 use crate::id::NodeId;
 use crate::limits::MCAPI_MAX_REQUESTS;
 use crate::sorted::Map;
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 /// Something under way on this node. Good for one answer: after that it is
@@ -71,6 +70,15 @@ impl Completion {
             failed => Self::Failed(failed),
         }
     }
+}
+
+/// What came of the beginning of a blocking call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// It is over.
+    Done(Completion),
+    /// It is to be waited for.
+    Pending(Request),
 }
 
 /// What a pending request is for: where it must be taken from when it is cancelled, and which node
@@ -133,10 +141,33 @@ impl Op {
 struct Entry {
     op: Op,
     done: Option<Completion>,
-    /// Whose ready queue it goes to.
+    /// Neighbours in the queue that it is in.
+    before: Option<Request>,
+    after: Option<Request>,
+}
+
+/// Requests in a row, each in one row at most.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Queue {
+    first: Option<Request>,
+    last: Option<Request>,
+}
+
+impl Queue {
+    pub(super) const EMPTY: Self = Self { first: None, last: None };
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+}
+
+/// Who named a request last, and where: one comparison tells that nothing has changed since. It is reset when somebody
+/// else names it, and gone with the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Watch {
+    request: Request,
+    position: u32,
     waiter: Option<Waiter>,
-    /// Where that waiter last named it.
-    position: usize,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -144,26 +175,83 @@ struct Waiting {
     /// The waiter sleeps, or was woken and has not asked yet.
     asleep: bool,
     woken: bool,
-    ready: VecDeque<Request>,
+    /// What completed and was named by it last, in the order of completion.
+    ready: Queue,
+    /// The place of what it found last.
+    last: usize,
 }
+
+/// How far a waiter has come with naming its requests: see [`super::Mcapi::wait_part`].
+#[derive(Clone, Copy, Debug)]
+pub struct Scan {
+    at: usize,
+    left: usize,
+    begun: bool,
+}
+
+impl Scan {
+    /// Whether the waiter sleeps, if nothing was found.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        self.left == 0
+    }
+}
+
+/// Requests that are named in one part.
+const PART: usize = 16;
 
 /// All requests of a node.
 #[derive(Clone, Debug)]
 pub(super) struct Requests {
     entries: Slab<Entry>,
+    /// By slot.
+    watches: Vec<Watch>,
     /// By slot, the last request that was tested true and may still be waited for.
     tested: Vec<Option<(Request, Status, usize)>>,
     waiters: Map<Waiter, Waiting>,
 }
 
+/// Threads that are prepared for, of a node whose memory is fixed; for each more some bytes are allocated when it first
+/// waits.
+const WAITERS: usize = 64;
+
 impl Requests {
     pub(super) const fn new() -> Self {
-        Self { entries: Slab::new(MCAPI_MAX_REQUESTS), tested: Vec::new(), waiters: Map::new() }
+        Self {
+            entries: Slab::new(MCAPI_MAX_REQUESTS),
+            watches: Vec::new(),
+            tested: Vec::new(),
+            waiters: Map::new(),
+        }
+    }
+
+    /// Allocates all.
+    pub(super) fn reserve(&mut self) {
+        self.entries.reserve();
+        self.watches.reserve_exact(MCAPI_MAX_REQUESTS);
+        self.tested.resize(MCAPI_MAX_REQUESTS, None);
+        self.waiters.reserve(WAITERS);
     }
 
     pub(super) fn open(&mut self, op: Op) -> Result<Request, Status> {
-        let entry = Entry { op, done: None, waiter: None, position: 0 };
-        self.entries.insert(entry).map(Request).ok_or(Status::RequestLimit)
+        let entry = Entry { op, done: None, before: None, after: None };
+        let request = self.entries.insert(entry).map(Request).ok_or(Status::RequestLimit)?;
+        let watch = Watch { request, position: 0, waiter: None };
+        match self.watches.get_mut(slab::index(request.0)) {
+            Some(place) => *place = watch,
+            None => self.watches.push(watch),
+        }
+        Ok(request)
+    }
+
+    /// Whether there can be one more.
+    pub(super) fn has_room(&self) -> bool {
+        self.entries.has_room()
+    }
+
+    /// Forgets a request that was just opened, and is in no queue.
+    pub(super) fn withdraw(&mut self, request: Request) {
+        self.entries.remove(request.0);
     }
 
     /// What a request is for, as long as it is pending.
@@ -180,15 +268,62 @@ impl Requests {
             .collect()
     }
 
-    /// Says what came of a pending request; returns who is to be woken.
+    pub(super) fn enqueue(&mut self, queue: &mut Queue, request: Request) {
+        let Some(entry) = self.entries.get_mut(request.0) else { return };
+        (entry.before, entry.after) = (queue.last, None);
+        match queue.last.and_then(|last| self.entries.get_mut(last.0)) {
+            Some(last) => last.after = Some(request),
+            None => queue.first = Some(request),
+        }
+        queue.last = Some(request);
+    }
+
+    pub(super) fn dequeue(&mut self, queue: &mut Queue) -> Option<Request> {
+        let first = queue.first?;
+        self.unqueue(queue, first);
+        Some(first)
+    }
+
+    /// Takes a request out of the queue in which it may be.
+    pub(super) fn unqueue(&mut self, queue: &mut Queue, request: Request) {
+        let Some(entry) = self.entries.get_mut(request.0) else { return };
+        let (before, after) = (entry.before.take(), entry.after.take());
+        if before.is_none() && queue.first != Some(request) {
+            return;
+        }
+        match before.and_then(|before| self.entries.get_mut(before.0)) {
+            Some(entry) => entry.after = after,
+            None => queue.first = after,
+        }
+        match after.and_then(|after| self.entries.get_mut(after.0)) {
+            Some(entry) => entry.before = before,
+            None => queue.last = before,
+        }
+    }
+
+    fn watch(&mut self, request: Request) -> Option<&mut Watch> {
+        self.watches.get_mut(slab::index(request.0)).filter(|watch| watch.request == request)
+    }
+
+    fn waiter_of(&self, request: Request) -> Option<Waiter> {
+        let watch = self.watches.get(slab::index(request.0));
+        watch.filter(|watch| watch.request == request)?.waiter
+    }
+
+    /// Says what came of a pending request, which is in no queue; returns who is to be woken.
     pub(super) fn complete(&mut self, request: Request, completion: Completion) -> Option<Waiter> {
         let entry = self.entries.get_mut(request.0).filter(|entry| entry.done.is_none())?;
         entry.done = Some(completion);
-        let waiter = entry.waiter?;
-        let waiting = self.waiters.get_mut(&waiter)?;
-        waiting.ready.push_back(request);
+        let waiter = self.waiter_of(request)?;
+        let Some(waiting) = self.waiters.get_mut(&waiter) else {
+            self.abandon(request);
+            return None;
+        };
         let wake = waiting.asleep && !waiting.woken;
         waiting.woken |= wake;
+        let mut ready = waiting.ready;
+        self.enqueue(&mut ready, request);
+        self.set_ready(waiter, ready);
         wake.then_some(waiter)
     }
 
@@ -213,8 +348,33 @@ impl Requests {
     pub(super) fn take_done(&mut self, request: Request) -> Option<(Op, Completion)> {
         let entry = self.entries.get_mut(request.0)?;
         let (op, done) = (entry.op, entry.done.take()?);
+        self.disown(request);
         self.entries.remove(request.0);
         Some((op, done))
+    }
+
+    fn set_ready(&mut self, waiter: Waiter, ready: Queue) {
+        if let Some(waiting) = self.waiters.get_mut(&waiter) {
+            waiting.ready = ready;
+        }
+    }
+
+    /// Nobody has named it; if it is done, whoever does will see that.
+    fn abandon(&mut self, request: Request) {
+        if let Some(watch) = self.watch(request) {
+            watch.waiter = None;
+        }
+    }
+
+    /// Takes a request that is done from who has named it.
+    fn disown(&mut self, request: Request) {
+        if let Some(waiter) = self.waiter_of(request) {
+            if let Some(mut ready) = self.waiters.get(&waiter).map(|waiting| waiting.ready) {
+                self.unqueue(&mut ready, request);
+                self.set_ready(waiter, ready);
+            }
+            self.abandon(request);
+        }
     }
 
     pub(super) fn test(&mut self, request: Request) -> Result<Option<Completion>, Status> {
@@ -223,6 +383,7 @@ impl Requests {
         };
         let done = entry.done.take();
         if done.is_some() {
+            self.disown(request);
             self.entries.remove(request.0);
         }
         Ok(done)
@@ -269,67 +430,136 @@ impl Requests {
         self.entries.iter().filter_map(get).collect()
     }
 
-    /// Forgets a pending request, unless somebody sleeps on it: then it fails for that waiter.
+    /// Forgets a pending request, which is in no queue, unless somebody sleeps on it: then it fails for that waiter.
     pub(super) fn cancel(&mut self, request: Request) -> Option<Waiter> {
-        let waiter = self.entries.get(request.0)?.waiter;
-        if waiter.is_some_and(|waiter| self.asleep(waiter)) {
+        if self.waiter_of(request).is_some_and(|waiter| self.asleep(waiter)) {
             return self.complete(request, Completion::Failed(Status::RequestCancelled));
         }
+        self.abandon(request);
         self.entries.remove(request.0);
         None
     }
 
     pub(super) fn wait_any(
         &mut self,
-        requests: &[Request],
+        number: usize,
+        request: impl Fn(usize) -> Result<Request, Status>,
         waiter: Waiter,
     ) -> Result<Option<(usize, Completion)>, Status> {
-        self.awake(waiter);
-        if let Some(found) = self.next_ready(requests, waiter) {
+        let mut scan = Scan { at: 0, left: number, begun: false };
+        loop {
+            let found = self.wait_part(&mut scan, number, &request, waiter)?;
+            if found.is_some() || scan.left == 0 {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// A scan that begins where the waiter found something last: what it has named since is likely to stand there.
+    pub(super) fn scan(&self, number: usize, waiter: Waiter) -> Scan {
+        let last = self.waiters.get(&waiter).map_or(0, |waiting| waiting.last);
+        Scan { at: if last < number { last } else { 0 }, left: number, begun: false }
+    }
+
+    /// Looks at some of the requests; the waiter sleeps when all have been looked at.
+    pub(super) fn wait_part(
+        &mut self,
+        scan: &mut Scan,
+        number: usize,
+        request: &impl Fn(usize) -> Result<Request, Status>,
+        waiter: Waiter,
+    ) -> Result<Option<(usize, Completion)>, Status> {
+        if !core::mem::replace(&mut scan.begun, true) {
+            if number == 1 {
+                // Done before anybody waited for it: there is nothing to look up.
+                let request = request(0)?;
+                let unnamed = self.watch(request).is_some_and(|watch| watch.waiter.is_none());
+                let there = self.entries.get(request.0).is_some();
+                if unnamed
+                    && there
+                    && let Some(completion) = self.test(request)?
+                {
+                    return Ok(Some((0, completion)));
+                }
+            }
+            self.awake(waiter);
+        }
+        if let Some(found) = self.next_ready(number, request, waiter)? {
             return Ok(Some(found));
         }
-        if requests.is_empty() {
+        if number == 0 {
             return Err(Status::Parameter);
         }
-        for (position, &request) in requests.iter().enumerate() {
-            let Some(entry) = self.entries.get(request.0) else {
-                return self.claim(request).map(|tested| Some((position, tested)));
-            };
-            if entry.waiter.is_some_and(|other| other != waiter && self.asleep(other)) {
-                return Err(Status::WaitPending);
+        for _ in 0..scan.left.min(PART) {
+            let place = scan.at;
+            if let Some(completion) = self.name(place, request(place)?, waiter)? {
+                return Ok(Some((place, completion)));
             }
-            if let Some(completion) = self.test(request)? {
-                return Ok(Some((position, completion)));
-            }
+            scan.at = if place + 1 == number { 0 } else { place + 1 };
+            scan.left -= 1;
         }
-        for (position, &request) in requests.iter().enumerate() {
-            if let Some(entry) = self.entries.get_mut(request.0) {
-                entry.waiter = Some(waiter);
-                entry.position = position;
-            }
+        if scan.left == 0 {
+            self.sleep(waiter);
         }
-        self.sleep(waiter);
         Ok(None)
     }
 
-    /// From the waiter's ready queue: the first that is still there and among `requests`.
-    fn next_ready(&mut self, requests: &[Request], waiter: Waiter) -> Option<(usize, Completion)> {
-        while let Some(request) = self.waiters.get_mut(&waiter)?.ready.pop_front() {
-            let Some(entry) = self.entries.get_mut(request.0) else { continue };
-            if entry.waiter != Some(waiter) {
-                continue;
-            }
-            let position = match requests.get(entry.position) {
-                Some(&there) if there == request => Some(entry.position),
-                _ => requests.iter().position(|&named| named == request),
+    /// A waiter names a request at a place.
+    #[inline]
+    fn name(
+        &mut self,
+        place: usize,
+        request: Request,
+        waiter: Waiter,
+    ) -> Result<Option<Completion>, Status> {
+        let position = u32::try_from(place).unwrap_or(u32::MAX);
+        let watch = Watch { request, position, waiter: Some(waiter) };
+        if self.watches.get(slab::index(request.0)) == Some(&watch) {
+            // As it was when it was last named, so it is pending: what is done is in the queue.
+            return Ok(None);
+        }
+        if self.entries.get(request.0).is_none() {
+            return self.claim(request).map(Some);
+        }
+        let other = self.waiter_of(request).filter(|&other| other != waiter);
+        if other.is_some_and(|other| self.asleep(other)) {
+            return Err(Status::WaitPending);
+        }
+        let done = self.test(request)?;
+        if done.is_none()
+            && let Some(old) = self.watch(request)
+        {
+            *old = watch;
+        }
+        Ok(done)
+    }
+
+    /// From the waiter's ready queue: the first that is among `requests`.
+    fn next_ready(
+        &mut self,
+        number: usize,
+        request: &impl Fn(usize) -> Result<Request, Status>,
+        waiter: Waiter,
+    ) -> Result<Option<(usize, Completion)>, Status> {
+        while let Some(ready) = self.waiters.get(&waiter).and_then(|waiting| waiting.ready.first) {
+            let position = self.watch(ready).map_or(usize::MAX, |watch| watch.position as usize);
+            let place = if position < number && request(position)? == ready {
+                Some(position)
+            } else {
+                (0..number).find(|&at| request(at) == Ok(ready))
             };
-            match position {
-                Some(position) => return Some((position, self.test(request).ok()??)),
+            match place {
+                Some(place) => {
+                    if let Some(waiting) = self.waiters.get_mut(&waiter) {
+                        waiting.last = place;
+                    }
+                    return Ok(self.test(ready)?.map(|completion| (place, completion)));
+                }
                 // It is done, and whoever names it next will see that.
-                None => entry.waiter = None,
+                None => self.disown(ready),
             }
         }
-        None
+        Ok(None)
     }
 
     fn asleep(&self, waiter: Waiter) -> bool {
@@ -346,13 +576,18 @@ impl Requests {
     fn sleep(&mut self, waiter: Waiter) {
         // Those that sleep have a request each, so these are never more than twice the requests.
         if self.waiters.len() >= MCAPI_MAX_REQUESTS && !self.waiters.contains_key(&waiter) {
-            self.waiters.retain(|_, waiting| waiting.asleep);
+            let idle = self.waiters.iter().filter(|(_, waiting)| !waiting.asleep);
+            let idle: Vec<Waiter> = idle.map(|(&idle, _)| idle).collect();
+            idle.into_iter().for_each(|idle| self.wait_stop(idle));
         }
         self.waiters.get_or_default(waiter).asleep = true;
     }
 
     /// The waiter has given up.
     pub(super) fn wait_stop(&mut self, waiter: Waiter) {
+        while let Some(ready) = self.waiters.get(&waiter).and_then(|waiting| waiting.ready.first) {
+            self.disown(ready);
+        }
         self.waiters.remove(&waiter);
     }
 }

@@ -35,6 +35,16 @@ impl<T> Slab<T> {
         Self { slots: Vec::new(), free: VecDeque::new(), limit }
     }
 
+    /// Allocates all of it.
+    pub(super) fn reserve(&mut self) {
+        self.slots.reserve_exact(self.limit);
+        self.free.reserve_exact(self.limit);
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.slots.len() < self.limit || !self.free.is_empty()
+    }
+
     /// `None` when it is full.
     pub(super) fn insert(&mut self, value: T) -> Option<u32> {
         let index = if self.slots.len() < self.limit {

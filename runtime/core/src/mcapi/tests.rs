@@ -5,6 +5,7 @@ mod attributes;
 mod channels;
 mod frames;
 mod hostile;
+mod memory;
 mod messages;
 mod requests;
 mod scalars;
@@ -36,7 +37,13 @@ struct Cluster {
 impl Cluster {
     fn new(n: u16, seed: u64) -> Self {
         let ids: Vec<NodeId> = (0..n).map(NodeId).collect();
-        let nodes = ids.iter().map(|&me| Mcapi::new(DomainId(7), me, &ids)).collect();
+        // What holds of a node holds of one whose memory is fixed, too.
+        let fixed = seed % 2 == 1;
+        let node = |&me: &NodeId| {
+            let node = Mcapi::new(DomainId(7), me, &ids);
+            if fixed { node.with_fixed_memory() } else { node }
+        };
+        let nodes = ids.iter().map(node).collect();
         Self { nodes, wires: BTreeMap::new(), wakes: vec![], rng: Rng(seed), frames: 0 }
     }
 
@@ -48,7 +55,11 @@ impl Cluster {
                     Output::Send { to, payload } => {
                         assert_ne!(to.index(), from, "a frame to itself");
                         self.frames += 1;
-                        self.wires.entry((from, to.index())).or_default().push_back(payload);
+                        self.wires
+                            .entry((from, to.index()))
+                            .or_default()
+                            .push_back(payload.to_vec());
+                        node.sent(payload);
                     }
                     Output::Wake(waiter) => self.wakes.push((from, waiter)),
                 }
@@ -92,6 +103,17 @@ impl Cluster {
     fn done(&mut self, node: usize, request: Result<Request, Status>) -> Completion {
         self.run();
         self.nodes[node].test(request.unwrap()).unwrap().expect("the request is pending")
+    }
+
+    /// What came of a blocking call after everything has been delivered.
+    fn came(&mut self, node: usize, begun: Result<Begun, Status>) -> Completion {
+        match begun.unwrap() {
+            Begun::Pending(request) => self.done(node, Ok(request)),
+            Begun::Done(completion) => {
+                self.run();
+                completion
+            }
+        }
     }
 
     fn pending(&mut self, node: usize, request: Request) {

@@ -30,11 +30,15 @@ pub(super) fn start(engine: &Arc<Engine>) -> io::Result<()> {
 
 /// Sleeps once, in the way that the state asks for; `false` at the end.
 fn step(engine: &Engine, seen: &mut u64) -> bool {
-    let mut state = engine.lock();
+    let Some(mut state) = engine.try_lock() else {
+        // Somebody calls, or looks for what comes.
+        thread::park_timeout(QUIET);
+        return true;
+    };
     if state.closed {
         return false;
     }
-    if state.transport.is_none() {
+    if state.wire.transport.is_none() {
         state.progress_rests = true;
         drop(state);
         thread::park();
@@ -49,17 +53,15 @@ fn step(engine: &Engine, seen: &mut u64) -> bool {
     }
     state.pump();
     engine.settle(&mut state);
-    let Some(transport) = state.transport.take() else { return true };
+    let Some(transport) = state.wire.transport.take() else { return true };
     state.leader = Leader::Progress;
     drop(state);
     transport.wait(None);
     let mut state = engine.lock();
-    state.transport = Some(transport);
+    state.wire.transport = Some(transport);
     state.leader = Leader::Nobody;
     state.pump();
     engine.settle(&mut state);
-    if let Some(next) = state.sleepers.values().next() {
-        next.thread.unpark();
-    }
+    state.call_next();
     true
 }

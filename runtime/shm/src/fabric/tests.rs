@@ -5,6 +5,7 @@ mod hostile;
 use super::*;
 use std::collections::BTreeMap;
 use std::fs;
+use std::thread;
 use tempfile::TempDir;
 
 fn name(node: u32) -> NodeName {

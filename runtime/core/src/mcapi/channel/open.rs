@@ -5,7 +5,6 @@ use crate::id::NodeId;
 use crate::mcapi::frame::Frame;
 use crate::mcapi::request::{Op, Request};
 use crate::mcapi::{Completion, Endpoint, Mcapi, Status};
-use crate::sorted::Map;
 
 impl Mcapi {
     /// Opens the send end at an endpoint of this node, connected or yet to be connected. Completes
@@ -27,7 +26,7 @@ impl Mcapi {
         direction: Direction,
     ) -> Result<Request, Status> {
         let port = self.own(endpoint)?;
-        let local = self.endpoints.get_mut(&port).ok_or(Status::EndpInvalid)?;
+        let local = self.endpoints.get_mut(port).ok_or(Status::EndpInvalid)?;
         if let Some(channel) = &local.channel {
             channel.fits(kind, direction)?;
             if channel.closed {
@@ -49,7 +48,7 @@ impl Mcapi {
 
     /// Goes as far with a waiting open as it can.
     pub(super) fn try_open(&mut self, port: u32) {
-        let Some(local) = self.endpoints.get_mut(&port) else { return };
+        let Some(local) = self.endpoints.get_mut(port) else { return };
         let (Some(opening), Some(channel)) = (local.opening, &mut local.channel) else { return };
         let Opening { request, kind, direction } = opening;
         if channel.connecting.is_some() {
@@ -118,7 +117,7 @@ impl Mcapi {
         direction: Direction,
     ) -> Result<Request, Status> {
         let port = self.handles.get(handle).ok_or(Status::ChanInvalid)?.port;
-        let end = self.endpoints.get_mut(&port).and_then(|local| local.channel.as_mut());
+        let end = self.endpoints.get_mut(port).and_then(|local| local.channel.as_mut());
         let end = end.ok_or(Status::ChanInvalid)?;
         end.fits(kind, direction)?;
         let request = self.requests.open(Op::Close { port })?;
@@ -126,10 +125,9 @@ impl Mcapi {
         end.handle = None;
         end.closed = true;
         end.closing = Some(request);
-        self.counters.discarded += end.waiting() as u64;
-        end.packets.clear();
-        end.returned = Map::new();
-        for receive in core::mem::take(&mut end.posted) {
+        self.counters.discarded += end.discard(&mut self.pool) as u64;
+        let mut posted = core::mem::take(&mut end.posted);
+        while let Some(receive) = self.requests.dequeue(&mut posted) {
             self.complete(receive, Completion::Failed(Status::ChanInvalid));
         }
         self.finish_close(port);
@@ -139,7 +137,7 @@ impl Mcapi {
 
     /// Goes as far with a close as it can.
     pub(in crate::mcapi) fn finish_close(&mut self, port: u32) {
-        let Some(local) = self.endpoints.get_mut(&port) else { return };
+        let Some(local) = self.endpoints.get_mut(port) else { return };
         let Some(end) = &mut local.channel else { return };
         if !end.closed || !end.unsent.is_empty() {
             return;
@@ -149,7 +147,7 @@ impl Mcapi {
         let (peer, peer_port, channel) = (end.peer, end.peer_port, end.id);
         let closing = end.closing.take();
         if end.theirs >= Side::Closed {
-            local.channel = None;
+            self.unbind(port);
         }
         if tell {
             self.send(peer, Frame::Closed { channel, port: peer_port });
@@ -166,7 +164,9 @@ impl Mcapi {
             return;
         }
         end.theirs = Side::Closed;
-        for request in end.take_waiting() {
+        let end = self.endpoints.get_mut(port).and_then(|local| local.channel.as_mut());
+        let waiting = end.map(|end| end.take_waiting(&mut self.requests, &mut self.pool));
+        for request in waiting.unwrap_or_default() {
             self.complete(request, Completion::Failed(Status::ChanInvalid));
         }
         self.finish_close(port);

@@ -2,10 +2,9 @@
 //!
 //! A receive of another size fails with [`Status::SclSize`], and the scalar stays for one of its own.
 
-use super::{ChannelKind, Direction, RecvHandle, SendHandle};
-use crate::mcapi::request::{Op, Request};
-use crate::mcapi::{Completion, Endpoint, Mcapi, Status};
-use alloc::vec::Vec;
+use super::{ChannelKind, Direction, RecvHandle, SendHandle, Value};
+use crate::mcapi::request::{Begun, Op, Request};
+use crate::mcapi::{Completion, Endpoint, Mcapi, Road, Status};
 
 impl Mcapi {
     /// As [`Self::pktchan_connect_i`], for scalars.
@@ -41,26 +40,43 @@ impl Mcapi {
         handle: SendHandle,
         value: u64,
         size: usize,
-    ) -> Result<Request, Status> {
+    ) -> Result<Begun, Status> {
+        self.sclchan_send_on(&mut (), handle, value, size)
+    }
+
+    /// The same, by a road if it can.
+    pub fn sclchan_send_on(
+        &mut self,
+        road: &mut dyn Road,
+        handle: SendHandle,
+        value: u64,
+        size: usize,
+    ) -> Result<Begun, Status> {
         if !matches!(size, 1 | 2 | 4 | 8) {
             return Err(Status::SclSize);
         }
-        self.send_now(handle, ChannelKind::Scalar, value.to_le_bytes()[..size].to_vec())
+        self.send_now(road, handle, ChannelKind::Scalar, &value.to_le_bytes()[..size])
     }
 
-    /// Receives a scalar of this size; completes with [`Completion::Scalar`].
-    pub fn sclchan_recv(&mut self, handle: RecvHandle, size: u8) -> Result<Request, Status> {
+    /// Receives a scalar of this size, with [`Completion::Scalar`].
+    pub fn sclchan_recv(&mut self, handle: RecvHandle, size: u8) -> Result<Begun, Status> {
         let port = self.open_port(handle.0, ChannelKind::Scalar, Direction::Receive)?;
-        let local = self.endpoints.get_mut(&port);
+        let local = self.endpoints.get_mut(port);
         let end = local.and_then(|local| local.channel.as_mut()).ok_or(Status::ChanInvalid)?;
-        if end.waiting() == 0 {
-            end.over()?;
+        if end.next_size().is_some_and(|next| next != size) {
+            return Ok(Begun::Done(Completion::Failed(Status::SclSize)));
         }
+        if let Some((_, Value(value, _), new)) = end.pop_scalar() {
+            if new {
+                self.taken(port);
+                self.settle();
+            }
+            return Ok(Begun::Done(Completion::Scalar(value)));
+        }
+        end.over()?;
         let request = self.requests.open(Op::ScalarReceive { port, size, serial: 0 })?;
-        end.posted.push_back(request);
-        self.match_scalars(port);
-        self.settle();
-        Ok(request)
+        self.requests.enqueue(&mut end.posted, request);
+        Ok(Begun::Pending(request))
     }
 
     /// How many scalars can be received at once.
@@ -68,42 +84,41 @@ impl Mcapi {
         self.available(handle, ChannelKind::Scalar)
     }
 
-    pub(super) fn on_scalar(&mut self, port: u32, data: Vec<u8>) {
-        let local = self.endpoints.get_mut(&port);
+    pub(super) fn on_scalar(&mut self, port: u32, data: &[u8]) {
+        let local = self.endpoints.get_mut(port);
         let Some(end) = local.and_then(|local| local.channel.as_mut()) else { return };
-        end.packets.push_back(data);
+        let mut bytes = [0; 8];
+        let (Some(low), Ok(size)) = (bytes.get_mut(..data.len()), u8::try_from(data.len())) else {
+            return;
+        };
+        low.copy_from_slice(data);
+        end.scalars.push_back(Value(u64::from_le_bytes(bytes), size));
         self.match_scalars(port);
     }
 
-    /// Gives receivers what came back.
-    pub(in crate::mcapi) fn serve_posted(&mut self, port: u32, kind: ChannelKind) {
-        if kind == ChannelKind::Scalar {
-            return self.match_scalars(port);
-        }
-        while let Some(end) = self.endpoints.get_mut(&port).and_then(|l| l.channel.as_mut())
+    /// Gives receivers packets that came back.
+    pub(in crate::mcapi) fn serve_posted(&mut self, port: u32) {
+        while let Some(end) = self.endpoints.get_mut(port).and_then(|l| l.channel.as_mut())
             && !end.posted.is_empty()
             && let Some((number, packet)) = end.returned.pop_first()
-            && let Some(receiver) = end.posted.pop_front()
+            && let Some(receiver) = self.requests.dequeue(&mut end.posted)
         {
             self.receive(receiver, number, Completion::Packet(packet));
         }
     }
 
     /// Gives receivers what waits, as long as there is both.
-    fn match_scalars(&mut self, port: u32) {
-        while let Some(end) = self.endpoints.get_mut(&port).and_then(|l| l.channel.as_mut())
-            && let Some(len) = end.front().map(Vec::len)
-            && let Some(receiver) = end.posted.pop_front()
+    pub(in crate::mcapi) fn match_scalars(&mut self, port: u32) {
+        while let Some(end) = self.endpoints.get_mut(port).and_then(|l| l.channel.as_mut())
+            && let Some(size) = end.next_size()
+            && let Some(receiver) = self.requests.dequeue(&mut end.posted)
         {
             let fits = match self.requests.pending(receiver) {
-                Some(&Op::ScalarReceive { size, .. }) => usize::from(size) == len,
+                Some(&Op::ScalarReceive { size: wanted, .. }) => wanted == size,
                 _ => false,
             };
-            if fits && let Some((number, scalar, new)) = end.pop() {
-                let mut bytes = [0; 8];
-                bytes[..len].copy_from_slice(&scalar);
-                let scalar = Completion::Scalar(u64::from_le_bytes(bytes));
-                self.receive(receiver, number, scalar);
+            if fits && let Some((number, Value(value, _), new)) = end.pop_scalar() {
+                self.receive(receiver, number, Completion::Scalar(value));
                 if new {
                     self.taken(port);
                 }

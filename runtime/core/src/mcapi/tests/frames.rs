@@ -45,6 +45,7 @@ const GOLDEN: &[(Frame, &[u8])] = &[
     (Frame::MessageCancel { request: R, port: 9 }, &[17, 1, 2, 3, 4, 9, 0, 0, 0]),
     (Frame::CreditAsk { channel: 8, port: 9 }, &[18, 8, 0, 0, 0, 9, 0, 0, 0]),
     (Frame::CreditAnswer { channel: 8, port: 9, count: 0 }, &[19, 8, 0, 0, 0, 9, 0, 0, 0, 0, 0]),
+    (Frame::MessagesDone, &[20, b'd', b'a', b't', b'a']),
 ];
 
 /// The bytes of one of them.
@@ -54,7 +55,7 @@ pub(super) fn sample(rng: &mut Rng) -> &'static [u8] {
 
 fn data_of(frame: &Frame) -> &'static [u8] {
     match frame {
-        Frame::Message { .. } | Frame::Packet { .. } => b"data",
+        Frame::Message { .. } | Frame::Packet { .. } | Frame::MessagesDone => b"data",
         _ => b"",
     }
 }
@@ -77,7 +78,7 @@ fn cut_and_overlong_frames_are_malformed() {
         let long = [bytes, [0].as_slice()].concat();
         assert_eq!(Frame::parse(&long).is_ok(), !data_of(frame).is_empty());
     }
-    for bytes in [&[0][..], &[20], &[3, 0, 0, 0, 0, 0], &[3, 0, 0, 0, 0, 47]] {
+    for bytes in [&[0][..], &[21], &[3, 0, 0, 0, 0, 0], &[3, 0, 0, 0, 0, 47]] {
         assert!(Frame::parse(bytes).is_err(), "{bytes:?}");
     }
     assert!(Frame::parse(&[7, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0]).is_err(), "a third kind");
@@ -136,7 +137,7 @@ fn random_bytes_never_panic_and_keep_memory_bounded() {
             .map(|_| u8::try_from(if rng.below(4) == 0 { rng.below(256) } else { 0 }).unwrap())
             .collect();
         if let Some(tag) = bytes.first_mut() {
-            *tag = u8::try_from(rng.below(21)).unwrap();
+            *tag = u8::try_from(rng.below(22)).unwrap();
         }
         if let Some(port) = bytes.get_mut(5) {
             *port = u8::try_from(rng.below(6)).unwrap();

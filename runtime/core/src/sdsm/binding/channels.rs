@@ -170,7 +170,7 @@ impl Channels {
     pub(super) fn poll(&mut self) -> Option<(NodeId, Vec<u8>)> {
         loop {
             match self.mcapi.poll()? {
-                Output::Send { to, payload } => return Some((to, payload)),
+                Output::Send { to, payload } => return Some((to, payload.into_vec())),
                 // `progress` and `receive` look again after every input.
                 Output::Wake(_) => {}
             }

@@ -1,0 +1,140 @@
+/* What an embedded engineer would otherwise use, each in the least that does it. */
+#include "bench.h"
+#include <fcntl.h>
+#include <mqueue.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* Between rounds, for those who are to find the other one asleep. */
+static void pause_if(const way* of)
+{
+    if (of->asleep)
+        usleep(300);
+}
+
+/* A word that counts the rounds, and the payload behind it; 4 KiB each way. */
+static void put(volatile uint64_t* line, size_t words, uint64_t round)
+{
+    for (size_t n = 1; n <= words; n++)
+        line[n] = round;
+    __atomic_store_n(line, round, __ATOMIC_RELEASE);
+}
+
+static void get(volatile uint64_t* line, size_t words, uint64_t round)
+{
+    uint64_t sum = 0;
+    while (__atomic_load_n(line, __ATOMIC_ACQUIRE) != round)
+        __builtin_ia32_pause();
+    for (size_t n = 1; n <= words; n++)
+        sum += line[n];
+    __asm__ volatile("" : : "r"(sum));
+}
+
+void shared_memory_there(void* with)
+{
+    way* of = with;
+    for (int n = 1; n <= of->rounds; n++) {
+        get(of->shared, of->bytes / 8, (uint64_t)n);
+        put(of->shared + 512, of->bytes / 8, (uint64_t)n);
+    }
+}
+
+void shared_memory_here(void* with)
+{
+    way* of = with;
+    for (int n = 1; n <= of->rounds; n++) {
+        uint64_t start = nanos();
+        put(of->shared, of->bytes / 8, (uint64_t)n);
+        get(of->shared + 512, of->bytes / 8, (uint64_t)n);
+        add(&of->times, nanos() - start);
+    }
+    put(of->shared, 0, 0);
+    put(of->shared + 512, 0, 0);
+}
+
+static mqd_t queue(const char* name)
+{
+    struct mq_attr attr = { .mq_maxmsg = 4, .mq_msgsize = 8192 };
+    mqd_t queue = mq_open(name, O_CREAT | O_RDWR, 0600, &attr);
+    MUST(queue != (mqd_t)-1);
+    return queue;
+}
+
+void queue_there(void* with)
+{
+    way* of = with;
+    char bytes[8192];
+    mqd_t there = queue("/understudy-bench-there"), back = queue("/understudy-bench-back");
+    for (int n = 0; n < of->rounds; n++) {
+        MUST(mq_receive(there, bytes, sizeof bytes, NULL) >= 0);
+        MUST(mq_send(back, bytes, of->bytes, 0) == 0);
+    }
+}
+
+void queue_here(void* with)
+{
+    way* of = with;
+    char bytes[8192] = { 1 };
+    mqd_t there = queue("/understudy-bench-there"), back = queue("/understudy-bench-back");
+    for (int n = 0; n < of->rounds; n++) {
+        pause_if(of);
+        uint64_t start = nanos();
+        MUST(mq_send(there, bytes, of->bytes, 0) == 0);
+        MUST(mq_receive(back, bytes, sizeof bytes, NULL) >= 0);
+        add(&of->times, nanos() - start);
+    }
+    mq_unlink("/understudy-bench-there");
+    mq_unlink("/understudy-bench-back");
+    mq_close(there);
+    mq_close(back);
+}
+
+static void all(int socket, char* bytes, size_t length, int out)
+{
+    for (size_t done = 0; done < length;) {
+        ssize_t n = out ? write(socket, bytes + done, length - done) : read(socket, bytes + done, length - done);
+        MUST(n > 0);
+        done += (size_t)n;
+    }
+}
+
+void socket_there(void* with)
+{
+    way* of = with;
+    char bytes[8192];
+    for (int n = 0; n < of->rounds; n++) {
+        all(of->fds[1], bytes, of->bytes, 0);
+        all(of->fds[1], bytes, of->bytes, 1);
+    }
+}
+
+void socket_here(void* with)
+{
+    way* of = with;
+    char bytes[8192] = { 1 };
+    for (int n = 0; n < of->rounds; n++) {
+        pause_if(of);
+        uint64_t start = nanos();
+        all(of->fds[0], bytes, of->bytes, 1);
+        all(of->fds[0], bytes, of->bytes, 0);
+        add(&of->times, nanos() - start);
+    }
+}
+
+void copy_memory(series* times, size_t bytes, int at_a_time)
+{
+    char *from = malloc(bytes), *to = malloc(bytes);
+    memset(from, 1, bytes);
+    memset(to, 1, bytes);
+    for (int turn = 0; turn < 100; turn++) {
+        uint64_t start = nanos();
+        for (int n = 0; n < at_a_time; n++) {
+            memcpy(to, from, bytes);
+            __asm__ volatile("" : : "r"(to), "r"(from) : "memory");
+        }
+        add(times, nanos() - start);
+    }
+    free(from);
+    free(to);
+}

@@ -1,0 +1,143 @@
+//! What frames and their data lie in: nothing is allocated for one when a node's memory is fixed.
+//!
+//! Buffers are vectors with room enough, which move: from the pool to a queue, to the program, and back. Those that
+//! are **promised** are kept for packets that senders were granted.
+
+use super::frame::Head;
+use crate::limits::{MAX_MESSAGE, MCAPI_MAX_BUFFERS, MCAPI_MAX_SMALL_BUFFERS, MCAPI_SMALL_BUFFER};
+use alloc::vec::Vec;
+use core::ops::Deref;
+
+/// A frame on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// In place.
+    Short(Head),
+    /// In a buffer, which [`super::Mcapi::give_back`] takes again.
+    Long(Vec<u8>),
+}
+
+impl Payload {
+    /// The bytes in a vector of their own.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<u8> {
+        match self {
+            Self::Short(head) => head.to_vec(),
+            Self::Long(bytes) => bytes,
+        }
+    }
+}
+
+impl Deref for Payload {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Short(head) => head,
+            Self::Long(bytes) => bytes,
+        }
+    }
+}
+
+/// The buffers that are not in use.
+#[derive(Clone, Debug)]
+pub(super) struct Pool {
+    small: Vec<Vec<u8>>,
+    large: Vec<Vec<u8>>,
+    /// Of the large ones.
+    promised: usize,
+    fixed: bool,
+}
+
+impl Pool {
+    /// Allocates what it is asked for.
+    pub(super) const fn growing() -> Self {
+        Self { small: Vec::new(), large: Vec::new(), promised: 0, fixed: false }
+    }
+
+    /// Allocates all there will ever be.
+    pub(super) fn fixed() -> Self {
+        let make = |n: usize, size: usize| (0..n).map(|_| Vec::with_capacity(size)).collect();
+        Self {
+            small: make(MCAPI_MAX_SMALL_BUFFERS, MCAPI_SMALL_BUFFER),
+            large: make(MCAPI_MAX_BUFFERS, MAX_MESSAGE),
+            promised: 0,
+            fixed: true,
+        }
+    }
+
+    pub(super) const fn is_fixed(&self) -> bool {
+        self.fixed
+    }
+
+    /// Large buffers that nobody has or is promised.
+    pub(super) const fn spare(&self) -> usize {
+        if self.fixed { self.large.len() - self.promised } else { usize::MAX }
+    }
+
+    /// Promises so many buffers, or as many as there are; says how many.
+    pub(super) fn promise(&mut self, buffers: u16) -> u16 {
+        if !self.fixed {
+            return buffers;
+        }
+        let granted = buffers.min(u16::try_from(self.spare()).unwrap_or(u16::MAX));
+        self.promised += usize::from(granted);
+        granted
+    }
+
+    /// Promised buffers that will not be asked for.
+    pub(super) fn forgive(&mut self, buffers: u16) {
+        if self.fixed {
+            self.promised -= usize::from(buffers);
+        }
+    }
+
+    /// These bytes, one part after the other, in a buffer; `None` when there is none.
+    pub(super) fn copy(&mut self, head: &[u8], data: &[u8]) -> Option<Vec<u8>> {
+        let len = head.len() + data.len();
+        let mut buffer = if !self.fixed {
+            Vec::with_capacity(len)
+        } else if len <= MCAPI_SMALL_BUFFER && !self.small.is_empty() {
+            self.small.pop()?
+        } else if self.spare() > 0 && len <= MAX_MESSAGE {
+            self.large.pop()?
+        } else {
+            return None;
+        };
+        buffer.extend_from_slice(head);
+        buffer.extend_from_slice(data);
+        Some(buffer)
+    }
+
+    /// The same for what a promise was made for, which is kept by this.
+    pub(super) fn redeem(&mut self, data: &[u8]) -> Option<Vec<u8>> {
+        self.forgive(1);
+        self.copy(&[], data)
+    }
+
+    pub(super) fn give_back(&mut self, mut buffer: Vec<u8>) {
+        let pool = match buffer.capacity() {
+            MAX_MESSAGE.. => &mut self.large,
+            MCAPI_SMALL_BUFFER.. => &mut self.small,
+            _ => return,
+        };
+        // Full: it is not one of these.
+        if self.fixed && pool.len() < pool.capacity() {
+            buffer.clear();
+            pool.push(buffer);
+        }
+    }
+
+    /// A frame from its parts; `None` when there is no buffer for it.
+    pub(super) fn pack(&mut self, mut head: Head, data: &[u8]) -> Option<Payload> {
+        if head.append(data) {
+            return Some(Payload::Short(head));
+        }
+        self.copy(&head, data).map(Payload::Long)
+    }
+
+    pub(super) fn unpack(&mut self, payload: Payload) {
+        if let Payload::Long(buffer) = payload {
+            self.give_back(buffer);
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The transport of a node, with numbers for its names, and what it had no room for.
+
+use crate::transport::Transport;
+use runtime_core::id::NodeId;
+use runtime_core::limits::MCAPI_MAX_NODES;
+use runtime_core::mcapi::{DomainId, Mcapi, McapiNode, Payload, Road};
+use runtime_shm::{Event, NodeName, SendError};
+use std::collections::VecDeque;
+
+/// Frames that are prepared for: more than one peer ever has requests. There may be more while several peers do not
+/// read.
+const FRAMES: usize = 4096;
+/// Names whose numbers are found at once.
+const NEAR: u32 = 64;
+
+/// See the module.
+pub(super) struct Wire {
+    /// Away while the leader sleeps on it.
+    pub(super) transport: Option<Box<dyn Transport>>,
+    outbox: VecDeque<(NodeId, Payload)>,
+    /// By number, of all nodes that ever joined.
+    names: Vec<Option<NodeName>>,
+    /// The number of the last node whose name falls in a place.
+    near: [Option<(NodeName, NodeId)>; NEAR as usize],
+}
+
+/// Nodes, by number.
+#[derive(Default)]
+struct Marks([u64; MCAPI_MAX_NODES.div_ceil(64)]);
+
+impl Marks {
+    fn set(&mut self, node: NodeId) {
+        if let Some(word) = self.0.get_mut(node.index() / 64) {
+            *word |= 1 << (node.index() % 64);
+        }
+    }
+
+    fn has(&self, node: NodeId) -> bool {
+        self.0.get(node.index() / 64).is_some_and(|word| word >> (node.index() % 64) & 1 == 1)
+    }
+}
+
+/// What became of a frame.
+enum Sent {
+    /// It went, or its receiver is gone, which will be told.
+    Over,
+    Full,
+    Lost,
+}
+
+impl Wire {
+    pub(super) fn new(transport: Box<dyn Transport>) -> Self {
+        Self {
+            transport: Some(transport),
+            outbox: VecDeque::with_capacity(FRAMES),
+            names: vec![None; MCAPI_MAX_NODES],
+            near: [None; NEAR as usize],
+        }
+    }
+
+    /// Whether frames wait that only the transport can take, which is away.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.transport.is_none() && !self.outbox.is_empty()
+    }
+
+    /// Whether frames wait that could be sent now.
+    #[inline]
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.outbox.is_empty() && self.transport.is_some()
+    }
+
+    /// Takes in all that has come; says how much that was.
+    #[inline]
+    pub(super) fn poll(&mut self, core: &mut Mcapi) -> usize {
+        let Self { transport, names, near, .. } = self;
+        let Some(transport) = transport else { return 0 };
+        transport.poll(&mut |event| match event {
+            Event::Frame { from, bytes } => {
+                if let Some(node) = number(core, near, from) {
+                    core.handle(node, bytes);
+                }
+            }
+            Event::Joined(name) => {
+                // One too many is not heard of, and what it sends is from nobody.
+                let known = core.expect_node(DomainId(name.domain), McapiNode(name.node));
+                if let Ok(node) = known {
+                    if let Some(place) = names.get_mut(node.index()) {
+                        *place = Some(name);
+                    }
+                    core.node_joined(node);
+                }
+            }
+            Event::Gone(name) => {
+                number(core, near, name).into_iter().for_each(|node| core.node_gone(node));
+            }
+        })
+    }
+
+    /// Sends a frame, or keeps it. `false`: the node cannot be sent to.
+    pub(super) fn send(&mut self, core: &mut Mcapi, to: NodeId, payload: Payload) -> bool {
+        if !self.outbox.is_empty() {
+            self.outbox.push_back((to, payload));
+            return true;
+        }
+        let sent = self.put(to, &payload, &[]);
+        match sent {
+            Sent::Full => self.outbox.push_back((to, payload)),
+            Sent::Over | Sent::Lost => core.sent(payload),
+        }
+        !matches!(sent, Sent::Lost)
+    }
+
+    /// Sends what was kept, in order to each node; says which node cannot be sent to, the first of them.
+    pub(super) fn flush(&mut self, core: &mut Mcapi) -> Option<NodeId> {
+        if self.transport.is_none() {
+            return None;
+        }
+        let mut full = Marks::default();
+        let mut lost = None;
+        for _ in 0..self.outbox.len() {
+            let (to, payload) = self.outbox.pop_front()?;
+            if full.has(to) {
+                self.outbox.push_back((to, payload));
+                continue;
+            }
+            match self.put(to, &payload, &[]) {
+                Sent::Full => {
+                    full.set(to);
+                    self.outbox.push_back((to, payload));
+                }
+                Sent::Over => core.sent(payload),
+                Sent::Lost => {
+                    core.sent(payload);
+                    lost = lost.or(Some(to));
+                }
+            }
+        }
+        lost
+    }
+
+    #[inline]
+    fn put(&mut self, to: NodeId, head: &[u8], data: &[u8]) -> Sent {
+        let name = self.names.get(to.index()).copied().flatten();
+        let (Some(transport), Some(name)) = (&mut self.transport, name) else { return Sent::Full };
+        match transport.send(name, head, data) {
+            // It is told of, or will be.
+            Ok(()) | Err(SendError::Gone) => Sent::Over,
+            Err(SendError::Full) => Sent::Full,
+            Err(_) => Sent::Lost,
+        }
+    }
+}
+
+impl Road for Wire {
+    fn carry(&mut self, to: NodeId, head: &[u8], data: &[u8]) -> bool {
+        self.outbox.is_empty() && matches!(self.put(to, head, data), Sent::Over)
+    }
+}
+
+/// The number of a node. It never changes.
+#[inline]
+fn number(
+    core: &Mcapi,
+    near: &mut [Option<(NodeName, NodeId)>; NEAR as usize],
+    name: NodeName,
+) -> Option<NodeId> {
+    let place = &mut near[(name.node % NEAR) as usize];
+    match *place {
+        Some((of, node)) if of == name => Some(node),
+        _ => {
+            let node = core.node_of(DomainId(name.domain), McapiNode(name.node)).ok()?;
+            *place = Some((name, node));
+            Some(node)
+        }
+    }
+}
