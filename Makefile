@@ -9,7 +9,7 @@ BAREMETAL  := x86_64-unknown-linux-gnu/bare-metal/guest-baremetal
 FOOTPRINT  := $(CARGO) build --config runtime/baremetal/image.toml --profile bare-metal -p guest-baremetal --no-default-features
 export UNDERSTUDY_BAREMETAL := $(CURDIR)/target/bare-metal/$(BAREMETAL)
 
-.PHONY: install install-built uninstall cluster-up cluster-down test check lint unit loom fuzz system build images node footprint harness setup sim sim-exhaustive soak soak-process kills validate bench clean
+.PHONY: install install-built uninstall cluster-up cluster-down test check lint unit loom fuzz system build images node footprint harness setup mcapi-speed sim sim-exhaustive soak soak-process kills validate bench clean
 
 # Boot the topology, run its workload with its faults, judge; the cluster stays up.
 cluster-up: build
@@ -121,8 +121,14 @@ kills: build
 validate: harness
 	$(UNDERSTUDY) validate topology/examples/*.yaml
 
-# What messages cost over sockets, TCP and Ethernet, with Linux and without; what many guests cost.
-bench: build footprint
+# The program that measures MCAPI over shared memory, beside message queues, sockets and bare memory.
+mcapi-speed:
+	$(CARGO) build --release -p capi
+	$(CC) -O2 -std=gnu11 -Wall -Wextra -o target/release/$@ runtime/capi/bench/*.c -I runtime/capi/include \
+		target/release/libcapi.a -lpthread -ldl -lm -lrt
+
+# What messages cost over shared memory, sockets, TCP and Ethernet, with Linux and without; what many guests cost.
+bench: build footprint mcapi-speed
 	$(UNDERSTUDY) bench
 
 clean: cluster-down

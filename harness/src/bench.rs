@@ -4,6 +4,7 @@
 mod footprint;
 mod guests;
 mod links;
+mod mcapi;
 mod outages;
 mod soak;
 mod summary;
@@ -56,6 +57,8 @@ pub(crate) struct BenchArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
+    /// MCAPI over shared memory between two processes, beside other ways.
+    Mcapi,
     /// A pair of Linux guests and a pair of bare-metal guests: messages.
     Pairs,
     /// Many bare-metal guests: booting and idling.
@@ -100,8 +103,12 @@ pub(crate) fn main(places: &Places, args: &BenchArgs) -> Result<u8, Failure> {
     if args.only.is_none_or(|only| only == Part::Links) {
         print!("{}", links::main(&Progress::new())?);
     }
+    if args.only.is_none_or(|only| only == Part::Mcapi) {
+        Progress::new().step(0, 0, "two processes measure MCAPI over shared memory");
+        print!("{}", mcapi::main(places)?);
+    }
     // Guests hang on a thread of this process: however it ends, they end.
-    if !matches!(args.only, Some(Part::Outages | Part::Links)) {
+    if !matches!(args.only, Some(Part::Outages | Part::Links | Part::Mcapi)) {
         runtime.block_on(run(places, args))?;
     }
     Ok(EXIT_OK)

@@ -14,7 +14,7 @@ use super::frame::Frame;
 use super::request::{Op, Queue, Request, Requests};
 use super::{Completion, Mcapi, Payload, Status};
 use crate::id::NodeId;
-use crate::limits::MCAPI_MAX_QUEUE_ELEMENTS;
+use crate::limits::{MCAPI_MAX_BUFFERS, MCAPI_MAX_QUEUE_ELEMENTS};
 use crate::sorted::Map;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -360,9 +360,11 @@ impl Channel {
     }
 }
 
-/// A window for packets, each with a buffer that is promised to it: of few buffers, only an eighth.
+/// A window for packets, each with a buffer that is promised to it: of few buffers, only an eighth, and of the last
+/// quarter only one, so that many channels can be connected.
 fn grant(pool: &mut Pool, window: u16) -> Result<u16, Status> {
-    let fair = u16::try_from(pool.spare() / 8).unwrap_or(u16::MAX).max(1);
+    let fair = pool.spare().saturating_sub(MCAPI_MAX_BUFFERS / 4) / 8;
+    let fair = u16::try_from(fair).unwrap_or(u16::MAX).max(1);
     match pool.promise(window.min(fair)) {
         0 => Err(Status::MemLimit),
         granted => Ok(granted),

@@ -474,7 +474,11 @@ impl Requests {
                 // Done before anybody waited for it: there is nothing to look up.
                 let request = request(0)?;
                 let unnamed = self.watch(request).is_some_and(|watch| watch.waiter.is_none());
-                if unnamed && let Some(completion) = self.test(request)? {
+                let there = self.entries.get(request.0).is_some();
+                if unnamed
+                    && there
+                    && let Some(completion) = self.test(request)?
+                {
                     return Ok(Some((0, completion)));
                 }
             }

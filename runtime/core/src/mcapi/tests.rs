@@ -5,6 +5,7 @@ mod attributes;
 mod channels;
 mod frames;
 mod hostile;
+mod memory;
 mod messages;
 mod requests;
 mod scalars;
@@ -57,7 +58,8 @@ impl Cluster {
                         self.wires
                             .entry((from, to.index()))
                             .or_default()
-                            .push_back(payload.into_vec());
+                            .push_back(payload.to_vec());
+                        node.sent(payload);
                     }
                     Output::Wake(waiter) => self.wakes.push((from, waiter)),
                 }

@@ -82,7 +82,7 @@ impl Work {
 fn bounded(node: &Mcapi) {
     assert!(node.endpoints.len() <= MCAPI_MAX_ENDPOINTS);
     assert!(node.wanted.values().map(Vec::len).sum::<usize>() <= MCAPI_MAX_REQUESTS);
-    for local in node.endpoints.values() {
+    for (_, local) in node.endpoints.iter() {
         assert!(local.inbox.len() <= MCAPI_MAX_QUEUE_ELEMENTS);
         assert!(local.inbox.blocked().len() <= MCAPI_MAX_REQUESTS);
         let waiting = local.channel.as_ref().map_or(0, Channel::waiting);
