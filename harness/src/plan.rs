@@ -170,9 +170,9 @@ impl Plan {
                 .filter_map(|f| f.hold.clone())
                 .collect(),
             bench: None,
-            program: self.program.as_ref().map(|program| images_control::Program {
-                nodes: program.nodes[node].clone(),
-                ..program.spec.clone()
+            program: self.program.as_ref().map(|program| {
+                let nodes = program.nodes[node].clone();
+                Box::new(images_control::Program { nodes, ..program.spec.clone() })
             }),
         }
     }
