@@ -219,9 +219,9 @@ impl Plan {
             runtime: self.runtime.clone(),
             holds: self.faults.iter().filter_map(|f| f.watch(node)).collect(),
             bench: None,
-            program: self.program.as_ref().map(|program| images_control::Program {
-                nodes: program.nodes[node].clone(),
-                ..program.spec.clone()
+            program: self.program.as_ref().map(|program| {
+                let nodes = program.nodes[node].clone();
+                Box::new(images_control::Program { nodes, ..program.spec.clone() })
             }),
         }
     }

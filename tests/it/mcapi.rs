@@ -81,12 +81,16 @@ fn a_machine_without_a_signal_is_missed_by_its_silence() {
 #[test]
 fn a_program_that_fails_fails_the_run() {
     let bench = Bench::process();
-    let _ = bench
-        .file("fails.c", "#include <unistd.h>\nint main(void) { return access(\"/\", 0) + 3; }\n");
+    drop(
+        bench.file(
+            "fails.c",
+            "#include <unistd.h>\nint main(void) { return access(\"/\", 0) + 3; }\n",
+        ),
+    );
     two_machines(&bench, "fails", "{ program: ./fails.c }", "").must_fail(&["exit code 3"]);
-    let _ = bench.file("crashes.c", "#include <stdlib.h>\nint main(void) { abort(); }\n");
+    drop(bench.file("crashes.c", "#include <stdlib.h>\nint main(void) { abort(); }\n"));
     two_machines(&bench, "crashes", "{ program: ./crashes.c }", "").must_fail(&["SIGABRT"]);
-    let _ = bench.file("hangs.c", "#include <unistd.h>\nint main(void) { pause(); return 0; }\n");
+    drop(bench.file("hangs.c", "#include <unistd.h>\nint main(void) { pause(); return 0; }\n"));
     let run = "{ program: ./hangs.c, timeout: 500ms }";
     two_machines(&bench, "hangs", run, "").must_fail(&["no end after 0.5 s on n0, n1"]);
     bench.nothing_runs();
@@ -102,9 +106,9 @@ fn programs_that_cannot_be_are_refused() {
             .must(2, words);
     };
     refused("{ program: ./nothing.c }", &["nothing.c", "No such file"]);
-    let _ = bench.file("wrong.c", "int main(void) { return wrong; }\n");
+    drop(bench.file("wrong.c", "int main(void) { return wrong; }\n"));
     refused("{ program: ./wrong.c }", &["wrong.c does not compile", "undeclared"]);
-    let _ = bench.file("text.txt", "text");
+    drop(bench.file("text.txt", "text"));
     refused("{ program: ./text.txt }", &["neither C source", "executable"]);
     let sim = workspace().join("topology/examples/mcapi-ping-pong.yaml");
     let sim = sim.display().to_string();

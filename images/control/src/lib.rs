@@ -21,6 +21,7 @@ extern crate alloc;
 pub mod bench;
 pub mod sim;
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -171,7 +172,7 @@ pub struct Configure {
     pub bench: Option<Bench>,
     /// Run this instead of being a node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub program: Option<Program>,
+    pub program: Option<Box<Program>>,
 }
 
 /// A program on MCAPI, which a machine runs when it is told to [`Run`].

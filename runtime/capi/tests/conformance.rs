@@ -125,25 +125,23 @@ fn run_in(place: Place, program: &Path, how: &str) {
 #[track_caller]
 fn run_placed(place: Place, program: &Path, arguments: &[&str]) {
     let dir = tempfile::Builder::new().prefix("mcapi-").tempdir_in("/dev/shm").unwrap();
-    let meeting = dir.path().join("meeting");
-    std::fs::create_dir(&meeting).unwrap();
+    let nodes = dir.path().join("nodes");
     let mut command = match place {
         Place::Ethernet => on_cable(program),
         _ => Command::new(program),
     };
-    command.args(arguments).env("UNDERSTUDY_SHM_DIR", meeting.join("nodes"));
+    command.args(arguments).env("UNDERSTUDY_SHM_DIR", &nodes);
     if let Some(topology) = topology(place) {
         let file = dir.path().join("topology.yaml");
         std::fs::write(&file, topology).unwrap();
         command.env("MCAPI_TOPOLOGY", file);
     }
     good(&arguments.join(" "), &command.output().unwrap());
-    // Each machine has a directory of its own.
-    let entries = |dir: &Path| -> Vec<PathBuf> {
-        std::fs::read_dir(dir).unwrap().map(|f| f.unwrap().path()).collect()
-    };
-    let left: Vec<_> = entries(&meeting).iter().flat_map(|dir| entries(dir)).collect();
-    assert!(left.is_empty(), "{arguments:?} left {left:?}");
+    if let Place::Here = place {
+        let left: Vec<_> = std::fs::read_dir(nodes).unwrap().map(|f| f.unwrap().path()).collect();
+        assert!(left.is_empty(), "{arguments:?} left {left:?}");
+    }
+    // What a killed node leaves on a machine of its own, the next one there sweeps up.
 }
 
 /// As threads and as processes, over everything.
