@@ -190,30 +190,12 @@ async fn prepare(
     let factor = machine.as_ref().map_or(1, |m| m.factor);
     let setting = Setting { backend: setup.backend, factor, loopback: loopback.as_ref() };
     let plan = Plan::new(&file, &setting);
-    fs::copy(&setup.file, setup.run_dir.join("topology.yaml"))
-        .with_context(|| format!("cannot write into {}", setup.run_dir.display()))
-        .map_err(broken)?;
-    let manifest = Manifest {
-        topology,
-        seed: plan.seed,
-        backend: setup.backend.name().to_owned(),
-        machine: words.clone(),
-        factor,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        programs: Manifest::programs_here(&setup.places),
-    };
-    manifest.write(&setup.run_dir).map_err(broken)?;
+    keep(setup, topology, &plan, &words).map_err(broken)?;
     let mut wire = None;
     if plan.needs_switch() {
         wire = Some(Wire::new(Fabric::new(&plan)).map_err(broken)?);
     }
-    let looks = plan.expect.iter().flat_map(|e| e.what.sights());
-    let lines = looks.filter(|sight| matches!(sight.shown, topology::Shown::Line(_))).count();
-    let consoles = if lines > 0 {
-        Some(Consoles::follow(&setup.run_dir, &plan, inbox.clone()).map_err(broken)?)
-    } else {
-        None
-    };
+    let consoles = Consoles::wanted(&setup.run_dir, &plan, inbox).map_err(broken)?;
     let executor = Executor {
         consoles,
         site: Arc::new(Site { spawner, run_dir: setup.run_dir.clone(), node_program, machine }),
@@ -231,6 +213,22 @@ async fn prepare(
     };
     inbox.put(Event::Begin { detach: setup.detach });
     Ok((executor, Dispatcher::new(plan, words)))
+}
+
+/// Writes down what is run, so that it can be run again.
+fn keep(setup: &Setup, topology: String, plan: &Plan, machine: &str) -> Result<()> {
+    fs::copy(&setup.file, setup.run_dir.join("topology.yaml"))
+        .with_context(|| format!("cannot write into {}", setup.run_dir.display()))?;
+    let manifest = Manifest {
+        topology,
+        seed: plan.seed,
+        backend: setup.backend.name().to_owned(),
+        machine: machine.to_owned(),
+        factor: plan.factor,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        programs: Manifest::programs_here(&setup.places),
+    };
+    manifest.write(&setup.run_dir)
 }
 
 /// Signals that end the daemon; a closed terminal does not.
@@ -343,26 +341,10 @@ impl Executor {
                 }
                 self.record.killed(self.inbox.start.elapsed(), &self.plan.nodes[node].name);
             }
-            Action::Freeze { node, still } => {
-                if let Some(node) = &self.nodes[node] {
-                    node.process.freeze(still);
-                }
-            }
-            Action::Slow { node, percent } => {
-                if let Some(node) = &self.nodes[node] {
-                    node.process.slow(percent);
-                }
-            }
-            Action::Cut { node, from, to } => {
-                if let Some(wire) = &self.wire {
-                    wire.cut(self.plan.machine_of(node), from, to);
-                }
-            }
-            Action::Heal { node } => {
-                if let Some(wire) = &self.wire {
-                    wire.heal(self.plan.machine_of(node));
-                }
-            }
+            Action::Freeze { .. }
+            | Action::Slow { .. }
+            | Action::Cut { .. }
+            | Action::Heal { .. } => self.disturb(&action),
             Action::ReadConsoles => {
                 if let Some(consoles) = &self.consoles {
                     consoles.read();
@@ -395,6 +377,33 @@ impl Executor {
                 }
             }
             Action::Stop => {}
+        }
+    }
+
+    /// What a fault does to a machine that goes on, or to its link.
+    fn disturb(&self, action: &Action) {
+        match *action {
+            Action::Freeze { node, still } => {
+                if let Some(node) = &self.nodes[node] {
+                    node.process.freeze(still);
+                }
+            }
+            Action::Slow { node, percent } => {
+                if let Some(node) = &self.nodes[node] {
+                    node.process.slow(percent);
+                }
+            }
+            Action::Cut { node, from, to } => {
+                if let Some(wire) = &self.wire {
+                    wire.cut(self.plan.machine_of(node), from, to);
+                }
+            }
+            Action::Heal { node } => {
+                if let Some(wire) = &self.wire {
+                    wire.heal(self.plan.machine_of(node));
+                }
+            }
+            _ => {}
         }
     }
 
