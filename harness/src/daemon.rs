@@ -195,30 +195,12 @@ async fn prepare(
     let program = program.as_deref().map(|program| (program, placed_by.as_path()));
     let setting = Setting { backend: setup.backend, factor, loopback: loopback.as_ref(), program };
     let plan = Plan::new(&file, &setting);
-    fs::copy(&setup.file, setup.run_dir.join("topology.yaml"))
-        .with_context(|| format!("cannot write into {}", setup.run_dir.display()))
-        .map_err(broken)?;
-    let manifest = Manifest {
-        topology,
-        seed: plan.seed,
-        backend: setup.backend.name().to_owned(),
-        machine: words.clone(),
-        factor,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        programs: Manifest::programs_here(&setup.places),
-    };
-    manifest.write(&setup.run_dir).map_err(broken)?;
+    keep(setup, topology, &plan, &words).map_err(broken)?;
     let mut wire = None;
     if plan.needs_switch() {
         wire = Some(Wire::new(Fabric::new(&plan)).map_err(broken)?);
     }
-    let looks = plan.expect.iter().flat_map(|e| e.what.sights());
-    let lines = looks.filter(|sight| matches!(sight.shown, topology::Shown::Line(_))).count();
-    let consoles = if lines > 0 {
-        Some(Consoles::follow(&setup.run_dir, &plan, inbox.clone()).map_err(broken)?)
-    } else {
-        None
-    };
+    let consoles = Consoles::wanted(&setup.run_dir, &plan, inbox).map_err(broken)?;
     let executor = Executor {
         consoles,
         site: Arc::new(Site { spawner, run_dir: setup.run_dir.clone(), node_program, machine }),
@@ -248,6 +230,22 @@ async fn program(setup: &Setup, file: &topology::Topology) -> Result<Option<Path
     let out = setup.run_dir.join("program");
     let ready = tokio::task::spawn_blocking(move || cc::ready(&path, out)).await??;
     Ok(Some(ready))
+}
+
+/// Writes down what is run, so that it can be run again.
+fn keep(setup: &Setup, topology: String, plan: &Plan, machine: &str) -> Result<()> {
+    fs::copy(&setup.file, setup.run_dir.join("topology.yaml"))
+        .with_context(|| format!("cannot write into {}", setup.run_dir.display()))?;
+    let manifest = Manifest {
+        topology,
+        seed: plan.seed,
+        backend: setup.backend.name().to_owned(),
+        machine: machine.to_owned(),
+        factor: plan.factor,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        programs: Manifest::programs_here(&setup.places),
+    };
+    manifest.write(&setup.run_dir)
 }
 
 /// Signals that end the daemon; a closed terminal does not.
@@ -360,17 +358,8 @@ impl Executor {
                 }
                 self.record.killed(self.inbox.start.elapsed(), &self.plan.nodes[node].name);
             }
-            Action::Freeze { node, still } => {
-                if let Some(frozen) = &self.nodes[node] {
-                    frozen.process.freeze(still);
-                }
-                self.log(node, if still { "stands still" } else { "goes on" });
-            }
-            Action::Link { node, what } => {
-                self.log(node, &what.words());
-                if let Some(wire) = &self.wire {
-                    wire.act(self.plan.machine_of(node), what);
-                }
+            Action::Freeze { .. } | Action::Slow { .. } | Action::Link { .. } => {
+                self.disturb(action)
             }
             Action::Pcap { client, nodes, on } => {
                 let response = match self.pcap(&nodes, on).await {
@@ -378,11 +367,6 @@ impl Executor {
                     Err(e) => Response::failed(EXIT_TESTBED, format!("{e:#}")),
                 };
                 clients.send(client, response);
-            }
-            Action::Slow { node, percent } => {
-                if let Some(node) = &self.nodes[node] {
-                    node.process.slow(percent);
-                }
             }
             Action::ReadConsoles => {
                 if let Some(consoles) = &self.consoles {
@@ -438,6 +422,30 @@ impl Executor {
             (false, []) => "nothing was recorded".to_owned(),
             (false, files) => format!("recorded to {}", files.join(", ")),
         })
+    }
+
+    /// What a fault does to a machine that goes on, or to its link.
+    fn disturb(&mut self, action: Action) {
+        match action {
+            Action::Freeze { node, still } => {
+                if let Some(frozen) = &self.nodes[node] {
+                    frozen.process.freeze(still);
+                }
+                self.log(node, if still { "stands still" } else { "goes on" });
+            }
+            Action::Slow { node, percent } => {
+                if let Some(node) = &self.nodes[node] {
+                    node.process.slow(percent);
+                }
+            }
+            Action::Link { node, what } => {
+                self.log(node, &what.words());
+                if let Some(wire) = &self.wire {
+                    wire.act(self.plan.machine_of(node), what);
+                }
+            }
+            _ => {}
+        }
     }
 
     async fn start_node(&mut self, node: usize) -> Result<u32> {

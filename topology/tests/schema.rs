@@ -52,12 +52,7 @@ fn judge(root: &Value, schema: &Value, value: &Value, path: &str) -> Result<(), 
             "minLength" => {
                 value.as_str().is_none_or(|s| s.len() as u64 >= wanted.as_u64().unwrap())
             }
-            "minItems" | "maxItems" | "minProperties" => {
-                let len = value.as_array().map(Vec::len);
-                let len = len.or(value.as_object().map(serde_json::Map::len)).unwrap_or(1) as u64;
-                let bound = wanted.as_u64().unwrap();
-                if rule == "maxItems" { len <= bound } else { len >= bound }
-            }
+            "minItems" | "maxItems" | "minProperties" => holds_so_many(rule, wanted, value),
             "uniqueItems" => value
                 .as_array()
                 .is_none_or(|items| (1..items.len()).all(|n| !items[..n].contains(&items[n]))),
@@ -99,6 +94,12 @@ fn judge(root: &Value, schema: &Value, value: &Value, path: &str) -> Result<(), 
         }
     }
     Ok(())
+}
+
+fn holds_so_many(rule: &str, wanted: &Value, value: &Value) -> bool {
+    let len = value.as_array().map(Vec::len).or(value.as_object().map(serde_json::Map::len));
+    let (len, bound) = (len.unwrap_or(1) as u64, wanted.as_u64().unwrap());
+    if rule == "maxItems" { len <= bound } else { len >= bound }
 }
 
 /// Known members by their own schema, others by that for others.

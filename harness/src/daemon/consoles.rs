@@ -31,8 +31,15 @@ struct Console {
 }
 
 impl Consoles {
+    /// Follows the consoles if a line is expected on one.
+    pub(super) fn wanted(run_dir: &Path, plan: &Plan, inbox: &Inbox) -> Result<Option<Self>> {
+        let mut sights = plan.expect.iter().flat_map(|e| e.what.sights());
+        let is_wanted = sights.any(|sight| matches!(sight.shown, topology::Shown::Line(_)));
+        is_wanted.then(|| Self::follow(run_dir, plan, inbox.clone())).transpose()
+    }
+
     /// Tells every line that is written from now on.
-    pub(super) fn follow(run_dir: &Path, plan: &Plan, inbox: Inbox) -> Result<Self> {
+    fn follow(run_dir: &Path, plan: &Plan, inbox: Inbox) -> Result<Self> {
         let console =
             |name: &str| Console { path: console(run_dir, name), at: 0, rest: Vec::new() };
         let files = plan.nodes.iter().map(|node| console(&node.name)).collect();
