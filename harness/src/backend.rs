@@ -37,6 +37,8 @@ pub(crate) struct Started {
     pub(crate) control: UnixStream,
     /// The harness's end of its NIC: a datagram is a frame.
     pub(crate) net: Option<UnixDatagram>,
+    /// The harness's end of the control port of its seat: the guest starts that one itself.
+    pub(crate) seat: Option<UnixStream>,
     /// Keeps QEMU's monitor open; a QEMU that loses it complains.
     pub(crate) _monitor: Option<UnixStream>,
 }
@@ -80,7 +82,7 @@ impl Site {
             fds,
         };
         let process = self.spawner.start(program, on_exit).await?;
-        Ok(Started { process, control, net, _monitor: None })
+        Ok(Started { process, control, net, seat: None, _monitor: None })
     }
 
     async fn start_guest(
@@ -94,19 +96,27 @@ impl Site {
         let (net, their_net) = UnixDatagram::pair().context("cannot make a socket pair")?;
         let console = self.console(&node.name);
         log(&console)?;
+        let mut fds = vec![
+            (their_net.into(), NET_FD),
+            (their_control.into(), qemu::CONTROL_FD),
+            (their_monitor.into(), qemu::QMP_FD),
+        ];
+        let mut seat = None;
+        if let Some(name) = &node.seat {
+            let (ours, theirs) = UnixStream::pair().context("cannot make a socket pair")?;
+            fds.push((theirs.into(), qemu::SEAT_FD));
+            seat = Some(ours);
+            one_console(&console, &self.console(name))?;
+        }
         let program = Program {
             words: machine.command(node, &console)?,
             stdin: None,
             stdout: None,
             log: log(&self.run_dir.join(format!("qemu-{}.log", node.name)))?,
-            fds: vec![
-                (their_net.into(), NET_FD),
-                (their_control.into(), qemu::CONTROL_FD),
-                (their_monitor.into(), qemu::QMP_FD),
-            ],
+            fds,
         };
         let process = self.spawner.start(program, on_exit).await?;
-        Ok(Started { process, control, net: Some(net), _monitor: Some(monitor) })
+        Ok(Started { process, control, net: Some(net), seat, _monitor: Some(monitor) })
     }
 
     /// The program whose addresses a node names.
@@ -144,6 +154,16 @@ impl Site {
 /// Where a node's console goes.
 pub(crate) fn console(run_dir: &Path, node: &str) -> PathBuf {
     run_dir.join(format!("console-{node}.log"))
+}
+
+/// Both node programs of a guest write to its console: it is found under either name.
+fn one_console(console: &Path, seat: &Path) -> Result<()> {
+    let name = console.file_name().context("a console has a name")?;
+    match std::os::unix::fs::symlink(name, seat) {
+        // From an earlier life of the guest.
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        other => other.with_context(|| format!("cannot write {}", seat.display())),
+    }
 }
 
 /// Opens a log file to append to.

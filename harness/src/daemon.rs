@@ -320,7 +320,7 @@ impl Executor {
             }
             self.record.event(arrival.at, &arrival.event, &self.plan);
             if let (Event::Exited { node, .. }, Some(wire)) = (&arrival.event, &self.wire) {
-                wire.unplug(self.plan.machine_of(*node));
+                wire.unplug(*node);
             }
             for action in dispatcher.handle(arrival.at, arrival.event) {
                 if action == Action::Stop {
@@ -354,7 +354,7 @@ impl Executor {
                     killed.process.kill();
                 }
                 if let Some(wire) = &self.wire {
-                    wire.unplug(self.plan.machine_of(node));
+                    wire.unplug(node);
                 }
                 self.record.killed(self.inbox.start.elapsed(), &self.plan.nodes[node].name);
             }
@@ -450,6 +450,14 @@ impl Executor {
 
     async fn start_node(&mut self, node: usize) -> Result<u32> {
         let plan = &self.plan.nodes[node];
+        if let (Backend::Qemu, Some(host)) = (self.plan.backend, plan.host) {
+            // Its guest has started it.
+            let machine = self.nodes[host].as_mut().context("its machine is not there")?;
+            let (started, end) = machine.seat().context("its machine has no seat")?;
+            let pid = started.process.pid;
+            self.nodes[node] = Some(Node::new(node, started, end, self.inbox.clone())?);
+            return Ok(pid);
+        }
         let (ended, end) = tokio::sync::oneshot::channel();
         let metal = self.plan.runs(node) == Image::BareMetal;
         let on_exit = Box::new(move |status: String| {

@@ -62,6 +62,8 @@ pub(crate) struct NodePlan {
     pub(crate) name: String,
     /// It is a seat: a second node program on the machine of this node.
     pub(crate) host: Option<usize>,
+    /// Name of the seat on its machine, if there is one.
+    pub(crate) seat: Option<String>,
     pub(crate) role: Role,
     pub(crate) board: u16,
     /// What the file wants it to run; see [`Plan::runs`].
@@ -70,7 +72,7 @@ pub(crate) struct NodePlan {
     pub(crate) cpus: u32,
     /// `ip:port` where it listens.
     pub(crate) address: String,
-    /// Hardware address of its NIC.
+    /// Hardware address that it has on the network: that of its card, unless it is the seat of a guest.
     pub(crate) mac: String,
     /// How it reaches each node; for itself, how it reaches most others.
     pub(crate) transports: Vec<Transport>,
@@ -287,7 +289,8 @@ impl Plan {
     fn is_impaired_tcp(&self, node: usize) -> bool {
         let NodePlan { link, transports, .. } = &self.nodes[node];
         let perfect = |p: SimProfile| SimProfile { mtu: 0, ..p } == SimProfile::default();
-        let tcp = (0..transports.len()).any(|n| n != node && transports[n] == Transport::Tcp);
+        let elsewhere = |n: usize| self.machine_of(n) != self.machine_of(node);
+        let tcp = (0..transports.len()).any(|n| elsewhere(n) && transports[n] == Transport::Tcp);
         tcp && !(perfect(link.up) && perfect(link.down))
     }
 

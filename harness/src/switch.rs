@@ -69,6 +69,14 @@ struct Port {
     drops: BTreeMap<&'static str, u64>,
 }
 
+/// What is behind a port: the card of the machine, which has the port's number. A seat that is a process has
+/// one of its own, at the same cable.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Card {
+    pub(crate) port: usize,
+    pub(crate) address: Option<[u8; 6]>,
+}
+
 /// A switch and the ports on it.
 #[derive(Debug)]
 struct Bridge {
@@ -95,6 +103,7 @@ struct Flight {
 pub(crate) struct Fabric {
     bridges: Vec<Bridge>,
     ports: Vec<Port>,
+    cards: Vec<Card>,
     flights: BinaryHeap<Reverse<Flight>>,
     serial: u64,
     /// Frames of links that are recorded, until somebody takes them.
@@ -133,7 +142,17 @@ impl Fabric {
             }
         };
         let ports = plan.nodes[..plan.machines()].iter().enumerate().map(port).collect();
-        Self { bridges, ports, flights: BinaryHeap::new(), serial: 0, captured: Vec::new() }
+        let card = |(n, node): (usize, &crate::plan::NodePlan)| Card {
+            port: plan.machine_of(n),
+            address: card(&node.mac),
+        };
+        let cards = plan.nodes.iter().enumerate().map(card).collect();
+        Self { bridges, ports, cards, flights: BinaryHeap::new(), serial: 0, captured: Vec::new() }
+    }
+
+    /// The cards of all nodes; first those of the ports, in the same order.
+    pub(crate) fn cards(&self) -> &[Card] {
+        &self.cards
     }
 
     /// A node sent a frame. `out` gets each frame that leaves at once, with its port. Perfect links

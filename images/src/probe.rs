@@ -1,7 +1,7 @@
 //! Whether an accelerator really executes code.
 //!
-//! `/dev/kvm` may be there, open, and even make a machine, and still be of no use: QEMU aborts, or
-//! the guest never runs. So the probe starts one and expects its byte.
+//! `/dev/kvm` may be there, open, and even make a machine, and still be of no use: QEMU aborts, or the guest
+//! never runs, or it runs until it uses 64-bit mode. So the probe starts one that does, and expects its byte.
 
 use crate::qemu::{Accel, PROGRAM};
 use duct::cmd;
@@ -119,19 +119,51 @@ fn run(accel: Accel, patience: Duration) -> io::Result<Option<Output>> {
     }
 }
 
-/// Firmware that says one byte and ends the machine: all of it fits behind the reset vector, the
-/// last 16 bytes of the ROM, where a processor starts in real mode.
+/// Firmware that does what a kernel does first, and then says one byte and ends the machine: it makes page
+/// tables, enters 64-bit mode and clears memory. There are hosts whose KVM gets no further than that.
 fn stub() -> Vec<u8> {
     const SIZE: usize = 64 * 1024;
-    const CODE: [u8; 11] = [
-        0xb0, BYTE, // mov al, BYTE
-        0xe6, 0xe9, // out 0xe9, al
-        0xb0, 0x10, // mov al, 0x10
-        0xe6, 0xf4, // out 0xf4, al
-        0xf4, // hlt
-        0xeb, 0xfd, // jmp to hlt
+    const CODE_AT: usize = 0xff00;
+    const TABLE_AT: usize = 0xff98;
+    /// Where a processor starts, in real mode.
+    const RESET: usize = SIZE - 16;
+    #[rustfmt::skip]
+    const CODE: [u8; 146] = [
+        // 16 bits, segment 0xf000: the ROM is at 0xf0000 as well.
+        0xfa, 0xfc,                                           // cli; cld
+        0x31, 0xc0, 0x8e, 0xd8, 0x8e, 0xc0,                   // xor ax, ax; mov ds, ax; mov es, ax
+        0xbf, 0x00, 0x10, 0xb9, 0x00, 0x18, 0xf3, 0xab,       // mov di, 0x1000; mov cx, 0x1800; rep stosw
+        0xc7, 0x06, 0x00, 0x10, 0x03, 0x20,                   // mov word [0x1000], 0x2003
+        0xc7, 0x06, 0x00, 0x20, 0x03, 0x30,                   // mov word [0x2000], 0x3003
+        // The first 8 MiB, in pages of 2 MiB.
+        0x66, 0xc7, 0x06, 0x00, 0x30, 0x83, 0x00, 0x00, 0x00, // mov dword [0x3000], 0x000083
+        0x66, 0xc7, 0x06, 0x08, 0x30, 0x83, 0x00, 0x20, 0x00, // mov dword [0x3008], 0x200083
+        0x66, 0xc7, 0x06, 0x10, 0x30, 0x83, 0x00, 0x40, 0x00, // mov dword [0x3010], 0x400083
+        0x66, 0xc7, 0x06, 0x18, 0x30, 0x83, 0x00, 0x60, 0x00, // mov dword [0x3018], 0x600083
+        0xb8, 0x00, 0xf0, 0x8e, 0xd8,                         // mov ax, 0xf000; mov ds, ax
+        0x66, 0x0f, 0x01, 0x16, 0xa8, 0xff,                   // lgdt [0xffa8]
+        0xb0, 0xa0, 0x66, 0x0f, 0xb6, 0xc0, 0x0f, 0x22, 0xe0, // mov al, 0xa0; movzx eax, al; mov cr4, eax
+        0x66, 0xb8, 0x00, 0x10, 0x00, 0x00, 0x0f, 0x22, 0xd8, // mov eax, 0x1000; mov cr3, eax
+        0x66, 0xb9, 0x80, 0x00, 0x00, 0xc0, 0x0f, 0x32,       // mov ecx, 0xc0000080 (EFER); rdmsr
+        0x0d, 0x00, 0x01, 0x0f, 0x30,                         // or ax, 0x100; wrmsr
+        0x66, 0xb8, 0x01, 0x00, 0x00, 0x80, 0x0f, 0x22, 0xc0, // mov eax, 0x80000001; mov cr0, eax
+        0x66, 0xea, 0x7b, 0xff, 0x0f, 0x00, 0x08, 0x00,       // jmp 8:0xfff7b
+        // 64 bits.
+        0xbf, 0x00, 0x00, 0x20, 0x00,                         // mov edi, 0x200000
+        0xb9, 0x00, 0x00, 0x60, 0x00,                         // mov ecx, 0x600000
+        0x31, 0xc0, 0xf3, 0xaa,                               // xor eax, eax; rep stosb
+        0xb0, BYTE, 0xe6, 0xe9,                               // mov al, BYTE; out 0xe9, al
+        0xb0, 0x10, 0xe6, 0xf4, 0xf4,                         // mov al, 0x10; out 0xf4, al; hlt
+    ];
+    #[rustfmt::skip]
+    const TABLE: [u8; 22] = [
+        0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0x9a, 0x20, 0,       // code of 64 bits
+        15, 0, 0x98, 0xff, 0x0f, 0,         // the two, at 0xfff98
     ];
     let mut rom = vec![0xf4; SIZE];
-    rom[SIZE - 16..][..CODE.len()].copy_from_slice(&CODE);
+    rom[CODE_AT..CODE_AT + CODE.len()].copy_from_slice(&CODE);
+    rom[TABLE_AT..TABLE_AT + TABLE.len()].copy_from_slice(&TABLE);
+    rom[RESET..RESET + 5].copy_from_slice(&[0xea, 0x00, 0xff, 0x00, 0xf0]); // jmp 0xf000:0xff00
     rom
 }

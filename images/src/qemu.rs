@@ -6,7 +6,7 @@
 //! gets no usable value.
 
 use crate::Error;
-use images_control::PORT_NAME;
+use images_control::{PORT_NAME, SEAT_PORT_NAME};
 use std::fs;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
@@ -101,6 +101,8 @@ pub struct GuestSpec {
     pub tsc_khz: u32,
     /// An inherited end of a stream socket pair for the control port.
     pub control: RawFd,
+    /// The same for the control port of its seat, if it has one.
+    pub seat: Option<RawFd>,
     /// An inherited end of a stream socket pair for QMP.
     pub qmp: RawFd,
     /// Where the console goes.
@@ -151,6 +153,13 @@ pub fn qemu_args(spec: &GuestSpec) -> Vec<String> {
     let control = format!("socket,id=control,fd={}", spec.control);
     args.extend(words(&["-device", "virtio-serial-device", "-chardev", &control]));
     args.extend(words(&["-device", &format!("virtserialport,chardev=control,name={PORT_NAME}")]));
+    if let Some(fd) = spec.seat {
+        args.extend(words(&["-chardev", &format!("socket,id=seat,fd={fd}")]));
+        args.extend(words(&[
+            "-device",
+            &format!("virtserialport,chardev=seat,name={SEAT_PORT_NAME}"),
+        ]));
+    }
     for (i, nic) in spec.nics.iter().enumerate() {
         args.extend(words(&[
             "-netdev",

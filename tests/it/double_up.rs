@@ -1,5 +1,6 @@
-//! Survivors that host two ranks, on the process backend.
+//! Survivors that host two ranks: processes and guests.
 
+use crate::members::told;
 use tests::{Bench, Cluster};
 
 fn doubling(compute: usize, standby: usize) -> Cluster {
@@ -50,6 +51,8 @@ fn a_machine_that_is_back_takes_its_rank_again() {
     let bench = Bench::process();
     let args = "size: 256, iterations: 3000, checkpoint-every: 100";
     let cluster = doubling(3, 0).runs(&format!("{{ workload: laplace, args: {{ {args} }} }}"));
+    // Each seat has a cable of its own, which must be there again.
+    let cluster = cluster.with("transport: ethernet");
     bench.on("up", &cluster).must(0, &[]);
     let run = bench.start(&["run"]);
     run.says("epoch 2 is committed");
@@ -64,7 +67,27 @@ fn a_machine_that_is_back_takes_its_rank_again() {
 }
 
 #[test]
-fn guests_have_no_seats_and_the_file_is_refused() {
-    let refusal = "cannot do: on-exhausted: double-up with backend qemu, only with process and sim";
-    Bench::qemu().on("test", &doubling(3, 0)).must(2, &[refusal]);
+fn a_guest_hosts_two_ranks_and_the_one_that_died_comes_back_with_its_seat() {
+    let bench = Bench::qemu();
+    let cluster = doubling(3, 0).named("seats-tcp").kill("n1", "{ checkpoint: 2 }");
+    let cluster = cluster.expects("takeover: { of: n1 }");
+    bench.on("up", &cluster).must(0, &[]);
+    let run = bench.start(&["run"]);
+    run.says("hosts two ranks, for rank 1 runs on its seat n");
+    run.end().must(0, &["verdict: PASS"]);
+    bench.verb(&["reboot", "n1"]).must(0, &["n1 is back"]);
+    let back = bench.await_events(&cluster.name, told("n1+", "ready", 2));
+    assert_eq!(back["kind"], "ready");
+    bench.verb(&["down"]).must(0, &[]);
+}
+
+#[test]
+fn two_guests_on_ethernet_become_one_with_both_ranks() {
+    let cluster = doubling(2, 0).named("seats-ethernet").with("transport: ethernet");
+    let cluster = cluster.with("quorum: fail-stop").kill("n1", "{ checkpoint: 2 }");
+    let outcome = Bench::qemu().test(&cluster.expects("takeover: { of: n1, by: n0 }"));
+    outcome.must_pass();
+    assert_eq!(outcome.deaths(), 1, "nobody misses an idle seat");
+    assert_eq!(outcome.death("n1")["by"], "n0+");
+    assert!(outcome.kinds("n0+").contains(&"doubled"));
 }

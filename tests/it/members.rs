@@ -12,7 +12,7 @@ fn small(iterations: u32) -> Cluster {
 }
 
 /// The `nth` event of this kind that the node told, from 1.
-fn told(node: &str, kind: &str, nth: usize) -> impl Fn(&[Value]) -> Option<Value> {
+pub(crate) fn told(node: &str, kind: &str, nth: usize) -> impl Fn(&[Value]) -> Option<Value> {
     let (node, kind) = (node.to_owned(), kind.to_owned());
     move |events: &[Value]| {
         let event = |e: &&Value| e["node"] == node[..] && e["message"]["event"]["kind"] == kind[..];

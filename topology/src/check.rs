@@ -1,9 +1,7 @@
 //! What follows from the whole: can what the file breaks be survived the way it expects?
 
 use crate::error::Reader;
-use crate::model::{
-    Expectation, Fault, Link, Node, OnExhausted, Runtime, Strike, Transport, Trigger,
-};
+use crate::model::{Expectation, Fault, Node, OnExhausted, Runtime, Strike, Trigger};
 use crate::read::{At, Cluster, Marks, Settings};
 use runtime_core::checkpoint::survival::Refusal;
 use runtime_core::checkpoint::{Parity, Redundancy};
@@ -52,24 +50,18 @@ pub(crate) fn codes(r: &mut Reader<'_>, cluster: &Cluster, runtime: &Runtime) {
     }
 }
 
-/// A seat is a second process beside the node's own, with a port of its own at the same address.
-pub(crate) fn seats(r: &mut Reader<'_>, cluster: &Cluster, links: &[Link], settings: &Settings) {
+/// A seat is a second process beside the node's own.
+pub(crate) fn seats(r: &mut Reader<'_>, cluster: &Cluster, settings: &Settings) {
     if settings.runtime.on_exhausted != OnExhausted::DoubleUp {
         return;
     }
     let nodes = &cluster.nodes;
-    let ethernet = links.iter().find(|link| link.transport == Transport::Ethernet);
     let (message, help) = if let Some(metal) = nodes.iter().find(|n| n.image == Image::BareMetal) {
         let message = format!(
             "\"{}\" is bare metal: it has one address space, and cannot host two ranks",
             metal.name
         );
         (message, "write `on-exhausted: stop`, or `image: linux` for all nodes".into())
-    } else if let Some(link) = ethernet {
-        let name = &nodes[link.node].name;
-        let message =
-            format!("double-up needs tcp between all nodes, but \"{name}\" speaks ethernet");
-        (message, "write `on-exhausted: stop`, or `transport: tcp` for all links".into())
     } else if nodes.len() > MAX_NODES / 2 {
         let message = format!("each of {} nodes has a seat, which makes too many", nodes.len());
         let most = MAX_NODES / 2;

@@ -59,7 +59,7 @@ pub(crate) fn topology(r: &mut Reader<'_>, yaml: &Yaml) -> Option<Topology> {
     let runtime = settings::runtime(r, top.get("runtime"), cluster.nodes.len());
     let settled = r.count() == before;
     let (switches, links) = links::links(r, &top, &cluster, &runtime);
-    check::seats(r, &cluster, &links, &runtime);
+    check::seats(r, &cluster, &runtime);
     let runtime = runtime.runtime;
     let (run, on_mcapi) = run::run(r, top.get("run"));
     let names = names::Names { nodes: &cluster.nodes, boards: &cluster.boards };

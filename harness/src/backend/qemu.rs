@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 pub(super) const CONTROL_FD: i32 = 4;
 /// The same for QEMU's own monitor.
 pub(super) const QMP_FD: i32 = 5;
+/// The same for the control port of a seat.
+pub(super) const SEAT_FD: i32 = 6;
 /// Variable with more words for the command line of bare-metal guests, for example `drill=stack`.
 const OPTIONS: &str = "UNDERSTUDY_BAREMETAL_OPTIONS";
 /// Everything takes longer when QEMU translates instructions on few cores.
@@ -121,6 +123,7 @@ impl Machine {
             accel: self.accel,
             tsc_khz: self.tsc_khz,
             control: CONTROL_FD,
+            seat: node.seat.is_some().then_some(SEAT_FD),
             qmp: QMP_FD,
             console: Console::File(console.to_owned()),
             nics: vec![NicSpec { mac: nic.mac.clone(), fd: super::NET_FD }],

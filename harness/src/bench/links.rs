@@ -64,7 +64,7 @@ impl Lane {
             if link.is_empty() { "" } else { ", " }
         );
         let topology = topology::parse("links", &text)?;
-        let setting = Setting { backend: Backend::Qemu, factor: 1, loopback: None };
+        let setting = Setting { backend: Backend::Qemu, factor: 1, loopback: None, program: None };
         let wire = Wire::new(Fabric::new(&Plan::new(&topology, &setting)))?;
         let mut guests = Vec::new();
         for port in 0..2 {

@@ -18,7 +18,9 @@ pub(crate) struct Node {
     pub(crate) process: Process,
     outbox: mpsc::UnboundedSender<String>,
     reader: JoinHandle<()>,
-    _started: Started,
+    started: Started,
+    /// Tells its seat how its machine ended, after it was told here.
+    seat_end: Option<oneshot::Receiver<String>>,
 }
 
 impl Node {
@@ -42,12 +44,24 @@ impl Node {
                 }
             }
         });
+        let (seat_ended, seat_end) = oneshot::channel();
+        let seat_end = started.seat.is_some().then_some(seat_end);
         let reader = tokio::spawn(async move {
             read(node, reader, &inbox).await;
             let status = end.await.unwrap_or_default();
-            inbox.put(Event::Exited { node, status });
+            inbox.put(Event::Exited { node, status: status.clone() });
+            // It has no seat, or the seat never came to life.
+            drop(seat_ended.send(status));
         });
-        Ok(Self { process: started.process.clone(), outbox, reader, _started: started })
+        Ok(Self { process: started.process.clone(), outbox, reader, started, seat_end })
+    }
+
+    /// The second node of this one's guest, once: it lives as long as the guest, and its end is told after
+    /// that of this node.
+    pub(crate) fn seat(&mut self) -> Option<(Started, oneshot::Receiver<String>)> {
+        let (control, end) = (self.started.seat.take()?, self.seat_end.take()?);
+        let process = self.process.clone();
+        Some((Started { process, control, net: None, seat: None, _monitor: None }, end))
     }
 
     /// Tells the node something, as soon as it can take it.

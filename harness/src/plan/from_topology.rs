@@ -14,6 +14,8 @@ use topology::{Expectation, OnExhausted, Strike, Topology};
 
 /// Where a guest listens.
 const GUEST_PORT: u16 = 7411;
+/// Where the seat of a guest listens, at the address of the guest.
+const SEAT_PORT: u16 = 7412;
 /// Of what a part of the frames is written on the wire.
 const MILLION: f64 = 1_000_000.0;
 
@@ -74,10 +76,6 @@ pub(super) fn unsupported(topology: &Topology, backend: Backend) -> Vec<String> 
         "an address of 127.0.0.0/8 with backend qemu: guests reach nobody by it".to_owned()
     });
     let expect = topology.expectations.iter().filter(|e| wanted(e, 1).is_none());
-    // A guest has one node program and one control port.
-    let doubles = topology.runtime.on_exhausted == OnExhausted::DoubleUp;
-    let seats = (doubles && backend == Backend::Qemu)
-        .then(|| "on-exhausted: double-up with backend qemu, only with process and sim".to_owned());
     let degrades = topology.faults.iter().filter(|_| backend == Backend::Sim);
     let degrades = degrades.filter_map(|f| {
         let what = f.changes.as_deref()?.iter().find_map(change_beyond_sim)?;
@@ -93,7 +91,6 @@ pub(super) fn unsupported(topology: &Topology, backend: Backend) -> Vec<String> 
         .into_iter()
         .chain(degrades)
         .chain(links)
-        .chain(seats)
         .chain(program)
         .chain(loopback)
         .chain(expect.map(|e| topology.expectation_words(e)))
@@ -105,24 +102,61 @@ fn nodes(topology: &Topology, setting: &Setting<'_>) -> Vec<NodePlan> {
     let count = topology.nodes.len();
     let mut nodes: Vec<NodePlan> = (0..count).map(|n| node_plan(topology, n, setting)).collect();
     if topology.runtime.on_exhausted == OnExhausted::DoubleUp {
-        for host in 0..count {
-            // All speak TCP, for the file was refused otherwise. In the sim, addresses mean nothing.
-            nodes[host].transports = vec![Transport::Tcp; 2 * count];
-            let address = setting.loopback.map(|loopback| loopback.address(count + host));
-            let address = address.unwrap_or_default();
-            let name = format!("{}+", nodes[host].name);
-            let (host, of_host) = (Some(host), nodes[host].clone());
-            nodes.push(NodePlan { name, host, role: Role::Standby, address, nic: None, ..of_host });
+        let seats: Vec<NodePlan> = (0..count).map(|n| seat_plan(topology, n, setting)).collect();
+        nodes.extend(seats);
+        for (n, node) in nodes.iter_mut().enumerate() {
+            // What is on one machine speaks TCP there, whatever goes over the link.
+            let of_machine = |other: usize| other % count == n % count && other != n;
+            let to = |other: usize| match of_machine(other) {
+                true => Transport::Tcp,
+                false => node.transports[other % count],
+            };
+            node.transports = (0..2 * count).map(to).collect();
         }
     }
     nodes
 }
 
+/// The seat on the machine of a node: it reaches others as the node does, and has addresses of its own.
+fn seat_plan(topology: &Topology, host: usize, setting: &Setting<'_>) -> NodePlan {
+    let of_host = node_plan(topology, host, setting);
+    let taken = |mac: &[u8; 6]| topology.nodes.iter().any(|node| node.mac == *mac);
+    // More candidates than nodes and seats of a cluster within its limit: they do not run dry.
+    let mut free = (0..=u8::MAX).map(|n| [0x52, 0x54, 0, 0, 1, n]).filter(|mac| !taken(mac));
+    let mac = hardware_address(free.nth(host).unwrap_or_default());
+    let nic = of_host.nic.clone().map(|nic| match setting.backend {
+        // A guest has one card for both.
+        Backend::Qemu => nic,
+        Backend::Process | Backend::Sim => Nic { mac: mac.clone(), ..nic },
+    });
+    NodePlan {
+        name: seat_name(&of_host.name),
+        host: Some(host),
+        seat: None,
+        role: Role::Standby,
+        address: match setting.loopback {
+            Some(loopback) => loopback.address(topology.nodes.len() + host),
+            None => format!("{}:{SEAT_PORT}", topology.nodes[host].address),
+        },
+        mac,
+        nic,
+        ..of_host
+    }
+}
+
+fn seat_name(host: &str) -> String {
+    format!("{host}+")
+}
+
+fn hardware_address(bytes: [u8; 6]) -> String {
+    bytes.map(|b| format!("{b:02x}")).join(":")
+}
+
 fn node_plan(topology: &Topology, index: usize, setting: &Setting<'_>) -> NodePlan {
     let node = &topology.nodes[index];
     let link = &topology.links[index];
-    let mac: Vec<String> = node.mac.iter().map(|b| format!("{b:02x}")).collect();
-    let mac = mac.join(":");
+    let doubles = topology.runtime.on_exhausted == OnExhausted::DoubleUp;
+    let mac = hardware_address(node.mac);
     let transports = transports(topology, index);
     let ethernet =
         (0..transports.len()).any(|n| n != index && transports[n] == Transport::Ethernet);
@@ -138,6 +172,7 @@ fn node_plan(topology: &Topology, index: usize, setting: &Setting<'_>) -> NodePl
     NodePlan {
         name: node.name.clone(),
         host: None,
+        seat: doubles.then(|| seat_name(&node.name)),
         role: node.role,
         board: node.board,
         image: node.image,

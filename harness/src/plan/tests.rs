@@ -15,6 +15,7 @@ pub(crate) fn plan() -> Plan {
     let node = |n: usize| NodePlan {
         name: format!("n{n}"),
         host: None,
+        seat: None,
         role: if n == 3 { Role::Standby } else { Role::Compute },
         board: super::number(n),
         image: Image::Linux,
@@ -130,6 +131,36 @@ fn each_node_is_told_how_it_reaches_the_others() {
 }
 
 #[test]
+fn a_seat_has_addresses_of_its_own_and_speaks_tcp_to_its_machine_alone() {
+    use Transport::{Ethernet, Tcp};
+    let plan = |backend| example("double-up-ethernet.yaml", backend);
+    let guests = plan(Backend::Qemu);
+    let count = guests.machines();
+    assert_eq!(guests.nodes.len(), 2 * count);
+    let (host, seat) = (&guests.nodes[1], &guests.nodes[count + 1]);
+    assert_eq!((seat.name.as_str(), seat.host, &host.seat), ("n1+", Some(1), &Some("n1+".into())));
+    assert_eq!(
+        (host.address.as_str(), seat.address.as_str()),
+        ("10.83.0.2:7411", "10.83.0.2:7412")
+    );
+    // One card for both, with a second address.
+    assert_eq!(seat.nic, host.nic);
+    let mut addresses: Vec<&str> = guests.nodes.iter().map(|n| n.mac.as_str()).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    assert_eq!(addresses.len(), 2 * count);
+    for (a, b) in (0..2 * count).flat_map(|a| (0..2 * count).map(move |b| (a, b))) {
+        let expected = if a != b && a % count == b % count { Tcp } else { Ethernet };
+        assert_eq!(guests.nodes[a].transports[b], expected, "{a} {b}");
+    }
+    let process = plan(Backend::Process);
+    let card = |n: usize| process.nodes[n].nic.as_ref().unwrap();
+    assert_eq!(card(count + 1).mac, process.nodes[count + 1].mac);
+    assert_ne!(card(count + 1).mac, card(1).mac);
+    assert!(process.nodes[count + 1].seat.is_none());
+}
+
+#[test]
 fn whoever_speaks_ethernet_gets_a_card() {
     let card = |name, backend| example(name, backend).configure(0).nic;
     assert_eq!(card("failover.yaml", Backend::Process), None);
@@ -157,4 +188,7 @@ fn what_a_backend_does_otherwise_than_guests_is_said() {
     assert!(plan.remarks()[0].starts_with("n2: delay, loss"), "{:?}", plan.remarks());
     plan.nodes[2].transports = vec![Transport::Ethernet; 4];
     assert_eq!(plan.remarks(), [""; 0]);
+    let mut seats = example("double-up-ethernet.yaml", Backend::Process);
+    seats.nodes[1].link.down.loss_ppm = 1;
+    assert_eq!(seats.remarks(), [""; 0], "only a node and its seat speak TCP");
 }

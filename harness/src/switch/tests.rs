@@ -3,7 +3,7 @@ mod live;
 use super::Fabric;
 use super::wire::Wire;
 use crate::plan::{
-    Plan,
+    NodePlan, Plan,
     tests::{plan, switch},
 };
 use runtime_core::notice;
@@ -123,6 +123,45 @@ fn guests_hear_each_other_through_sockets() {
     }
     guests[3].send(&frame(3, 0, 1514)).unwrap();
     assert_eq!(receive(&guests[0]), frame(3, 0, 1514));
+}
+
+#[test]
+fn a_seat_has_a_card_of_its_own_on_the_cable_of_its_machine() {
+    let mut plan = plan();
+    let address = |n: u8| format!("02:00:00:00:00:{n:02x}");
+    (0u8..).zip(&mut plan.nodes).for_each(|(n, node)| node.mac = address(n));
+    // Of n0 a process, of n1 in the guest.
+    for (n, host) in [(4, 0), (5, 1)] {
+        let mac = address(n);
+        plan.nodes.push(NodePlan { host: Some(host), mac, ..plan.nodes[host].clone() });
+    }
+    let (wire, guests) = wire(&plan);
+    wire.unplug(5);
+    guests[2].send(&frame(2, 255, 60)).unwrap();
+    for node in [0, 1, 3, 4] {
+        assert_eq!(receive(&guests[node]), frame(2, 255, 60), "{node}");
+    }
+    // The switch learns where each is; of one port, one after the other.
+    for (from, card) in [(0, 0), (4, 4), (1, 1), (5, 1)] {
+        guests[card].send(&frame(from, 2, 62)).unwrap();
+        assert_eq!(receive(&guests[2]), frame(from, 2, 62));
+    }
+    for (to, card, len) in [(0, 0, 63), (4, 4, 64), (1, 1, 65), (5, 1, 66)] {
+        guests[2].send(&frame(2, to, len)).unwrap();
+        assert_eq!(receive(&guests[card]), frame(2, to, len), "{to}");
+    }
+    // A seat that goes takes nothing along; with its machine the port is down, for the seat as well.
+    wire.unplug(4);
+    guests[2].send(&frame(2, 0, 67)).unwrap();
+    assert_eq!(receive(&guests[0]).len(), 67);
+    wire.unplug(0);
+    // The answer comes when the cable is out: until then the next frame might be read with the one before.
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let status = runtime.block_on(wire.status());
+    guests[2].send(&frame(2, 4, 68)).unwrap();
+    assert_eq!(receive(&guests[1]).len(), 68, "the switch knows no more where it is");
+    assert_eq!(status.len(), 4, "ports are of machines");
+    assert!(!status[0].open && status[1].open);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! `ppoll` until a frame comes, a socket has room again, a delayed frame is due, or a command comes.
 
 use super::pcapng::Writer;
-use super::{Fabric, LinkAction};
+use super::{Card, Fabric, LinkAction};
 use crate::proto::PortStatus;
 use anyhow::{Context as _, Result};
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -29,8 +29,10 @@ const AWAKE: Duration = Duration::from_micros(40);
 const MAX_FRAME: usize = 1 << 16;
 
 enum Command {
+    /// To a card.
     Plug(usize, UnixDatagram),
     Unplug(usize),
+    /// Of a port.
     Act(usize, LinkAction),
     Pcap(usize, Option<(PathBuf, String)>, tokio::sync::oneshot::Sender<Result<Option<PathBuf>>>),
     Status(tokio::sync::oneshot::Sender<Vec<PortStatus>>),
@@ -50,10 +52,12 @@ impl Wire {
         bell.set_nonblocking(true)?;
         rung.set_nonblocking(true)?;
         let (commands, inbox) = mpsc::channel();
-        let sockets = fabric.status().iter().map(|_| Socket::default()).collect();
+        let cards = fabric.cards().to_vec();
+        let sockets = cards.iter().map(|_| Socket::default()).collect();
         let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mover = Mover {
             fabric,
+            cards,
             sockets,
             captures: BTreeMap::new(),
             start: Instant::now(),
@@ -66,14 +70,14 @@ impl Wire {
         Ok(Self { commands, bell })
     }
 
-    /// Gives a port its guest.
-    pub(crate) fn plug(&self, port: usize, socket: UnixDatagram) {
-        self.command(Command::Plug(port, socket));
+    /// There is somebody behind a card.
+    pub(crate) fn plug(&self, card: usize, socket: UnixDatagram) {
+        self.command(Command::Plug(card, socket));
     }
 
-    /// The guest of a port is gone.
-    pub(crate) fn unplug(&self, port: usize) {
-        self.command(Command::Unplug(port));
+    /// Whoever was behind a card is gone.
+    pub(crate) fn unplug(&self, card: usize) {
+        self.command(Command::Unplug(card));
     }
 
     /// Something is done to a node's link.
@@ -107,7 +111,7 @@ impl Wire {
     }
 }
 
-/// The guest's socket of a port.
+/// The socket behind a card.
 #[derive(Debug, Default)]
 struct Socket {
     socket: Option<UnixDatagram>,
@@ -146,6 +150,24 @@ impl Socket {
         }
     }
 
+    /// Sends a frame, now or when there is room; else says why it is lost.
+    fn deliver(&mut self, frame: &[u8]) -> Option<&'static str> {
+        // What waits already must leave first.
+        let sent = if self.waiting.is_empty() { self.try_send(frame) } else { Sent::NoRoom };
+        match sent {
+            Sent::Yes => None,
+            Sent::NoRoom if self.waiting.len() < WAITING => {
+                self.waiting.push_back(frame.to_vec());
+                None
+            }
+            Sent::NoRoom => Some("guest too slow"),
+            Sent::Gone => {
+                self.close();
+                Some("node gone")
+            }
+        }
+    }
+
     fn close(&mut self) {
         self.socket = None;
         self.waiting.clear();
@@ -160,6 +182,8 @@ struct Capture {
 
 struct Mover {
     fabric: Fabric,
+    cards: Vec<Card>,
+    /// One for each card.
     sockets: Vec<Socket>,
     /// By port.
     captures: BTreeMap<usize, Capture>,
@@ -186,9 +210,9 @@ impl Mover {
                     Err(mpsc::TryRecvError::Disconnected) => return,
                 }
             }
-            for port in ready {
-                self.sockets[port].drain();
-                self.read(port, &mut buffer);
+            for card in ready {
+                self.sockets[card].drain();
+                self.read(card, &mut buffer);
             }
             let now = self.now();
             self.pass(|fabric, out| fabric.advance(now, out));
@@ -196,16 +220,16 @@ impl Mover {
         }
     }
 
-    /// Sleeps until there is something to do; returns the ports that have something.
+    /// Sleeps until there is something to do; returns the cards that have something.
     fn wait(&self, rung: &UnixStream) -> Vec<usize> {
-        let mut ports = Vec::new();
+        let mut cards = Vec::new();
         let mut fds = vec![PollFd::new(rung.as_fd(), PollFlags::POLLIN)];
-        for (port, socket) in self.sockets.iter().enumerate() {
+        for (card, socket) in self.sockets.iter().enumerate() {
             if let Some(fd) = &socket.socket {
                 let mut flags = PollFlags::POLLIN;
                 flags.set(PollFlags::POLLOUT, !socket.waiting.is_empty());
                 fds.push(PollFd::new(fd.as_fd(), flags));
-                ports.push(port);
+                cards.push(card);
             }
         }
         let timeout = self.fabric.next_ns().map(|at| {
@@ -215,22 +239,27 @@ impl Mover {
         // Interrupted: look, find nothing, and come back.
         let _ = ppoll(&mut fds, timeout, None);
         let hit = |fd: &PollFd<'_>| fd.revents().is_some_and(|r| !r.is_empty());
-        ports.into_iter().zip(&fds[1..]).filter(|(_, fd)| hit(fd)).map(|(port, _)| port).collect()
+        cards.into_iter().zip(&fds[1..]).filter(|(_, fd)| hit(fd)).map(|(card, _)| card).collect()
     }
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Plug(port, socket) => {
+            Command::Plug(card, socket) => {
                 // A socket that blocks would stop the whole network.
                 if socket.set_nonblocking(true).is_ok() {
-                    self.sockets[port].socket = Some(socket);
-                    self.fabric.plug(port);
+                    self.sockets[card].socket = Some(socket);
+                    if self.cards[card].port == card {
+                        self.fabric.plug(card);
+                    }
                 }
             }
-            Command::Unplug(port) => {
-                self.sockets[port].close();
-                let now = self.now();
-                self.pass(|fabric, out| fabric.unplug(now, port, out));
+            Command::Unplug(card) => {
+                self.sockets[card].close();
+                // The signal is that of the machine's own card.
+                if self.cards[card].port == card {
+                    let now = self.now();
+                    self.pass(|fabric, out| fabric.unplug(now, card, out));
+                }
             }
             Command::Act(port, action) => {
                 let now = self.now();
@@ -251,9 +280,10 @@ impl Mover {
         }
     }
 
-    fn read(&mut self, port: usize, buffer: &mut [u8]) {
+    fn read(&mut self, card: usize, buffer: &mut [u8]) {
+        let port = self.cards[card].port;
         for _ in 0..BATCH {
-            let Some(socket) = &self.sockets[port].socket else { return };
+            let Some(socket) = &self.sockets[card].socket else { return };
             match socket.recv(buffer) {
                 // A datagram without bytes is what a closed peer looks like on some kernels.
                 Ok(0) => return,
@@ -263,7 +293,7 @@ impl Mover {
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return,
-                Err(_) => return self.sockets[port].close(),
+                Err(_) => return self.sockets[card].close(),
             }
         }
     }
@@ -271,22 +301,13 @@ impl Mover {
     /// Runs the fabric and sends what leaves it.
     fn pass(&mut self, step: impl FnOnce(&mut Fabric, &mut dyn FnMut(usize, &[u8]))) {
         let now = self.now();
-        let Self { fabric, sockets, .. } = self;
+        let Self { fabric, cards, sockets, .. } = self;
         let mut lost = Vec::new();
         step(fabric, &mut |port, frame| {
-            let socket = &mut sockets[port];
-            // What waits already must leave first.
-            let sent =
-                if socket.waiting.is_empty() { socket.try_send(frame) } else { Sent::NoRoom };
-            match sent {
-                Sent::Yes => {}
-                Sent::NoRoom if socket.waiting.len() < WAITING => {
-                    socket.waiting.push_back(frame.to_vec());
-                }
-                Sent::NoRoom => lost.push((port, frame.to_vec(), "guest too slow")),
-                Sent::Gone => {
-                    socket.close();
-                    lost.push((port, frame.to_vec(), "node gone"));
+            let (own, seat) = takers(cards, sockets, port, frame);
+            for card in own.into_iter().chain(seat) {
+                if let Some(reason) = sockets[card].deliver(frame) {
+                    lost.push((port, frame.to_vec(), reason));
                 }
             }
         });
@@ -343,5 +364,28 @@ impl Mover {
 
     fn now(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Which cards take a frame that leaves a port: the seat's, if it has one of its own and the frame is for it;
+/// for anything else the machine's own, and for all, both.
+fn takers(
+    cards: &[Card],
+    sockets: &[Socket],
+    port: usize,
+    frame: &[u8],
+) -> (Option<usize>, Option<usize>) {
+    let has_seat = |card: &usize| {
+        *card != port && cards[*card].port == port && sockets[*card].socket.is_some()
+    };
+    // Seats come after all machines.
+    let Some(seat) = (port + 1..cards.len()).find(has_seat) else { return (Some(port), None) };
+    let to = frame.first_chunk::<6>();
+    if to.is_some_and(|to| to[0] & 1 == 1) {
+        (Some(port), Some(seat))
+    } else if to == cards[seat].address.as_ref() {
+        (None, Some(seat))
+    } else {
+        (Some(port), None)
     }
 }

@@ -38,6 +38,8 @@ pub const VERSION: u32 = 1;
 pub const MAX_LINE: usize = 256 * 1024;
 /// Name of the virtio-serial port in a guest.
 pub const PORT_NAME: &str = "understudy.control";
+/// Name of a second one in a guest with a seat ([`NodeSpec::host`]), which is the seat's.
+pub const SEAT_PORT_NAME: &str = "understudy.seat";
 
 /// From the harness to a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,7 +163,8 @@ pub struct Configure {
     pub generation: u32,
     /// All nodes, by number.
     pub nodes: Vec<NodeSpec>,
-    /// The NIC to bring up first; `None` where the network is there already (process backend).
+    /// The NIC to bring up first; `None` where the network is there already (process backend). The seat of a
+    /// guest is told of its machine's, which is up when the seat starts.
     pub nic: Option<Nic>,
     /// Settings that all nodes share.
     pub runtime: RuntimeSpec,
@@ -207,7 +210,8 @@ pub struct NodeSpec {
     pub transport: Transport,
     /// `ip:port` where it listens.
     pub address: String,
-    /// Hardware address of its NIC: `52:54:00:…`.
+    /// Hardware address that it sends from and is sent to: that of its NIC, or, for a seat, one of its own on
+    /// the NIC of its machine. `52:54:00:…`.
     pub mac: String,
     /// It is a seat: a second process on the machine of this node.
     #[serde(default, skip_serializing_if = "Option::is_none")]

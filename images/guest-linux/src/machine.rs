@@ -1,18 +1,20 @@
 //! PID 1 of a Linux guest: what a machine needs before it can be a node, and how it ends.
 //!
-//! There is no shell, no udev and no other process. An orderly end powers the machine off; an end
+//! There is no shell, no udev, and no other process but the seat, if the machine has one: a second node, with
+//! a control port of its own, on the same card. Whichever of the two ends, the machine does. An orderly end powers the machine off; an end
 //! after a fault resets it, and QEMU, told not to reboot, ends with QMP's `SHUTDOWN` event:
 //! `guest-shutdown` for the first, `guest-reset` for the second (and for a kernel panic).
 
 use crate::control_port::ControlPort;
 use anyhow::{Context, Result, bail};
-use images_control::{Nic, PORT_NAME};
+use images_control::{Nic, PORT_NAME, SEAT_PORT_NAME};
 use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::reboot::{RebootMode, reboot};
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -38,7 +40,49 @@ pub(crate) fn bring_up() -> Result<ControlPort> {
     net::set_up("lo").context("cannot bring up lo")?;
     // Where MCAPI nodes of this machine meet.
     fs::create_dir_all("/dev/shm").context("cannot create /dev/shm")?;
-    ControlPort::from_virtio(open_control_port()?)
+    ControlPort::from_virtio(open_port(PORT_NAME)?)
+}
+
+/// Starts the machine's seat. The network must be up: the seat uses what is there.
+///
+/// # Errors
+/// When there is no second process to be had.
+pub(crate) fn start_seat() -> Result<()> {
+    let mut seat = Command::new("/proc/self/exe");
+    let mut seat = seat.arg("seat").spawn().context("cannot start the seat")?;
+    let watch = move || {
+        // A seat says itself why it ends, on its own port, if it still can.
+        let orderly = match seat.wait() {
+            Ok(status) => {
+                eprintln!("understudy: the seat has ended ({status}), and this machine with it");
+                status.success()
+            }
+            Err(e) => {
+                eprintln!("understudy: the seat cannot be watched: {e}");
+                false
+            }
+        };
+        if orderly { power_off() } else { reset() }
+    };
+    let watcher = std::thread::Builder::new().name("seat".into());
+    watcher.spawn(watch).context("cannot watch the seat")?;
+    Ok(())
+}
+
+/// Opens the control port of a seat, in the process that is one.
+///
+/// # Errors
+/// When there is no such port.
+pub(crate) fn seat_port() -> Result<ControlPort> {
+    ControlPort::from_virtio(open_port(SEAT_PORT_NAME)?)
+}
+
+/// Name of the interface of a network card that is up already.
+///
+/// # Errors
+/// When there is no such card.
+pub(crate) fn interface(nic: &Nic) -> Result<String> {
+    net::find(&nic.mac).with_context(|| format!("cannot find network card {}", nic.mac))
 }
 
 /// Brings up the network card that the harness described; returns the name of its interface.
@@ -105,12 +149,12 @@ fn set(path: &str, value: &str) -> Result<()> {
 
 /// Waits for the port by its name, which the host sends after the port itself, and for the host's
 /// side of it to be open: until then a read would say end of stream.
-fn open_control_port() -> Result<File> {
+fn open_port(name: &str) -> Result<File> {
     let start = Instant::now();
     let mut port: Option<File> = None;
     loop {
         if port.is_none() {
-            port = match find_port(PORT_NAME) {
+            port = match find_port(name) {
                 Some(path) => OpenOptions::new().read(true).write(true).open(path).ok(),
                 None => None,
             };
@@ -120,7 +164,7 @@ fn open_control_port() -> Result<File> {
         }
         if start.elapsed() > DEVICE_TIMEOUT {
             let what = if port.is_some() { "the host never opened it" } else { "no such port" };
-            bail!("no control port \"{PORT_NAME}\" ({what}): is virtserialport in QEMU's command?");
+            bail!("no control port \"{name}\" ({what}): is virtserialport in QEMU's command?");
         }
         sleep(Duration::from_millis(1));
     }

@@ -1,6 +1,7 @@
-//! The node program. One static image at fixed addresses, in four modes:
+//! The node program. One static image at fixed addresses, in five modes:
 //!
 //! - as PID 1 of a Linux guest;
+//! - `seat`: a second node in such a guest, which PID 1 starts;
 //! - `process`: a node of the process backend, with its control port on standard input and output;
 //! - `sim`: a whole cluster in this process, on a virtual clock;
 //! - `reference NAME key=value …`: a workload's right result, by sequential code.
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
         ["process"] => node::process(),
+        ["seat"] => node::seat(),
         ["sim"] => sim::run(),
         ["reference", name, pairs @ ..] => reference::run(name, pairs),
         ["list"] => {

@@ -63,16 +63,19 @@ fn address(node: &NodeSpec) -> Result<SocketAddr> {
 
 fn card(configure: &Configure, interface: Option<&str>) -> Result<Nic> {
     let nic = configure.nic.as_ref().context("Ethernet needs a network card, and none is named")?;
-    let mac = nic.mac.parse().with_context(|| format!("address \"{}\"", nic.mac))?;
+    let me = configure.nodes.get(usize::from(configure.node));
+    let me = me.context("no such node in the configuration")?;
+    let mac = me.mac.parse().with_context(|| format!("address \"{}\" of {}", me.mac, me.name))?;
     let mtu = usize::try_from(nic.mtu).context("bad MTU")?;
     let card = match (nic.fd, interface) {
         (Some(fd), _) => Nic::from_socket(inherited(fd)?, mac, mtu),
+        (None, Some(interface)) if me.host.is_some() => Nic::beside(interface, mac, mtu),
         (None, Some(interface)) => Nic::open(interface, mac, mtu),
         (None, None) => {
             anyhow::bail!("a process has no network card of its own: nic.fd is missing")
         }
     };
-    card.with_context(|| format!("cannot use network card {}", nic.mac))
+    card.with_context(|| format!("cannot use network card {} as {mac}", nic.mac))
 }
 
 /// A socket that this process was started with.

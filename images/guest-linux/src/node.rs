@@ -16,10 +16,12 @@ use runtime_linux::transport::Network;
 use sha2::{Digest, Sha256};
 use std::sync::mpsc::{Receiver, Sender as Channel, channel};
 
-/// Where the node runs: how it ends, and whether it brings up its own network card.
+/// Where the node runs: how it ends, and where its network card comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Home {
     Guest,
+    /// The second node of a guest.
+    Seat,
     Process,
 }
 
@@ -37,8 +39,20 @@ impl Home {
         match self {
             Self::Guest if fault => machine::reset(),
             Self::Guest => machine::power_off(),
-            Self::Process => std::process::exit(i32::from(fault)),
+            // PID 1 sees it, and ends the machine.
+            Self::Seat | Self::Process => std::process::exit(i32::from(fault)),
         }
+    }
+
+    /// The network card that is there for the node, ready to use. A process leaves the cards of its
+    /// machine alone.
+    fn interface(self, configure: &Configure) -> Result<Option<String>> {
+        let Some(nic) = &configure.nic else { return Ok(None) };
+        Ok(match self {
+            Self::Guest => Some(machine::configure_nic(nic)?),
+            Self::Seat => Some(machine::interface(nic)?),
+            Self::Process => None,
+        })
     }
 }
 
@@ -53,6 +67,11 @@ pub(crate) fn guest() -> ! {
     }
 }
 
+/// The seat of a guest, on a control port of its own.
+pub(crate) fn seat() -> Result<()> {
+    live(machine::seat_port()?, Home::Seat)
+}
+
 /// A process, with the control port on standard input and output.
 pub(crate) fn process() -> Result<()> {
     live(ControlPort::from_stdio()?, Home::Process)
@@ -64,7 +83,7 @@ fn live(port: ControlPort, home: Home) -> ! {
         port.sender(),
         match home {
             Home::Guest => || machine::reset(),
-            Home::Process => || std::process::exit(101),
+            Home::Seat | Home::Process => || std::process::exit(101),
         },
     );
     let fault = match serve(port, home) {
@@ -118,11 +137,11 @@ fn serve(port: ControlPort, home: Home) -> Result<Ending> {
         Ok(First::End(reason)) => bail!("{reason}"),
         Err(_) => return Ok(Ending::Shutdown),
     };
-    // A process leaves the cards of its machine alone.
-    let interface = match (&configure.nic, home) {
-        (Some(nic), Home::Guest) => Some(machine::configure_nic(nic)?),
-        _ => None,
-    };
+    let interface = home.interface(&configure)?;
+    let has_seat = configure.nodes.iter().any(|node| node.host == Some(configure.node));
+    if home == Home::Guest && has_seat {
+        machine::start_seat()?;
+    }
     if let Some(what) = &configure.bench {
         bench::run(&configure, what, interface.as_deref(), image, &sender)?;
         // Nothing else comes but the end, which the reader of the port sees to.

@@ -299,9 +299,23 @@ fn set_profiles(world: &mut World<SimNode>, links: &[SimLink]) {
     for (a, up) in links.iter().enumerate() {
         for (b, down) in links.iter().enumerate() {
             let id = |n: usize| NodeId(u16::try_from(n).unwrap_or(u16::MAX));
-            world.set_profile(id(a), id(b), joined(&up.up, &down.down));
+            let perfect = SimProfile::default();
+            let way = match on_one_machine(plan, a, b) {
+                true => joined(&perfect, &perfect),
+                false => joined(&up.up, &down.down),
+            };
+            world.set_profile(id(a), id(b), way);
         }
     }
+}
+
+/// What a node and its seat say to each other goes over no link.
+fn on_one_machine(plan: &SimPlan, a: usize, b: usize) -> bool {
+    let machine = |node: usize| {
+        let host = plan.nodes[node].nodes.get(node).and_then(|spec| spec.host);
+        host.map_or(node, usize::from)
+    };
+    machine(a) == machine(b)
 }
 
 /// A stream over a link that loses frames is TCP's work; here the datagram link does it, and this says
@@ -324,7 +338,8 @@ fn settle_media(plan: &SimPlan, configs: &mut [Config]) -> Result<Option<String>
         if one != other {
             bail!("{} and {} do not agree on what is between them", name(a), name(b));
         }
-        if one == Some(&Medium::Stream) && (lossy(a) || lossy(b)) {
+        let over_links = !on_one_machine(plan, a, b) && (lossy(a) || lossy(b));
+        if one == Some(&Medium::Stream) && over_links {
             (configs[a].media[b], configs[b].media[a]) = (Medium::Datagram, Medium::Datagram);
             changed.push(format!("{}-{}", name(a), name(b)));
         }

@@ -12,6 +12,7 @@ fn spec() -> GuestSpec {
         accel: Accel::Tcg,
         tsc_khz: 2_445_430,
         control: 10,
+        seat: None,
         qmp: 11,
         console: Console::File("/runs/a,b/n0.log".into()),
         nics: vec![NicSpec { mac: "52:54:00:00:00:01".into(), fd: 12 }],
@@ -79,6 +80,14 @@ fn cards_and_consoles_keep_their_descriptors() {
     let args = qemu_args(&spec).join(" ");
     assert!(args.contains("-chardev socket,id=console,fd=20 "), "{args}");
     assert!(args.contains("-netdev dgram,id=net1,local.type=fd,local.str=21 "), "{args}");
+}
+
+#[test]
+fn a_guest_with_a_seat_has_a_second_control_port() {
+    let args = qemu_args(&GuestSpec { seat: Some(13), ..spec() }).join(" ");
+    let port =
+        "-chardev socket,id=seat,fd=13 -device virtserialport,chardev=seat,name=understudy.seat";
+    assert!(args.contains(port), "{args}");
 }
 
 #[test]

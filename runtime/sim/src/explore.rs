@@ -180,7 +180,10 @@ impl Scenario {
     /// What carries frames between two nodes.
     fn medium(&self, one: NodeId, other: NodeId) -> Medium {
         let pair = u64::from(one.min(other).0) << 16 | u64::from(one.max(other).0);
+        let machines = self.compute + self.standby;
         match self.medium {
+            // A node and its seat are on one machine, which no frame leaves.
+            _ if one.0 % machines == other.0 % machines => Medium::Stream,
             Media::Stream => Medium::Stream,
             Media::Datagram => Medium::Datagram,
             Media::Mixed if Rng::new(self.seed ^ pair << 24).chance(50) => Medium::Stream,

@@ -52,7 +52,7 @@ pub(super) fn configure(nic: &Nic) -> Result<String> {
 }
 
 /// Name of the card with this MAC.
-fn find(mac: &str) -> Result<String> {
+pub(super) fn find(mac: &str) -> Result<String> {
     let mut seen = Vec::new();
     for card in fs::read_dir("/sys/class/net").context("cannot list network cards")?.flatten() {
         let name = card.file_name().to_string_lossy().into_owned();

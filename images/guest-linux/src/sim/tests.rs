@@ -57,6 +57,18 @@ fn a_stream_over_a_lossy_link_becomes_datagrams_and_the_others_stay() {
 }
 
 #[test]
+fn a_seat_reaches_its_own_machine_over_no_link() {
+    let mut plan = plan();
+    plan.links[0].up.loss_ppm = 1;
+    for node in &mut plan.nodes {
+        node.nodes[2].host = Some(0);
+    }
+    let mut configs = configs(&plan);
+    assert_eq!(settle_media(&plan, &mut configs).unwrap(), None);
+    assert_eq!(media(&configs)[1], Medium::Stream);
+}
+
+#[test]
 fn nodes_that_do_not_agree_on_their_medium_are_refused() {
     let mut plan = plan();
     plan.nodes[2].nodes[1].transport = Transport::Ethernet;

@@ -66,17 +66,18 @@ impl Nic {
     /// # Errors
     /// Without the right to do so (`CAP_NET_RAW`), or when there is no such interface.
     pub fn open(interface: &str, mac: Mac, mtu: usize) -> Result<Self, NicError> {
-        Self::listen(interface, ETHERTYPE, mac, mtu)
+        Self::listen(interface, ETHERTYPE, Some(mac), mac, mtu)
     }
 
-    /// The same with an address that is not the card's own: several may share one.
+    /// The same under a second address of the card, beside whoever has its first: two nodes share one card, and
+    /// neither hears the frames of the other. They do not hear each other either.
     ///
     /// # Errors
-    /// As [`Nic::open`].
-    pub fn share(interface: &str, mac: Mac, mtu: usize) -> Result<Self, NicError> {
+    /// As [`Nic::open`], or when the card takes no second address.
+    pub fn beside(interface: &str, mac: Mac, mtu: usize) -> Result<Self, NicError> {
         let nic = Self::open(interface, mac, mtu)?;
         let index = if_nametoindex(interface).map_err(system("finding the interface"))?;
-        hear(&nic.fd, index, mac).map_err(system("hearing what is for a second address"))?;
+        also_known_as(&nic.fd, index, mac).map_err(system("giving the card a second address"))?;
         Ok(nic)
     }
 
@@ -85,10 +86,17 @@ impl Nic {
     /// # Errors
     /// As [`Nic::open`].
     pub fn notices(interface: &str, mac: Mac, mtu: usize) -> Result<Self, NicError> {
-        Self::listen(interface, notice::ETHERTYPE, mac, mtu)
+        Self::listen(interface, notice::ETHERTYPE, None, mac, mtu)
     }
 
-    fn listen(interface: &str, ethertype: u16, mac: Mac, mtu: usize) -> Result<Self, NicError> {
+    /// `only`: no other frames than those to this address.
+    fn listen(
+        interface: &str,
+        ethertype: u16,
+        only: Option<Mac>,
+        mac: Mac,
+        mtu: usize,
+    ) -> Result<Self, NicError> {
         let index = if_nametoindex(interface).map_err(system("finding the interface"))?;
         let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
         // Without a protocol nothing comes in before it is bound to the interface.
@@ -96,6 +104,9 @@ impl Nic {
             .map_err(system("opening a packet socket"))?;
         set(&fd, libc::PACKET_IGNORE_OUTGOING, 1)
             .map_err(system("leaving out what goes out (Linux 4.20 or newer)"))?;
+        if let Some(only) = only {
+            filter(&fd, only).map_err(system("leaving out frames to others"))?;
+        }
         bind(&fd, index, ethertype).map_err(system("binding to the interface"))?;
         Self::new(fd, mac, mtu, true)
     }
@@ -200,43 +211,54 @@ fn bind(fd: &OwnedFd, interface: libc::c_uint, ethertype: u16) -> Result<(), Err
     Errno::result(result).map(drop)
 }
 
-/// Asks the card for what is sent to one more address.
-fn hear(fd: &OwnedFd, interface: libc::c_uint, mac: Mac) -> Result<(), Errno> {
-    let mut address = [0; 8];
-    address[..mac.0.len()].copy_from_slice(&mac.0);
-    #[expect(clippy::cast_possible_truncation, reason = "small constants")]
+/// Lets in only frames to this address, so that others do not even wake us: a program for the kernel's
+/// packet filter that compares the first six bytes.
+fn filter(fd: &OwnedFd, mac: Mac) -> Result<(), Errno> {
+    let [a, b, c, d, e, f] = mac.0;
+    let (load, load_half) = (0x20, 0x28); // BPF_LD | BPF_ABS with BPF_W, with BPF_H
+    let (is, end) = (0x15, 0x06); // BPF_JMP | BPF_JEQ | BPF_K, BPF_RET | BPF_K
+    let step = |code, jf, k| libc::sock_filter { code, jt: 0, jf, k };
+    let mut steps = [
+        step(load, 0, 0),
+        step(is, 3, u32::from_be_bytes([a, b, c, d])),
+        step(load_half, 0, 4),
+        step(is, 1, u32::from(u16::from_be_bytes([e, f]))),
+        step(end, 0, u32::MAX), // all of it
+        step(end, 0, 0),        // nothing
+    ];
+    let program = libc::sock_fprog { len: 6, filter: steps.as_mut_ptr() };
+    set_at(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
+}
+
+/// The card takes frames to this address too, for as long as the socket lives.
+fn also_known_as(fd: &OwnedFd, interface: libc::c_uint, mac: Mac) -> Result<(), Errno> {
+    let index = c_int::try_from(interface).map_err(|_| Errno::ENODEV)?;
+    let kind = libc::c_ushort::try_from(libc::PACKET_MR_UNICAST).map_err(|_| Errno::EINVAL)?;
+    let [a, b, c, d, e, f] = mac.0;
     let request = libc::packet_mreq {
-        mr_ifindex: c_int::try_from(interface).map_err(|_| Errno::ENODEV)?,
-        mr_type: libc::PACKET_MR_UNICAST as libc::c_ushort,
-        mr_alen: mac.0.len() as libc::c_ushort,
-        mr_address: address,
+        mr_ifindex: index,
+        mr_type: kind,
+        mr_alen: 6,
+        mr_address: [a, b, c, d, e, f, 0, 0],
     };
-    let length = length_of::<libc::packet_mreq>();
-    // SAFETY: the request is whole, of the length that is given, and lives through the call.
-    let result = unsafe {
-        libc::setsockopt(
-            fd.as_raw_fd(),
-            libc::SOL_PACKET,
-            libc::PACKET_ADD_MEMBERSHIP,
-            (&raw const request).cast(),
-            length,
-        )
-    };
-    Errno::result(result).map(drop)
+    set_at(fd, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &request)
 }
 
 fn set(fd: &OwnedFd, option: c_int, value: c_int) -> Result<(), Errno> {
-    let length = length_of::<c_int>();
-    // SAFETY: the value is whole, of the length that is given, and lives through the call.
-    let result = unsafe {
-        libc::setsockopt(
-            fd.as_raw_fd(),
-            libc::SOL_PACKET,
-            option,
-            (&raw const value).cast(),
-            length,
-        )
-    };
+    set_at(fd, libc::SOL_PACKET, option, &value)
+}
+
+/// Plain data that the kernel may read, with what it points to.
+trait Question {}
+impl Question for c_int {}
+impl Question for libc::packet_mreq {}
+impl Question for libc::sock_fprog {}
+
+fn set_at<T: Question>(fd: &OwnedFd, level: c_int, option: c_int, value: &T) -> Result<(), Errno> {
+    let (value, length) = (core::ptr::from_ref(value).cast(), length_of::<T>());
+    // SAFETY: the value is whole, of the length that is given, and lives through the call, as does the program
+    // that a filter points to.
+    let result = unsafe { libc::setsockopt(fd.as_raw_fd(), level, option, value, length) };
     Errno::result(result).map(drop)
 }
 

@@ -214,7 +214,7 @@ impl Map {
         let nic = if mac == cards {
             Nic::open(&interface, mac, mtu)
         } else {
-            Nic::share(&interface, mac, mtu)
+            Nic::beside(&interface, mac, mtu)
         };
         nic.map_err(|error| self.error(Why::Card { machine, interface, error }))
     }

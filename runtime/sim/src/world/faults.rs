@@ -16,6 +16,9 @@ impl<M: Machine> World<M> {
     }
 
     fn kill_one(&mut self, dead: NodeId) {
+        let members = self.config.nodes.first().map_or(&[][..], |config| &config.members);
+        // A switch knows the cards of machines, not who is on them.
+        let has_card = machine_of(members, dead) == dead;
         let Some(place) = self.places.get_mut(dead.index()) else { return };
         if !core::mem::take(&mut place.alive) {
             return;
@@ -31,10 +34,11 @@ impl<M: Machine> World<M> {
             // A connection closes; of a card on a network, the switch tells.
             match self.medium(node, dead) {
                 Medium::Stream => self.closes(node, dead),
-                Medium::Datagram => {
+                Medium::Datagram if has_card => {
                     let at = self.now + self.rng.below(NOTICE_NS);
                     self.plan(at, Happening::PortDown { node, peer: dead });
                 }
+                Medium::Datagram => {}
             }
         }
     }

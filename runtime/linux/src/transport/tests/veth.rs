@@ -108,6 +108,34 @@ fn frames_go_from_card_to_card() {
 }
 
 #[test]
+fn two_nodes_share_a_card_and_neither_hears_what_is_for_the_other() {
+    on_cards(|mut a, _b| {
+        let c = NodeId(2);
+        let nic = Nic::beside("va", mac(c), MAX_MTU).unwrap();
+        let mut c_node =
+            Transport::new(c, Generation(1), Network::ethernet(nic, vec![(B, mac(B))]));
+        let c_node = c_node.as_mut().unwrap();
+        let nic = Nic::open("vb", mac(B), MAX_MTU).unwrap();
+        let peers = vec![(A, mac(A)), (c, mac(c))];
+        let mut b_node = Transport::new(B, Generation(1), Network::ethernet(nic, peers)).unwrap();
+        assert_eq!(drain(c_node), [(Happening::Up(B), vec![])]);
+        assert_eq!(drain(&mut b_node).len(), 2);
+        let before = (a.counters().unwrap(), c_node.counters().unwrap());
+        b_node.send(c, vec![1; 100]);
+        assert_eq!(next_frame(c_node), (Happening::Frame(B), vec![1; 100]));
+        b_node.send(A, vec![2; 100]);
+        assert_eq!(next_frame(&mut a), (Happening::Frame(B), vec![2; 100]));
+        c_node.send(B, vec![3; 100]);
+        assert_eq!(next_frame(&mut b_node), (Happening::Frame(c), vec![3; 100]));
+        assert_eq!((drain(&mut a), drain(c_node)), (vec![], vec![]));
+        for (now, was) in [(a.counters(), before.0), (c_node.counters(), before.1)] {
+            let now = now.unwrap();
+            assert_eq!((now.received, now.not_ours), (was.received + 1, 0), "{now:?}");
+        }
+    });
+}
+
+#[test]
 fn a_card_that_goes_down_and_up_again_goes_on() {
     on_cards(|mut a, mut b| {
         let sent = a.counters().unwrap().sent;

@@ -1,6 +1,7 @@
 //! Survivors that host two ranks, with crashes of machines and of single seats at every step.
 
 use super::*;
+use crate::explore::Media;
 use runtime_core::node::Quorum;
 
 fn doubling(compute: u16, quorum: Quorum) -> Scenario {
@@ -24,6 +25,14 @@ fn a_crash_at_every_step_of_2_plus_0_leaves_one_machine_with_both_ranks() {
     let tally = all(&doubling(2, Quorum::Majority), Plan::every(9, 0));
     assert_eq!(tally.done + tally.no_majority, tally.runs);
     assert!(tally.no_majority > 30, "{tally}");
+}
+
+#[test]
+fn over_datagrams_the_switch_names_the_machine_and_both_its_nodes_are_missed() {
+    let scenario = Scenario { medium: Media::Datagram, ..doubling(3, Quorum::Majority) };
+    let tally = all(&scenario, Plan::every(29, 0));
+    assert_eq!(tally.done, tally.runs);
+    assert!(tally.runs > 100 && tally.takeovers > 20, "{tally}");
 }
 
 #[test]
