@@ -1,7 +1,6 @@
 use super::{Backend, Expect, Fault, NodePlan, Plan, Wanted, Workload};
 use images_control::sim::{SimLink, Trigger};
 use images_control::{RuntimeSpec, Transport};
-use netem::Profile;
 use runtime_core::node::{Binding, Image, Quorum, Role};
 use std::collections::BTreeMap;
 
@@ -28,8 +27,8 @@ pub(crate) fn plan() -> Plan {
         switch: 0,
         node_first: true,
         link: SimLink::default(),
-        up: Profile::default(),
-        down: Profile::default(),
+        up: topology::Link::PERFECT,
+        down: topology::Link::PERFECT,
     };
     Plan {
         name: "test".to_owned(),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::switch::LinkAction;
-use images_control::Transport;
+use images_control::{Nic, Transport};
 use netem::Change;
 
 fn ask(story: &mut Story, request: Request) -> Vec<Action> {
@@ -37,7 +37,12 @@ fn degrade(link: &str, direction: Option<&str>, changes: &[&str]) -> Request {
 
 /// A cluster of guests, all links of which pass the switch.
 fn guests() -> Plan {
-    Plan { backend: Backend::Qemu, ..plan() }
+    let mut plan = Plan { backend: Backend::Qemu, ..plan() };
+    for node in &mut plan.nodes {
+        let (mac, address) = (node.mac.clone(), node.address.clone());
+        node.nic = Some(Nic { mac, address, prefix: 24, mtu: 1500, fd: None });
+    }
+    plan
 }
 
 #[test]

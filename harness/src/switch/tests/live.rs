@@ -36,9 +36,6 @@ fn a_link_is_cut_one_way_and_healed() {
 #[test]
 fn a_change_keeps_the_other_values_and_healing_restores_those_of_the_file() {
     let mut plan = plan();
-    for node in &mut plan.nodes {
-        (node.up, node.down) = (topology::Link::PERFECT, topology::Link::PERFECT);
-    }
     plan.nodes[0].up.loss = Loss::Random(1.0);
     let mut fabric = Fabric::new(&plan);
     let none = Change { loss: Some(Loss::None), ..delay(700) };
