@@ -283,7 +283,7 @@ fn a_shell_that_asks_gets_the_names_of_what_is_up() {
         // What the script of bash does.
         let mut command = Command::new(env!("CARGO_BIN_EXE_understudy"));
         command.env("UNDERSTUDY_COMPLETE", "bash").env("UNDERSTUDY_TARGET_DIR", bench.dir.path());
-        command.env("_CLAP_COMPLETE_INDEX", words.len().to_string());
+        command.env("_CLAP_COMPLETE_INDEX", (words.len() + 1).to_string());
         command.env("_CLAP_IFS", "\n").args(["--", "understudy"]).args(words).arg("");
         let text = String::from_utf8(command.output().unwrap().stdout).unwrap();
         text.lines().map(str::to_owned).collect::<Vec<_>>()
