@@ -29,7 +29,7 @@ impl Home {
     /// Fails as a machine does whose system fails.
     fn crash(self) -> ! {
         match self {
-            Self::Guest => machine::crash(),
+            Self::Guest | Self::Seat => machine::crash(),
             Self::Process => std::process::abort(),
         }
     }
@@ -210,7 +210,7 @@ impl Reader {
             ToNode::Crash => self.home.crash(),
             ToNode::Fill { leave } => {
                 let done = match self.home {
-                    Home::Guest => machine::fill(leave),
+                    Home::Guest | Home::Seat => machine::fill(leave),
                     Home::Process => Err(anyhow::anyhow!("only a guest's memory can be filled")),
                 };
                 if let Err(error) = done {

@@ -5,7 +5,7 @@ use anyhow::{Context, Error, Result, anyhow, bail};
 use images_control::sim::{
     SimChange, SimFault, SimLine, SimLink, SimPlan, SimProfile, SimStrike, Trigger,
 };
-use images_control::{FromNode, VERSION, kind_of, to_line};
+use images_control::{Configure, FromNode, VERSION, kind_of, to_line};
 use runtime_core::event::Event;
 use runtime_core::id::{Generation, NodeId, Rank};
 use runtime_core::mem::PageMem;
@@ -84,10 +84,7 @@ pub(crate) fn run() -> Result<()> {
         moves: Vec::new(),
         first: plan.links.clone(),
         links: plan.links.clone(),
-        hosts: plan
-            .nodes
-            .first()
-            .map_or_else(Vec::new, |c| c.nodes.iter().map(|n| n.host).collect()),
+        hosts: seats(&plan),
     };
     let end = loop {
         let end = world.step();
@@ -134,7 +131,7 @@ impl Changes {
         for n in (0..self.links.len()).filter(with_seat) {
             self.links[n] = link;
         }
-        set_profiles(world, &self.links);
+        set_profiles(world, &self.links, &self.hosts);
     }
 
     fn strike(
@@ -290,17 +287,17 @@ fn world(plan: &SimPlan) -> Result<World<SimNode>> {
         Some(machine) => machine,
         None => panic!("{node} is made once"),
     });
-    set_profiles(&mut world, &plan.links);
+    set_profiles(&mut world, &plan.links, &seats(plan));
     Ok(world)
 }
 
 /// Between each two nodes, their links one after the other.
-fn set_profiles(world: &mut World<SimNode>, links: &[SimLink]) {
+fn set_profiles(world: &mut World<SimNode>, links: &[SimLink], hosts: &[Option<u16>]) {
     for (a, up) in links.iter().enumerate() {
         for (b, down) in links.iter().enumerate() {
             let id = |n: usize| NodeId(u16::try_from(n).unwrap_or(u16::MAX));
             let perfect = SimProfile::default();
-            let way = match on_one_machine(plan, a, b) {
+            let way = match on_one_machine(hosts, a, b) {
                 true => joined(&perfect, &perfect),
                 false => joined(&up.up, &down.down),
             };
@@ -310,17 +307,22 @@ fn set_profiles(world: &mut World<SimNode>, links: &[SimLink]) {
 }
 
 /// What a node and its seat say to each other goes over no link.
-fn on_one_machine(plan: &SimPlan, a: usize, b: usize) -> bool {
-    let machine = |node: usize| {
-        let host = plan.nodes[node].nodes.get(node).and_then(|spec| spec.host);
-        host.map_or(node, usize::from)
-    };
+fn on_one_machine(hosts: &[Option<u16>], a: usize, b: usize) -> bool {
+    let machine = |node: usize| hosts.get(node).copied().flatten().map_or(node, usize::from);
     machine(a) == machine(b)
+}
+
+/// Whose seat each node is, if it is one.
+fn seats(plan: &SimPlan) -> Vec<Option<u16>> {
+    let host =
+        |(n, configure): (usize, &Configure)| configure.nodes.get(n).and_then(|spec| spec.host);
+    plan.nodes.iter().enumerate().map(host).collect()
 }
 
 /// A stream over a link that loses frames is TCP's work; here the datagram link does it, and this says
 /// between whom.
 fn settle_media(plan: &SimPlan, configs: &mut [Config]) -> Result<Option<String>> {
+    let hosts = seats(plan);
     let lossy = |link: &SimLink| !is_perfect(&link.up) || !is_perfect(&link.down);
     // A fault may make it so later.
     let degrades = |node: usize| {
@@ -338,7 +340,7 @@ fn settle_media(plan: &SimPlan, configs: &mut [Config]) -> Result<Option<String>
         if one != other {
             bail!("{} and {} do not agree on what is between them", name(a), name(b));
         }
-        let over_links = !on_one_machine(plan, a, b) && (lossy(a) || lossy(b));
+        let over_links = !on_one_machine(&hosts, a, b) && (lossy(a) || lossy(b));
         if one == Some(&Medium::Stream) && over_links {
             (configs[a].media[b], configs[b].media[a]) = (Medium::Datagram, Medium::Datagram);
             changed.push(format!("{}-{}", name(a), name(b)));

@@ -190,12 +190,6 @@ fn allocations() {
     run(&program("allocations"), "processes");
 }
 
-/// As processes only: of threads, nobody could say whose an allocation was.
-#[test]
-fn allocations() {
-    run(&program("allocations"), "processes");
-}
-
 #[test]
 fn deaths() {
     let program = program("deaths");
