@@ -118,7 +118,7 @@ fn slow_receiver() -> Outcome {
     let mut sends: Vec<Request> = Vec::new();
     let full = loop {
         let number = u32::try_from(sends.len()).unwrap_or(u32::MAX);
-        match cluster.mcapi(0).pktchan_send_i(tx, number.to_le_bytes().to_vec()) {
+        match cluster.mcapi(0).pktchan_send_i(tx, number.to_le_bytes()) {
             Ok(request) => sends.push(request),
             Err(status) => break status,
         }

@@ -103,7 +103,7 @@ async fn many_tasks_wait_on_one_node_and_on_channels() {
         tasks.spawn(async move {
             let sends = async {
                 for n in 0..200u32 {
-                    tx.send_i(n.to_le_bytes().to_vec()).unwrap().await.unwrap();
+                    tx.send_i(n.to_le_bytes()).unwrap().await.unwrap();
                 }
                 tx.close_i().unwrap().await.unwrap();
             };
@@ -182,7 +182,7 @@ async fn a_timeout_in_the_middle_takes_nothing_with_it() {
             })
             .await;
             send(&from, here.address(), n).await;
-            tx.send_i(n.to_le_bytes().to_vec()).unwrap().await.unwrap();
+            tx.send_i(n.to_le_bytes()).unwrap().await.unwrap();
         }
         assert_eq!(recv(&here).await, n);
         assert_eq!(number(&rx.recv_i().unwrap().await.unwrap()), n);

@@ -112,9 +112,7 @@ impl Wire {
 
     /// Sends what was kept, in order to each node; says which node cannot be sent to, the first of them.
     pub(super) fn flush(&mut self, core: &mut Mcapi) -> Option<NodeId> {
-        if self.transport.is_none() {
-            return None;
-        }
+        self.transport.as_ref()?;
         let mut full = Marks::default();
         let mut lost = None;
         for _ in 0..self.outbox.len() {

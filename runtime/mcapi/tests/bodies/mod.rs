@@ -295,7 +295,7 @@ pub(crate) fn a_third_party_connects_and_packets_come_in_order(place: &impl Plac
         thread::scope(|scope| {
             scope.spawn(|| {
                 for n in 0..500u32 {
-                    tx.send_i(n.to_le_bytes().to_vec()).unwrap().wait(LONG).unwrap();
+                    tx.send_i(n.to_le_bytes()).unwrap().wait(LONG).unwrap();
                 }
             });
             for n in 0..500u32 {
@@ -313,11 +313,11 @@ pub(crate) fn a_slow_receiver_slows_its_sender(place: &impl Place) {
     let (a, b) = two(place);
     let (_ends, _other, tx, rx) = packets(&a, (&a, &b));
     for n in 0..FULL {
-        tx.send(n.to_le_bytes().to_vec()).unwrap();
+        tx.send(n.to_le_bytes()).unwrap();
     }
     assert_eq!(tx.send(vec![]), Err(Status::MemLimit), "as its attribute says");
     let mut waiting: Vec<_> =
-        (0..FULL).map(|n| tx.send_i((FULL + n).to_le_bytes().to_vec()).unwrap()).collect();
+        (0..FULL).map(|n| tx.send_i((FULL + n).to_le_bytes()).unwrap()).collect();
     assert_eq!(tx.send_i(vec![]).map(drop), Err(Status::MemLimit), "its own buffers");
     assert_eq!(waiting[0].test(), Ok(None));
     for n in 0..2 * FULL {
@@ -333,7 +333,7 @@ pub(crate) fn channels_close_in_any_order(place: &impl Place) {
     let (a, b) = two(place);
     // The sender first: what it sent can be received.
     let (send, recv, tx, rx) = packets(&b, (&a, &b));
-    tx.send(b"last".to_vec()).unwrap();
+    tx.send(b"last").unwrap();
     tx.close().unwrap();
     assert_eq!(*rx.recv().unwrap(), *b"last");
     assert_eq!(rx.recv().map(drop).unwrap_err(), Status::ChanInvalid);
@@ -341,10 +341,10 @@ pub(crate) fn channels_close_in_any_order(place: &impl Place) {
     drop((send, recv));
     // The receiver first: sends fail, once that is known.
     let (send, recv, tx, rx) = packets(&a, (&a, &b));
-    tx.send(b"lost".to_vec()).unwrap();
+    tx.send(b"lost").unwrap();
     rx.close().unwrap();
     let end = loop {
-        match tx.send(b"more".to_vec()) {
+        match tx.send(b"more") {
             Ok(()) | Err(Status::MemLimit) => {}
             Err(status) => break status,
         }
