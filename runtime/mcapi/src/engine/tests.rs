@@ -137,7 +137,7 @@ fn channels_carry_packets_and_scalars() {
         }
     });
     for n in 0..500u32 {
-        tx.send_i(n.to_le_bytes().to_vec()).unwrap().wait(None).unwrap();
+        tx.send_i(n.to_le_bytes()).unwrap().wait(None).unwrap();
     }
     receiver.join().unwrap();
     tx.close().unwrap();
