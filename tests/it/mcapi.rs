@@ -57,7 +57,7 @@ fn outlive(again: &str) -> String {
 #[test]
 fn a_machine_that_is_killed_is_outlived() {
     let bench = Bench::process();
-    let faults = "faults: [{ at: 2s, kill: n1 }]\n";
+    let faults = "faults: [{ at: 1s, kill: n1 }]\n";
     let outcome = two_machines(&bench, "outlived", &outlive("once"), faults);
     outcome.must_pass();
     assert!(console(&outcome, "n0").contains("outlived"));
@@ -66,7 +66,7 @@ fn a_machine_that_is_killed_is_outlived() {
 #[test]
 fn a_machine_that_starts_again_is_heard_again() {
     let bench = Bench::process();
-    let faults = "faults: [{ at: 2s, reboot: n1 }]\n";
+    let faults = "faults: [{ at: 1s, reboot: n1 }]\n";
     two_machines(&bench, "again", &outlive("again"), faults).must_pass();
 }
 
@@ -74,7 +74,7 @@ fn a_machine_that_starts_again_is_heard_again() {
 fn a_machine_without_a_signal_is_missed_by_its_silence() {
     let bench = Bench::process();
     // It stands still for longer than anybody is waited for, and goes on: by then it is another one.
-    let faults = "faults: [{ at: 2s, pause: n1 }, { at: 6s, resume: n1 }]\n";
+    let faults = "faults: [{ at: 1s, pause: n1 }, { at: 4s, resume: n1 }]\n";
     two_machines(&bench, "silent", &outlive("again"), faults).must_pass();
 }
 
