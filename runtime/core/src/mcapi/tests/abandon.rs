@@ -45,7 +45,7 @@ fn what_comes_back_goes_to_whoever_waits() {
     let messages = [node.msg_recv_i(a).unwrap(), node.msg_recv_i(a).unwrap()];
     let packets = [node.pktchan_recv_i(rx).unwrap(), node.pktchan_recv_i(rx).unwrap()];
     cluster.message(a, a, b"message", 0);
-    let sent = cluster.nodes[0].pktchan_send_i(tx, b"packet".to_vec());
+    let sent = cluster.nodes[0].pktchan_send_i(tx, b"packet");
     assert_eq!(cluster.done(0, sent), Completion::Done);
     let node = &mut cluster.nodes[1];
     assert_eq!(node.wait(messages[1], Waiter(1)), Ok(None));
@@ -64,7 +64,7 @@ fn packets_come_back_in_order_and_cost_no_credit() {
     // Many windows long, with three of each five given back once.
     for round in 0..100u32 {
         for n in 0..5 {
-            let sent = cluster.nodes[0].pktchan_send_i(tx, (5 * round + n).to_le_bytes().to_vec());
+            let sent = cluster.nodes[0].pktchan_send_i(tx, (5 * round + n).to_le_bytes());
             assert_eq!(cluster.done(0, sent), Completion::Done);
         }
         let node = &mut cluster.nodes[1];
@@ -85,7 +85,7 @@ fn packets_come_back_in_order_and_cost_no_credit() {
 fn a_packet_of_an_earlier_channel_does_not_come_back() {
     let mut cluster = Cluster::new(2, 4);
     let (send, recv, tx, rx) = cluster.channel((0, 1), 1, 0);
-    let sent = cluster.nodes[0].pktchan_send_i(tx, b"old".to_vec());
+    let sent = cluster.nodes[0].pktchan_send_i(tx, b"old");
     assert_eq!(cluster.done(0, sent), Completion::Done);
     let old = cluster.nodes[1].pktchan_recv_i(rx).unwrap();
     let (closed, shut) =
@@ -93,7 +93,7 @@ fn a_packet_of_an_earlier_channel_does_not_come_back() {
     assert_eq!(cluster.done(0, closed), Completion::Done);
     assert_eq!(cluster.done(1, shut), Completion::Done);
     let (tx, rx) = cluster.connect(send, recv, 0);
-    let sent = cluster.nodes[0].pktchan_send_i(tx, b"new".to_vec());
+    let sent = cluster.nodes[0].pktchan_send_i(tx, b"new");
     assert_eq!(cluster.done(0, sent), Completion::Done);
     let new = cluster.nodes[1].pktchan_recv_i(rx).unwrap();
     cluster.nodes[1].abandon(old);

@@ -4,7 +4,7 @@ use crate::limits::*;
 type Pair = (usize, usize);
 
 fn send(cluster: &mut Cluster, node: usize, tx: SendHandle, data: &[u8]) -> Completion {
-    let request = cluster.nodes[node].pktchan_send_i(tx, data.to_vec());
+    let request = cluster.nodes[node].pktchan_send_i(tx, data);
     cluster.done(node, request)
 }
 
@@ -84,7 +84,7 @@ fn a_slow_receiver_slows_its_sender_and_loses_nothing() {
         cluster.frames = 0;
         while got < PACKETS {
             if sent < PACKETS {
-                match cluster.nodes[0].pktchan_send_i(tx, sent.to_le_bytes().to_vec()) {
+                match cluster.nodes[0].pktchan_send_i(tx, sent.to_le_bytes()) {
                     Ok(request) => (posted.push_back(request), sent += 1).1,
                     Err(status) => {
                         assert_eq!(status, Status::MemLimit);

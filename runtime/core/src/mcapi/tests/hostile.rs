@@ -70,7 +70,7 @@ impl Work {
         let Completion::Message(message) = cluster.done(1, receive) else { panic!() };
         assert_eq!(message.data, word);
         assert_eq!(message.from, self.ends.0);
-        let send = cluster.nodes[1].pktchan_send_i(self.tx, word.to_vec());
+        let send = cluster.nodes[1].pktchan_send_i(self.tx, word);
         assert_eq!(cluster.done(1, send), Completion::Done);
         let receive = cluster.nodes[0].pktchan_recv_i(self.rx);
         assert_eq!(cluster.done(0, receive), Completion::Packet(word.to_vec()));
