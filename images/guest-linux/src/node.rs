@@ -7,7 +7,6 @@ use crate::network::{network, places};
 use crate::program;
 use anyhow::{Context, Error, Result, bail};
 use images_control::{Configure, FromNode, ToNode, VERSION};
-use nix::sys::resource::{UsageWho, getrusage};
 use runtime_core::id::{Job, NodeId, Rank};
 use runtime_driver::conductor::{Command, Ending};
 use runtime_driver::layout::Layout;
@@ -164,9 +163,6 @@ fn serve(port: ControlPort, home: Home) -> Result<Ending> {
         // The reader of the port notices when the harness is gone, and ends the node.
         let _gone = sender.send(&guest::message(notice));
     })?;
-    if let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) {
-        eprintln!("understudy: peak memory {} KiB", usage.max_rss());
-    }
     Ok(ending)
 }
 
