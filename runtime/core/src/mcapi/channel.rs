@@ -14,7 +14,7 @@ use super::frame::Frame;
 use super::request::{Op, Queue, Request, Requests};
 use super::{Completion, Mcapi, Payload, Status};
 use crate::id::NodeId;
-use crate::limits::{MCAPI_MAX_BUFFERS, MCAPI_MAX_QUEUE_ELEMENTS};
+use crate::limits::{MCAPI_MAX_BUFFERS, MCAPI_MAX_QUEUE_ELEMENTS, MCAPI_MAX_REQUESTS};
 use crate::sorted::Map;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -65,6 +65,15 @@ raw!(SendHandle, RecvHandle);
 
 /// So many bits count packets: channels at one endpoint number them differently.
 const PACKETS_OF_A_CHANNEL: u32 = 40;
+
+/// A connect that waits, at the send side, until that has heard of the node of the receive side.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Awaited {
+    pub(super) connector: (NodeId, Request),
+    kind: ChannelKind,
+    send: u32,
+    recv: Endpoint,
+}
 
 /// What a handle stands for.
 #[derive(Clone, Copy, Debug)]
@@ -411,8 +420,29 @@ impl Mcapi {
         send: u32,
         recv: Endpoint,
     ) {
+        if self.endpoints.get(send).is_some() && self.awaits(recv) {
+            return self.awaited.push(Awaited { connector, kind, send, recv });
+        }
         if let Err(status) = self.begin_connect(connector, kind, send, recv) {
             self.send(connector.0, Frame::ConnectDone { request: connector.1, status });
+        }
+    }
+
+    /// Whether the connector may have heard of a node of which this one has not heard yet.
+    fn awaits(&self, recv: Endpoint) -> bool {
+        let known = self.names.get(&(recv.domain, recv.node)).copied();
+        known.is_none_or(|node| self.is_expected(node)) && self.awaited.len() < MCAPI_MAX_REQUESTS
+    }
+
+    /// Goes on with the connects that waited for a node which is there now.
+    pub(super) fn connect_awaited(&mut self, node: NodeId) {
+        let name = self.node_name(node);
+        for waiting in core::mem::take(&mut self.awaited) {
+            if name == Some((waiting.recv.domain, waiting.recv.node)) {
+                self.on_connect(waiting.connector, waiting.kind, waiting.send, waiting.recv);
+            } else {
+                self.awaited.push(waiting);
+            }
         }
     }
 

@@ -65,7 +65,7 @@ use crate::sorted::Map;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use buffer::Pool;
-use channel::Handle;
+use channel::{Awaited, Handle};
 use frame::Frame;
 use node::{Peer, Presence};
 use request::{Op, Requests};
@@ -132,6 +132,7 @@ pub struct Mcapi {
     next_channel: u32,
     /// Channels that were bound here.
     binds: u64,
+    awaited: Vec<Awaited>,
     handles: Slab<Handle>,
     requests: Requests,
     /// Frames to this node itself.
@@ -169,6 +170,7 @@ impl Mcapi {
             next_any: 0,
             next_channel: 0,
             binds: 0,
+            awaited: Vec::new(),
             handles: Slab::new(MCAPI_MAX_ENDPOINTS),
             requests: Requests::new(),
             loopback: VecDeque::new(),

@@ -86,6 +86,7 @@ impl Mcapi {
             waiting.retain(|&(asker, _)| asker != node);
         }
         self.wanted.retain(|_, waiting| !waiting.is_empty());
+        self.awaited.retain(|waiting| waiting.connector.0 != node);
         for request in self.requests.waiting_for(node) {
             self.complete(request, Completion::Failed(Status::Transmission));
         }
@@ -111,6 +112,8 @@ impl Mcapi {
         for (request, port) in self.requests.gets(node) {
             self.send(node, Frame::Get { request, port });
         }
+        self.connect_awaited(node);
+        self.settle();
     }
 
     pub(super) fn is_here(&self, node: NodeId) -> bool {

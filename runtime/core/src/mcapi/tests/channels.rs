@@ -423,3 +423,26 @@ fn a_node_that_comes_back_is_used_like_a_new_one() {
     assert_eq!(send(&mut cluster, 0, tx, b"x"), Completion::Done);
     assert_eq!(receive(&mut cluster, 1, rx), packet(b"x"));
 }
+
+/// Over a network, nodes hear of each other at different times.
+#[test]
+fn a_connect_waits_until_the_send_side_has_heard_of_the_other() {
+    let there = Endpoint { domain: DomainId(1), node: McapiNode(2), port: Port(6) };
+    for late in [false, true] {
+        let mut a = Mcapi::named(DomainId(1), McapiNode(1), NodeId(0));
+        let connector = a.expect_node(DomainId(1), McapiNode(3)).unwrap();
+        a.node_joined(connector);
+        a.endpoint_create(Port(5)).unwrap();
+        let request = Request::from_raw(1025);
+        let frame = Frame::Connect { request, kind: ChannelKind::Packet, send: 5, recv: there };
+        a.handle(connector, &frame.emit(b""));
+        assert_eq!(a.poll(), None, "it waits");
+        if late {
+            a.node_gone(connector);
+        }
+        let other = a.expect_node(there.domain, there.node).unwrap();
+        a.node_joined(other);
+        let goes_on = matches!(a.poll(), Some(Output::Send { to, .. }) if to == other);
+        assert_eq!(goes_on, !late, "unless nobody asks any more");
+    }
+}
