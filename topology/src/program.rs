@@ -1,7 +1,9 @@
 //! What makes sense with a program on MCAPI: it has no ranks, no checkpoints and no reference.
 
 use crate::error::{Reader, Span};
-use crate::model::{Expectation, Fault, OnExhausted, Runtime, Strike, Trigger};
+use crate::model::{
+    Expectation, Fault, Metric, OnExhausted, Outcome, Runtime, Shown, Sight, Strike, Trigger,
+};
 use crate::read::{At, Cluster, Marks};
 use runtime_core::node::{Image, Role};
 
@@ -34,21 +36,35 @@ pub(crate) fn check(
         if matches!(fault.strike, Strike::Migrate(_) | Strike::Corrupt(_)) {
             let message =
                 format!("a program has no ranks and no copies to {}", fault.strike.word());
-            r.error(
-                marks.node,
-                message,
-                "a program can be hit by kill, reboot, pause, resume, cut and heal",
-            );
+            let help = "remove it: a program can be hit by what befalls machines and links";
+            r.error(marks.node, message, help);
         }
-        if !matches!(fault.trigger, Trigger::Start | Trigger::After(_)) {
+        let timed = matches!(
+            fault.trigger,
+            Trigger::Start | Trigger::After(_) | Trigger::Random { .. } | Trigger::Follows { .. }
+        );
+        if !timed {
             let message = "a program takes no checkpoints and reports no events";
             r.error(marks.trigger, message, "write a time: `at: 2s`");
         }
     }
-    for expectation in expectations {
-        let message = "a program on MCAPI has no result, takeover or checkpoint to be judged by";
-        let help =
-            "remove it: every node's program must end with 0, but for those that a fault kills";
+    let makes_sense = |expectation: &Expectation| match expectation {
+        Expectation::Seen { sight, .. } | Expectation::Never(sight) => is_line(sight),
+        Expectation::Order(sights) => sights.iter().all(is_line),
+        Expectation::State { outcome, .. } => {
+            matches!(outcome, Outcome::Dead | Outcome::Exited(_))
+        }
+        Expectation::Metric { metric, .. } => *metric == Metric::RunTime,
+        _ => false,
+    };
+    for expectation in expectations.iter().filter(|e| !makes_sense(&e.value)) {
+        let message =
+            "a program on MCAPI has no result, takeover, checkpoint or event to be judged by";
+        let help = "remove it, or name a line that is printed: besides, every node's program must end with 0, but for those that a fault kills";
         r.error(expectation.span, message, help);
     }
+}
+
+fn is_line(sight: &Sight) -> bool {
+    matches!(sight.shown, Shown::Line(_))
 }
