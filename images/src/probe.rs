@@ -1,7 +1,9 @@
 //! Whether an accelerator really executes code.
 //!
 //! `/dev/kvm` may be there, open, and even make a machine, and still be of no use: QEMU aborts, or the guest
-//! never runs, or it runs until it uses 64-bit mode. So the probe starts one that does, and expects its byte.
+//! never runs, or it runs until it uses 64-bit mode, or, where KVM has no hardware behind it and interprets what it
+//! runs, until an instruction that its interpreter does not know. So the probe starts one that does all that, and
+//! expects its byte.
 
 use crate::qemu::{Accel, PROGRAM};
 use duct::cmd;
@@ -120,15 +122,16 @@ fn run(accel: Accel, patience: Duration) -> io::Result<Option<Output>> {
 }
 
 /// Firmware that does what a kernel does first, and then says one byte and ends the machine: it makes page
-/// tables, enters 64-bit mode and clears memory. There are hosts whose KVM gets no further than that.
+/// tables, enters 64-bit mode, stores from a vector register, compares and exchanges 16 bytes, and clears memory. There
+/// are hosts whose KVM gets no further than each of these.
 fn stub() -> Vec<u8> {
     const SIZE: usize = 64 * 1024;
     const CODE_AT: usize = 0xff00;
-    const TABLE_AT: usize = 0xff98;
+    const TABLE_AT: usize = 0xffa0;
     /// Where a processor starts, in real mode.
     const RESET: usize = SIZE - 16;
     #[rustfmt::skip]
-    const CODE: [u8; 146] = [
+    const CODE: [u8; 157] = [
         // 16 bits, segment 0xf000: the ROM is at 0xf0000 as well.
         0xfa, 0xfc,                                           // cli; cld
         0x31, 0xc0, 0x8e, 0xd8, 0x8e, 0xc0,                   // xor ax, ax; mov ds, ax; mov es, ax
@@ -141,8 +144,8 @@ fn stub() -> Vec<u8> {
         0x66, 0xc7, 0x06, 0x10, 0x30, 0x83, 0x00, 0x40, 0x00, // mov dword [0x3010], 0x400083
         0x66, 0xc7, 0x06, 0x18, 0x30, 0x83, 0x00, 0x60, 0x00, // mov dword [0x3018], 0x600083
         0xb8, 0x00, 0xf0, 0x8e, 0xd8,                         // mov ax, 0xf000; mov ds, ax
-        0x66, 0x0f, 0x01, 0x16, 0xa8, 0xff,                   // lgdt [0xffa8]
-        0xb0, 0xa0, 0x66, 0x0f, 0xb6, 0xc0, 0x0f, 0x22, 0xe0, // mov al, 0xa0; movzx eax, al; mov cr4, eax
+        0x66, 0x0f, 0x01, 0x16, 0xb0, 0xff,                   // lgdt [0xffb0]
+        0x66, 0xb8, 0xa0, 0x02, 0x00, 0x00, 0x0f, 0x22, 0xe0, // mov eax, 0x2a0; mov cr4, eax
         0x66, 0xb8, 0x00, 0x10, 0x00, 0x00, 0x0f, 0x22, 0xd8, // mov eax, 0x1000; mov cr3, eax
         0x66, 0xb9, 0x80, 0x00, 0x00, 0xc0, 0x0f, 0x32,       // mov ecx, 0xc0000080 (EFER); rdmsr
         0x0d, 0x00, 0x01, 0x0f, 0x30,                         // or ax, 0x100; wrmsr
@@ -150,6 +153,8 @@ fn stub() -> Vec<u8> {
         0x66, 0xea, 0x7b, 0xff, 0x0f, 0x00, 0x08, 0x00,       // jmp 8:0xfff7b
         // 64 bits.
         0xbf, 0x00, 0x00, 0x20, 0x00,                         // mov edi, 0x200000
+        0x0f, 0x57, 0xc0, 0x0f, 0x11, 0x07,                   // xorps xmm0, xmm0; movups [rdi], xmm0
+        0xf0, 0x48, 0x0f, 0xc7, 0x0f,                         // lock cmpxchg16b [rdi]
         0xb9, 0x00, 0x00, 0x60, 0x00,                         // mov ecx, 0x600000
         0x31, 0xc0, 0xf3, 0xaa,                               // xor eax, eax; rep stosb
         0xb0, BYTE, 0xe6, 0xe9,                               // mov al, BYTE; out 0xe9, al
@@ -159,7 +164,7 @@ fn stub() -> Vec<u8> {
     const TABLE: [u8; 22] = [
         0, 0, 0, 0, 0, 0, 0, 0,
         0, 0, 0, 0, 0, 0x9a, 0x20, 0,       // code of 64 bits
-        15, 0, 0x98, 0xff, 0x0f, 0,         // the two, at 0xfff98
+        15, 0, 0xa0, 0xff, 0x0f, 0,         // the two, at 0xfffa0
     ];
     let mut rom = vec![0xf4; SIZE];
     rom[CODE_AT..CODE_AT + CODE.len()].copy_from_slice(&CODE);
