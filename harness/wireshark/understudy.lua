@@ -21,7 +21,7 @@ local MCAPI = {
   [1] = "get", [2] = "get-cancel", [3] = "get-done", [4] = "message", [5] = "message-done", [6] = "connect",
   [7] = "bind", [8] = "bound", [9] = "connect-done", [10] = "opened", [11] = "packet", [12] = "credit",
   [13] = "closed", [14] = "release", [15] = "attribute-get", [16] = "attribute-done", [17] = "message-cancel",
-  [18] = "credit-ask", [19] = "credit-answer",
+  [18] = "credit-ask", [19] = "credit-answer", [20] = "messages-done",
 }
 local SDSM = {
   [1] = "fetch", [2] = "diffs", [3] = "touch", [4] = "lock", [5] = "unlock", [6] = "arrive", [7] = "page",

@@ -17,9 +17,19 @@ pub(crate) fn examples() -> Vec<PathBuf> {
 #[test]
 fn every_example_passes_when_simulated() {
     let bench = Bench::sim();
+    let mut passed = 0;
     for file in examples() {
-        bench.test_file(file.to_str().unwrap()).must_pass();
+        // A program on MCAPI needs machines, and so does one that is slowed: that is refused, and said.
+        let text = fs::read_to_string(&file).unwrap();
+        let file = file.to_str().unwrap();
+        if text.contains("program:") || text.contains("slow:") {
+            bench.verb(&["test", "--backend", "sim", file]).must(2, &["cannot do"]);
+        } else {
+            bench.test_file(file).must_pass();
+            passed += 1;
+        }
     }
+    assert!(passed >= 14, "{passed}");
 }
 
 #[test]
