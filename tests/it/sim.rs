@@ -22,7 +22,7 @@ fn every_example_passes_when_simulated() {
         // A program on MCAPI needs machines, and so does one that is slowed: that is refused, and said.
         let text = fs::read_to_string(&file).unwrap();
         let file = file.to_str().unwrap();
-        if text.contains("program:") || text.contains("slow:") {
+        if text.contains("{ program:") || text.contains("slow: {") {
             bench.verb(&["test", "--backend", "sim", file]).must(2, &["cannot do"]);
         } else {
             bench.test_file(file).must_pass();
