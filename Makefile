@@ -98,8 +98,8 @@ uninstall:
 setup:
 	./images/setup.sh
 
-# A thousand random runs of the core, with crashes; `make sim-exhaustive` crashes every node at every step, and every
-# other node at every step after that (an hour and more); `make soak` lets anything happen until a promise breaks.
+# A thousand random runs of the core, with crashes; `make sim-exhaustive` crashes every node at every step, and then
+# another one wherever it left a trace (an hour or two); `make soak` lets anything happen until a promise breaks.
 sim: harness
 	$(UNDERSTUDY) sim
 
