@@ -7,7 +7,7 @@
 use crate::layout::{GUARD_BYTES, Layout};
 use crate::rank::Form;
 use crate::slot::{self, Slot};
-use crate::switch::{self, FRAME_WORDS, Words};
+use crate::switch::{self, FRAME_ALIGN, FRAME_WORDS, Words};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -171,11 +171,7 @@ impl Context {
         let frame = first - FRAME_WORDS * 8;
         let (thunk, run, main) = (program.thunk, program.run, program.main);
         let content = First { thunk, run, main, rank, ranks, text, bytes: program.args.len() };
-        // MXCSR and x87 control word as the ABI has them at the start of a process.
-        let mut words = [0_u64; FRAME_WORDS];
-        words[0] = 0x1f80 | 0x037f << 32;
-        words[5] = first as u64;
-        words[7] = switch::begin as *const () as u64;
+        let words = switch::first_frame(first);
         let at = core::ptr::with_exposed_provenance_mut::<u8>;
         // SAFETY: all three lie on the rank's stack, which is mapped and in nobody's use, do not
         // overlap, and are aligned.
@@ -201,7 +197,7 @@ impl Context {
         self.attached()?;
         let saved = self.saved.load(SeqCst);
         let room = self.layout.stack_base..=self.layout.stack_top() - FRAME_WORDS * 8;
-        if room.contains(&saved) && saved.is_multiple_of(8) {
+        if room.contains(&saved) && saved.is_multiple_of(FRAME_ALIGN) {
             Ok(())
         } else {
             Err(ContextError::BadContext(saved as u64))

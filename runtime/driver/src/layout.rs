@@ -30,8 +30,10 @@ const MIN_STACK_BYTES: usize = 64 * 1024;
 const _: () = assert!(GUARD_BYTES + MAX_PRIVATE_PAGES as usize * PAGE_SIZE <= HEAP_OFFSET);
 const _: () = assert!(HEAP_OFFSET + MAX_PRIVATE_PAGES as usize * PAGE_SIZE <= SHARED_OFFSET);
 const _: () = assert!(SHARED_OFFSET + MAX_SHARED_PAGES as usize * PAGE_SIZE <= SLOT_BYTES);
-// User space of x86_64 with four-level page tables ends at 2^47.
+// User space of x86_64 with four-level page tables ends at 2^47, that of aarch64 at 2^48; the one slot of a node lies
+// below 2^39, where an aarch64 kernel with three levels ends.
 const _: () = assert!(FIRST_SLOT + MAX_RANKS * SLOT_BYTES < 1 << 46);
+const _: () = assert!(FIRST_SLOT + SLOT_BYTES < 1 << 39);
 
 /// How much memory a rank has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

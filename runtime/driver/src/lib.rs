@@ -13,8 +13,8 @@
 
 #![no_std]
 
-#[cfg(not(target_arch = "x86_64"))]
-compile_error!("runtime-driver knows x86_64 only");
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+compile_error!("runtime-driver knows x86_64 and aarch64 only");
 
 extern crate alloc;
 

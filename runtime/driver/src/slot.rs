@@ -2,6 +2,7 @@
 //! allocator look addresses up in. Static, because neither has anything but an address to go by.
 
 use crate::layout::{FIRST_SLOT, GUARD_BYTES, HEAP_OFFSET, Layout, SHARED_OFFSET, SLOT_BYTES};
+use crate::switch;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use runtime_core::id::PageNo;
@@ -87,12 +88,7 @@ pub fn of_heap(address: usize) -> Option<&'static Slot> {
 #[inline]
 #[must_use]
 pub fn current() -> Option<&'static Slot> {
-    let rsp: usize;
-    // SAFETY: reads a register.
-    unsafe {
-        core::arch::asm!("mov {}, rsp", out(reg) rsp, options(nomem, nostack, preserves_flags))
-    };
-    of_stack(rsp)
+    of_stack(switch::stack_pointer())
 }
 
 impl Slot {

@@ -218,9 +218,9 @@ fn wide_registers_live_across_a_fault_and_old_processors_do_without() {
         println!("this processor has no AVX: only the narrow registers are shown");
     }
     // As on a processor without xsave. In this test, for no other one has wide registers to lose.
-    let bytes = crate::trampoline::XSAVE_BYTES.swap(0, SeqCst);
+    let bytes = crate::arch::XSAVE_BYTES.swap(0, SeqCst);
     registers_live_across_a_fault();
-    crate::trampoline::XSAVE_BYTES.store(bytes, SeqCst);
+    crate::arch::XSAVE_BYTES.store(bytes, SeqCst);
 }
 
 fn deep(level: u64, kept: &mut BTreeMap<u64, String>) -> f64 {
