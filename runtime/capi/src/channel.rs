@@ -6,7 +6,6 @@ use crate::request::Target;
 use crate::{handle, render};
 use mcapi::limits::MCAPI_MAX_PKT_SIZE;
 use mcapi::{Completion, Mcapi, RecvHandle, Road, SendHandle, Status};
-use std::sync::PoisonError;
 
 macro_rules! channel_calls {
     ($($name:ident = $core:ident;)*) => {$(
@@ -120,11 +119,9 @@ pub(crate) extern "C" fn mcapi_pktchan_send(
         let me = registry::current()?;
         let end = SendHandle::from_raw(me.salt.channel(end));
         with_packet(buffer, size, |data| {
-            let begin = |core: &mut Mcapi, road: &mut dyn Road| {
-                let timeout = core.handle_timeout(end.raw());
-                Ok((core.pktchan_send_on(road, end, data)?, timeout))
-            };
-            me.node.run(begin, |_, _| Ok(()))
+            let begin =
+                |core: &mut Mcapi, road: &mut dyn Road| core.pktchan_send_on(road, end, data);
+            me.node.send(begin, |core| core.handle_timeout(end.raw()))
         })
     });
 }
@@ -173,7 +170,7 @@ impl CNode {
     /// Gives the program a packet, until it releases it.
     pub(crate) fn lend(&self, mut packet: Vec<u8>) -> Room {
         let room = Room::of(&mut packet);
-        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buffers = self.buffers.lock();
         buffers.insert(room.address(), Some(packet));
         room
     }
@@ -183,7 +180,7 @@ impl CNode {
 pub(crate) extern "C" fn mcapi_pktchan_release(buffer: Room, status: Out<u32>) {
     render(status, (), || {
         let me = registry::current()?;
-        let mut buffers = me.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buffers = me.buffers.lock();
         let lent = buffers.get_mut(&buffer.address()).ok_or(Status::BufInvalid)?;
         let packet = lent.take().ok_or(Status::BufInvalid)?;
         drop(buffers);
@@ -199,7 +196,7 @@ pub(crate) extern "C" fn mcapi_pktchan_release_test(buffer: Room, status: Out<u3
         if buffer.is_null() {
             return Err(Status::Parameter);
         }
-        let buffers = me.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        let buffers = me.buffers.lock();
         match buffers.get(&buffer.address()) {
             Some(Some(_)) => Err(Status::Pending),
             Some(None) => Ok(1),

@@ -5,7 +5,7 @@ use crate::registry::{self, CNode};
 use crate::request::Target;
 use crate::{handle, render};
 use mcapi::limits::MCAPI_MAX_MSG_SIZE;
-use mcapi::{Address, Begun, Completion, Mcapi, Road, Status, TIMEOUT_INFINITE};
+use mcapi::{Address, Completion, Mcapi, Road, Status, TIMEOUT_INFINITE};
 
 /// Hands what C hands in to `send`; too much of it is not even looked at.
 fn with_message<R>(
@@ -61,12 +61,11 @@ pub(crate) extern "C" fn mcapi_msg_send(
         let ends = (handle::to_address(from)?, handle::to_address(to)?);
         with_message(&me, ends.0, (buffer, size), |data| {
             let begin = |core: &mut Mcapi, road: &mut dyn Road| {
-                let timeout =
-                    core.endpoint_attributes(ends.0).map_or(TIMEOUT_INFINITE, |a| a.timeout);
-                let sent = core.msg_send_on(road, ends, data, priority)?;
-                Ok((Begun::Pending(sent), timeout))
+                core.msg_send_on(road, ends, data, priority).map(Some)
             };
-            me.node.run(begin, |_, _| Ok(()))
+            me.node.send(begin, |core| {
+                core.endpoint_attributes(ends.0).map_or(TIMEOUT_INFINITE, |a| a.timeout)
+            })
         })
     });
 }

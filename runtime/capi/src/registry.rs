@@ -6,10 +6,11 @@
 use crate::handle::Salt;
 use crate::request::Targets;
 use mcapi::limits::{MCAPI_MAX_BUFFERS, MCAPI_MAX_SMALL_BUFFERS};
-use mcapi::{Address, Node, NodeName, Status};
+use mcapi::{Address, Biased, Node, NodeName, Status};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::Deref;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
@@ -24,8 +25,8 @@ pub(crate) struct CNode {
     pub(crate) salt: Salt,
     /// Not finalised.
     live: AtomicBool,
-    pub(crate) targets: Mutex<Targets>,
-    pub(crate) buffers: Mutex<Buffers>,
+    pub(crate) targets: Biased<Targets>,
+    pub(crate) buffers: Biased<Buffers>,
 }
 
 /// Every buffer that the program ever had, by its address: the packet in it, unless it was released. They are a node's
@@ -125,21 +126,51 @@ fn mine() -> Mine {
     }
 }
 
+/// A node for the length of a call.
+#[derive(Debug)]
+pub(crate) enum Current {
+    /// This thread has a part in it, until [`forget`]: so nobody counts.
+    Mine(*const CNode),
+    Only(Arc<CNode>),
+}
+
+impl Deref for Current {
+    type Target = CNode;
+    #[inline]
+    fn deref(&self) -> &CNode {
+        match self {
+            // SAFETY: from an `Arc` in which this thread, which a pointer does not leave, has a part. `enter` and `leave`
+            // alone forget it, and have no `Current` then.
+            Self::Mine(node) => unsafe { &**node },
+            Self::Only(node) => node,
+        }
+    }
+}
+
+impl Current {
+    fn share(&self) -> Arc<CNode> {
+        match self {
+            // SAFETY: as above.
+            Self::Mine(node) => unsafe {
+                Arc::increment_strong_count(*node);
+                Arc::from_raw(*node)
+            },
+            Self::Only(node) => Arc::clone(node),
+        }
+    }
+}
+
 /// The node that this thread means.
 #[inline]
-pub(crate) fn current() -> Result<Arc<CNode>, Status> {
+pub(crate) fn current() -> Result<Current, Status> {
     match mine() {
         Mine::Node(node, _) => {
-            // SAFETY: from an `Arc` in which this thread has a part until `forget`.
-            let node = unsafe {
-                Arc::increment_strong_count(node);
-                Arc::from_raw(node)
-            };
+            let node = Current::Mine(node);
             if node.live.load(Ordering::Acquire) { Ok(node) } else { Err(Status::NodeNotInit) }
         }
         Mine::Left(_) => Err(Status::NodeNotInit),
         Mine::Never => with(|registry| match registry.nodes.as_slice() {
-            [only] => Ok(Arc::clone(only)),
+            [only] => Ok(Current::Only(Arc::clone(only))),
             _ => Err(Status::NodeNotInit),
         }),
     }
@@ -166,8 +197,8 @@ pub(crate) fn enter(node: Node, name: NodeName) {
         name,
         salt: Salt::new(number),
         live: AtomicBool::new(true),
-        targets: Mutex::new(Targets::new()),
-        buffers: Mutex::new(HashMap::with_capacity_and_hasher(BUFFERS, BuildHasherDefault::new())),
+        targets: Biased::new(Targets::new()),
+        buffers: Biased::new(HashMap::with_capacity_and_hasher(BUFFERS, BuildHasherDefault::new())),
     });
     forget();
     let own = Arc::into_raw(Arc::clone(&node));
@@ -177,7 +208,7 @@ pub(crate) fn enter(node: Node, name: NodeName) {
 
 /// Forgets the node that this thread means.
 pub(crate) fn leave() -> Result<Arc<CNode>, Status> {
-    let node = current()?;
+    let node = current()?.share();
     let mut found = false;
     with(|registry| {
         registry.nodes.retain(|live| {

@@ -4,7 +4,6 @@ use crate::pointer::{Array, Out, Room};
 use crate::registry::{self, CNode};
 use crate::{INVALID, handle, render};
 use mcapi::{Completion, Mcapi, Request, Road, Status, duration};
-use std::sync::PoisonError;
 
 /// What a request leaves when it is done.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +65,7 @@ impl CNode {
     }
 
     pub(crate) fn begun(&self, request: Out<u32>, begun: Request, target: Target) {
-        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut targets = self.targets.lock();
         if let Some(place) = targets.place(begun) {
             *place = Some((begun, target));
         }
@@ -79,7 +78,7 @@ impl CNode {
     }
 
     fn target(&self, request: Request) -> Target {
-        self.targets.lock().unwrap_or_else(PoisonError::into_inner).take(request)
+        self.targets.lock().take(request)
     }
 
     /// The end of a wait: a request that was cancelled meanwhile is a failure of the wait.

@@ -8,11 +8,9 @@ fn send(end: u32, value: u64, size: usize, status: Out<u32>) {
     render(status, (), || {
         let me = registry::current()?;
         let end = SendHandle::from_raw(me.salt.channel(end));
-        let begin = |core: &mut Mcapi, road: &mut dyn Road| {
-            let timeout = core.handle_timeout(end.raw());
-            Ok((core.sclchan_send_on(road, end, value, size)?, timeout))
-        };
-        me.node.run(begin, |_, _| Ok(()))
+        let begin =
+            |core: &mut Mcapi, road: &mut dyn Road| core.sclchan_send_on(road, end, value, size);
+        me.node.send(begin, |core| core.handle_timeout(end.raw()))
     });
 }
 

@@ -111,7 +111,7 @@ impl PacketSender {
         let begin = |core: &mut Mcapi, road: &mut dyn Road| {
             core.pktchan_send_on(road, handle, data.as_ref())
         };
-        self.end.run(handle.raw(), begin, |_| Ok(()))
+        self.end.node.send(begin, |core| core.handle_timeout(handle.raw()))
     }
 
     /// Sends a packet, which waits for room (4.5.4).
@@ -216,7 +216,7 @@ impl<T: Scalar> ScalarSender<T> {
         let begin = |core: &mut Mcapi, road: &mut dyn Road| {
             core.sclchan_send_on(road, handle, value.widen(), T::SIZE.into())
         };
-        self.end.run(handle.raw(), begin, |_| Ok(()))
+        self.end.node.send(begin, |core| core.handle_timeout(handle.raw()))
     }
 }
 

@@ -1,8 +1,8 @@
 //! Endpoints and messages (4.3, 4.4).
 
 use crate::{
-    Address, Attribute, Begun, Buffer, Completion, Mcapi, Message, Node, PacketReceiver,
-    PacketSender, Pending, Road, Scalar, ScalarReceiver, ScalarSender, Status,
+    Address, Attribute, Buffer, Completion, Mcapi, Message, Node, PacketReceiver, PacketSender,
+    Pending, Road, Scalar, ScalarReceiver, ScalarSender, Status, TIMEOUT_INFINITE,
 };
 
 /// An endpoint that this node made (3.3). It is deleted when dropped, unless it is an end of a channel then.
@@ -43,11 +43,11 @@ impl Endpoint {
     /// See [`crate::Mcapi::msg_send_i`]; [`Status::MemLimit`] when the queue is full, [`Status::Timeout`].
     pub fn send(&self, to: Address, data: &[u8], priority: u32) -> Result<(), Status> {
         let begin = |core: &mut Mcapi, road: &mut dyn Road| {
-            let timeout = core.endpoint_attributes(self.address)?.timeout;
-            let sent = core.msg_send_on(road, (self.address, to), data, priority)?;
-            Ok((Begun::Pending(sent), timeout))
+            core.msg_send_on(road, (self.address, to), data, priority).map(Some)
         };
-        self.node.run(begin, |_, _| Ok(()))
+        self.node.send(begin, |core| {
+            core.endpoint_attributes(self.address).map_or(TIMEOUT_INFINITE, |a| a.timeout)
+        })
     }
 
     /// Sends a message (4.4.1).

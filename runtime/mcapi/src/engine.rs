@@ -25,14 +25,13 @@ use runtime_core::mcapi::{
     Begun, Completion, DomainId, Mcapi, McapiNode, Output, Request, Road, Status, TIMEOUT_INFINITE,
     Waiter,
 };
-use runtime_shm::NodeName;
+use runtime_shm::{Biased, NodeName};
 use std::ops::Range;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
-use std::task::Waker;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
-use tasks::{Held, Tasks};
+use tasks::{Held, Roused, Tasks};
 use wire::Wire;
 
 /// The number of a node at itself.
@@ -72,10 +71,7 @@ struct State {
     sleepers: Vec<Sleeper>,
     /// Futures that wait.
     tasks: Tasks,
-    /// Whom to wake when the lock is free again.
-    roused: Vec<Waker>,
-    /// How many calls there were.
-    calls: u64,
+    roused: Arc<Roused>,
     /// The progress thread sleeps until it is told that the last leader left.
     progress_rests: bool,
     /// The leader is to look.
@@ -87,7 +83,12 @@ struct State {
 
 /// See the module.
 pub(crate) struct Engine {
-    state: Mutex<State>,
+    state: Biased<State>,
+    /// How many calls there were. Written under the lock.
+    calls: AtomicU64,
+    /// Futures may wait.
+    awaited: AtomicBool,
+    roused: Arc<Roused>,
     /// Threads that wait for the lock.
     wanted: AtomicU32,
     /// There is another processor that could do what is looked for.
@@ -129,21 +130,24 @@ impl Engine {
     ) -> std::io::Result<Arc<Self>> {
         let bell = transport.bell();
         let core = Mcapi::named(DomainId(name.domain), McapiNode(name.node), ME);
+        let roused = Arc::<Roused>::default();
         let state = State {
             core: core.with_fixed_memory(),
             wire: Wire::new(transport),
             leader: Leader::Nobody,
             sleepers: Vec::with_capacity(SLEEPERS),
             tasks: Tasks::default(),
-            roused: Vec::new(),
-            calls: 0,
+            roused: Arc::clone(&roused),
             progress_rests: false,
             bell_due: false,
             look: LOOK.end,
             closed: false,
         };
         let engine = Arc::new(Self {
-            state: Mutex::new(state),
+            state: Biased::new(state),
+            calls: AtomicU64::new(0),
+            awaited: AtomicBool::new(false),
+            roused,
             wanted: AtomicU32::new(0),
             looks: !runtime_shm::is_lone_processor(),
             bell,
@@ -158,27 +162,28 @@ impl Engine {
     fn lock(&self) -> Held<'_> {
         self.try_lock().unwrap_or_else(|| {
             self.wanted.fetch_add(1, Ordering::Relaxed);
-            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let state = self.state.lock();
             self.wanted.fetch_sub(1, Ordering::Relaxed);
-            Held::new(state)
+            Held::new(state, &self.roused)
         })
     }
 
-    /// For who comes again if somebody else has it. A panic in the core would be a bug; what it left is still the best
-    /// there is.
+    /// For who comes again if somebody else has it.
     #[inline]
     fn try_lock(&self) -> Option<Held<'_>> {
-        match self.state.try_lock() {
-            Ok(state) => Some(Held::new(state)),
-            Err(TryLockError::Poisoned(poisoned)) => Some(Held::new(poisoned.into_inner())),
-            Err(TryLockError::WouldBlock) => None,
-        }
+        self.state.try_lock().map(|state| Held::new(state, &self.roused))
+    }
+
+    /// For who has the lock.
+    #[inline]
+    fn count_call(&self) {
+        self.calls.store(self.calls.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
     #[inline]
     fn enter(&self) -> Held<'_> {
         let mut state = self.lock();
-        state.calls += 1;
+        self.count_call();
         state.pump();
         state
     }
@@ -207,19 +212,7 @@ impl Engine {
         self.settle(&mut state);
         let (mut state, done) = match begun? {
             (Begun::Done(done), _) => (state, done),
-            (Begun::Pending(request), timeout) => {
-                let (mut state, found) = self.wait(state, 1, &|_| Ok(request), duration(timeout));
-                let done = match found {
-                    Ok((_, done)) => done,
-                    Err(Status::Timeout) => match state.core.cancel(request) {
-                        Ok(()) => Completion::Failed(Status::Timeout),
-                        // It was done at the last moment.
-                        Err(_) => state.core.test(request)?.ok_or(Status::Timeout)?,
-                    },
-                    Err(status) => Completion::Failed(status),
-                };
-                (state, done)
-            }
+            (Begun::Pending(request), timeout) => self.finish(state, request, timeout)?,
         };
         let result = match done {
             Completion::Failed(status) => Err(status),
@@ -227,6 +220,60 @@ impl Engine {
         };
         self.settle(&mut state);
         result
+    }
+
+    /// Sends something, and waits for the request that `begin` gives, as long as `timeout` says in microseconds; there is
+    /// none if it has gone.
+    ///
+    /// Once a frame is out, nothing is copied that was written in smaller parts: a processor would wait for the frame
+    /// to be in its receiver's cache.
+    #[inline]
+    pub(crate) fn send(
+        &self,
+        begin: impl FnOnce(&mut Mcapi, &mut dyn Road) -> Result<Option<Request>, Status>,
+        timeout: impl FnOnce(&Mcapi) -> u32,
+    ) -> Result<(), Status> {
+        let mut state = self.enter();
+        let State { core, wire, .. } = &mut *state;
+        let begun = begin(core, wire);
+        self.settle(&mut state);
+        match begun? {
+            None => Ok(()),
+            Some(request) => {
+                let timeout = timeout(&state.core);
+                self.finish_send(state, request, timeout)
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn finish_send(&self, state: Held<'_>, request: Request, timeout: u32) -> Result<(), Status> {
+        let (mut state, done) = self.finish(state, request, timeout)?;
+        self.settle(&mut state);
+        match done {
+            Completion::Failed(status) => Err(status),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits for a request, or takes it back.
+    fn finish<'a>(
+        &'a self,
+        state: Held<'a>,
+        request: Request,
+        timeout: u32,
+    ) -> Result<(Held<'a>, Completion), Status> {
+        let (mut state, found) = self.wait(state, 1, &|_| Ok(request), duration(timeout));
+        let done = match found {
+            Ok((_, done)) => done,
+            Err(Status::Timeout) => match state.core.cancel(request) {
+                Ok(()) => Completion::Failed(Status::Timeout),
+                // It was done at the last moment.
+                Err(_) => state.core.test(request)?.ok_or(Status::Timeout)?,
+            },
+            Err(status) => Completion::Failed(status),
+        };
+        Ok((state, done))
     }
 
     /// The first of some requests that is done, which `end` gets. [`Status::Timeout`] leaves them as they are.

@@ -68,7 +68,7 @@ pub use runtime_core::mcapi::{
     McapiNode, NodeAttributes, Port, RecvHandle, Request, Road, SendHandle, Status,
     TIMEOUT_INFINITE,
 };
-pub use runtime_shm::{JoinError, NodeName, Options};
+pub use runtime_shm::{Biased, JoinError, NodeName, Options};
 
 use engine::Engine;
 use std::sync::Arc;
@@ -239,6 +239,18 @@ impl Node {
         end: impl FnOnce(&mut Mcapi, Completion) -> Result<R, Status>,
     ) -> Result<R, Status> {
         self.0.0.run(begin, end)
+    }
+
+    /// The same for what is sent: there is nothing to wait for if there is no request. `timeout` is asked for if there is.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn send(
+        &self,
+        begin: impl FnOnce(&mut Mcapi, &mut dyn Road) -> Result<Option<Request>, Status>,
+        timeout: impl FnOnce(&Mcapi) -> u32,
+    ) -> Result<(), Status> {
+        self.0.0.send(begin, timeout)
     }
 
     /// For another rendering of MCAPI: the first of some requests that is done.

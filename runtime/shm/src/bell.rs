@@ -1,9 +1,10 @@
 //! How a node sleeps until another wakes it, without a system call by who sends to a node that is awake.
 //!
 //! A word in the sleeper's segment. The sleeper writes "asleep", then looks once more for news; who has news publishes
-//! it, then looks at the word. A fence between the two on each side lets at least one of them see the other.
+//! it, then looks at the word. A fence between the two on each side lets at least one of them see the other. The sleeper may
+//! have one on all processors, and then who has news needs none.
 
-use crate::sync::{AtomicU32, Ordering, fence};
+use crate::sync::{AtomicU32, Ordering, compiler_fence, fence};
 
 const AWAKE: u32 = 0;
 const ASLEEP: u32 = 1;
@@ -20,7 +21,7 @@ impl Word {
     }
 
     /// Sleeps while there is no news: `sleep` gets the word and the value at which to sleep on, and must look at it and
-    /// fall asleep in one step, as the futex call does. `armed` comes before the last look.
+    /// fall asleep in one step, as the futex call does. `armed` comes before the last look, and the fence.
     pub(crate) fn sleep_unless(
         &self,
         armed: impl FnOnce(),
@@ -40,6 +41,18 @@ impl Word {
     #[inline]
     pub(crate) fn rouse(&self, wake: impl FnOnce(&AtomicU32)) {
         fence(Ordering::SeqCst);
+        self.look(wake);
+    }
+
+    /// The same without a fence: the sleeper has one on this processor, too, when it arms.
+    #[inline]
+    pub(crate) fn rouse_fenced(&self, wake: impl FnOnce(&AtomicU32)) {
+        compiler_fence(Ordering::SeqCst);
+        self.look(wake);
+    }
+
+    #[inline]
+    fn look(&self, wake: impl FnOnce(&AtomicU32)) {
         if self.0.load(Ordering::Relaxed) == ASLEEP
             && self.0.swap(AWAKE, Ordering::Relaxed) == ASLEEP
         {

@@ -6,7 +6,7 @@ use crate::process::{Kept, Process, forks};
 use crate::ring::{Broken, CELLS, NoRoom, Writer};
 use crate::segment::{Generation, Header, Mapping};
 use crate::sync::Ordering;
-use crate::{JoinError, MAX_FRAME, NodeName, SendError, bell};
+use crate::{JoinError, MAX_FRAME, NodeName, SendError, barrier, bell};
 use nix::unistd::{SysconfVar, getuid, sysconf};
 use std::cell::Cell;
 use std::env;
@@ -91,6 +91,8 @@ pub struct Fabric {
     pub(crate) starved: usize,
     forks: u32,
     spin: u32,
+    /// This process is registered for fences of others.
+    pub(crate) fences: bool,
     /// Looks of the next wait.
     patience: Cell<u32>,
     calls: u32,
@@ -118,7 +120,8 @@ impl Fabric {
         let made = directory.create(&locked, name).map_err(directory.failed("cannot make a file"));
         let (file, header) = made?.ok_or(JoinError::Taken(name))?;
         let generation = locked.next_generation();
-        header.publish(generation, &this);
+        let fences = barrier::register();
+        header.publish(generation, &this, fences);
         let board = locked.post();
         let spin = if is_lone_processor() { 0 } else { options.spin };
         let fabric = Self {
@@ -138,6 +141,7 @@ impl Fabric {
             starved: 0,
             forks: forks(),
             spin,
+            fences,
             patience: Cell::new(spin),
             calls: 0,
             last: 0,
@@ -230,7 +234,7 @@ impl Fabric {
             Ok(at) => {
                 let peer = &mut self.peers[self.last];
                 let writer = &mut peer.outbound.as_mut().ok_or(SendError::Gone)?.writer;
-                Ok(Reserved { writer, header: &peer.header, at, len })
+                Ok(Reserved { writer, header: &peer.header, fenced: peer.fenced, at, len })
             }
             Err(NoRoom::Full) => Err(self.full(self.last)),
             Err(NoRoom::Broken) => {
@@ -273,7 +277,12 @@ impl Fabric {
             let wake = until.map_or(self.next_look.get(), |until| until.min(self.next_look.get()));
             let at_most = wake.saturating_duration_since(now);
             self.shared.header.bell.0.sleep_unless(
-                || self.starve(),
+                || {
+                    self.starve();
+                    if self.fences {
+                        barrier::on_all_processors();
+                    }
+                },
                 || self.has_news(),
                 |word, value| bell::wait(word, value, at_most),
             );
@@ -375,6 +384,7 @@ impl Drop for Fabric {
 pub struct Reserved<'a> {
     writer: &'a mut Writer,
     header: &'a Header,
+    fenced: bool,
     at: *mut u8,
     len: usize,
 }
@@ -384,7 +394,11 @@ impl Reserved<'_> {
     #[inline]
     pub fn commit(self) {
         self.writer.commit(self.len);
-        self.header.rouse();
+        if self.fenced {
+            self.header.rouse_fenced();
+        } else {
+            self.header.rouse();
+        }
     }
 }
 

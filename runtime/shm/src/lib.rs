@@ -11,7 +11,11 @@
 // Of a model, rings and sleep are all there is.
 #![cfg_attr(loom, allow(dead_code, unused_imports))]
 
+#[cfg(not(loom))]
+mod barrier;
 mod bell;
+#[cfg(not(loom))]
+mod biased;
 #[cfg(not(loom))]
 mod directory;
 mod error;
@@ -28,6 +32,8 @@ mod ring;
 mod segment;
 mod sync;
 
+#[cfg(not(loom))]
+pub use biased::{Biased, BiasedGuard};
 pub use error::{JoinError, SendError};
 #[cfg(not(loom))]
 pub use fabric::{Bell, Event, Fabric, Options, Reserved, is_lone_processor};

@@ -19,6 +19,8 @@ pub(crate) struct Peer {
     pub(crate) outbound: Option<Outbound>,
     /// The last frame found no room.
     pub(crate) starved: bool,
+    /// A frame to it needs no fence.
+    pub(crate) fenced: bool,
     /// Not used again while its header is mapped.
     inode: u64,
 }
@@ -31,10 +33,11 @@ pub(crate) struct Outbound {
 }
 
 impl Peer {
-    fn new(name: NodeName, found: Found) -> Self {
+    fn new(name: NodeName, found: Found, fences: bool) -> Self {
         Self {
             name,
             generation: found.header.generation(),
+            fenced: fences && found.header.fences(),
             header: Arc::new(found.header),
             outbound: None,
             starved: false,
@@ -220,7 +223,7 @@ impl Fabric {
         names.retain(|&n| n != self.name && self.peers.iter().all(|p| p.name != n));
         let found = names.into_iter().map(|name| {
             let found = self.directory.find(name, &self.this)?;
-            Ok(found.map(|found| Peer::new(name, found)))
+            Ok(found.map(|found| Peer::new(name, found, self.fences)))
         });
         let found: io::Result<Vec<_>> = found.collect();
         let fair = |peer: &Peer| !self.shunned.contains(&peer.generation);

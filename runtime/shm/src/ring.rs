@@ -137,15 +137,21 @@ fn prefetch(word: &AtomicU64) {
     let _ = word;
 }
 
-/// Has a word brought near to be written to, so that the fence behind a frame does not wait for it.
+/// Has a cell, both of its cache lines, brought near to be written to, so that what comes behind a frame does not wait
+/// for them.
 #[inline]
-fn claim(word: &AtomicU64) {
+fn claim(cell: &Cell) {
     #[cfg(all(target_arch = "x86_64", not(loom), not(miri)))]
     // SAFETY: has no effect that a program could see; processors that do not know it do nothing.
     unsafe {
-        std::arch::asm!("prefetchw [{}]", in(reg) word, options(nostack, preserves_flags, readonly));
+        std::arch::asm!(
+            "prefetchw [{0}]",
+            "prefetchw [{0} + 64]",
+            in(reg) cell,
+            options(nostack, preserves_flags, readonly)
+        );
     }
-    let _ = word;
+    let _ = cell;
 }
 
 /// Cells that a writer claims ahead.
@@ -214,7 +220,7 @@ impl Writer {
         cell.stamp.store((len as u64) << 32 | number, Ordering::Release);
         self.next = self.next.after(len);
         let ahead = Position { cells: self.next.cells.wrapping_add(AHEAD), bulk: 0 };
-        claim(&self.lane().cell(ahead).stamp);
+        claim(self.lane().cell(ahead));
     }
 
     /// Whether a frame that found no room may have some now.

@@ -14,7 +14,7 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 
 /// Stands in a file that is complete. Names the layout, too: whoever changes that, changes this.
-const MAGIC: u64 = u64::from_le_bytes(*b"ustudy01");
+const MAGIC: u64 = u64::from_le_bytes(*b"ustudy02");
 
 /// Who a file's owner is. Written before the magic, and never again.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ struct Identity {
     pid: AtomicU32,
     started: AtomicU64,
     space: AtomicU64,
+    /// Not 0: before it sleeps, it has a fence on all processors that run registered processes.
+    fences: AtomicU32,
 }
 
 /// The first page of a node's file.
@@ -63,12 +65,13 @@ pub(crate) struct Holder {
 
 impl Header {
     /// Makes the file a node's.
-    pub(crate) fn publish(&self, generation: Generation, owner: &Process) {
+    pub(crate) fn publish(&self, generation: Generation, owner: &Process, fences: bool) {
         let id = &self.identity;
         id.generation.store(generation, Ordering::Relaxed);
         id.pid.store(owner.pid, Ordering::Relaxed);
         id.started.store(owner.started, Ordering::Relaxed);
         id.space.store(owner.space, Ordering::Relaxed);
+        id.fences.store(fences.into(), Ordering::Relaxed);
         id.magic.store(MAGIC, Ordering::Release);
     }
 
@@ -93,6 +96,17 @@ impl Header {
     #[inline]
     pub(crate) fn rouse(&self) {
         self.bell.0.rouse(crate::bell::wake);
+    }
+
+    /// The same by a process that is registered for fences, of a frame that is published.
+    #[inline]
+    pub(crate) fn rouse_fenced(&self) {
+        self.bell.0.rouse_fenced(crate::bell::wake);
+    }
+
+    /// Whether the owner has a fence on all processors before it sleeps.
+    pub(crate) fn fences(&self) -> bool {
+        self.identity.fences.load(Ordering::Relaxed) != 0
     }
 
     /// Takes a free lane for a sender. [`Self::announce`] follows when the lane can be used.

@@ -116,6 +116,11 @@ impl Cluster {
         }
     }
 
+    fn went(&mut self, node: usize, sent: Result<Option<Request>, Status>) -> Completion {
+        let begun = sent.map(|sent| sent.map_or(Begun::Done(Completion::Done), Begun::Pending));
+        self.came(node, begun)
+    }
+
     fn pending(&mut self, node: usize, request: Request) {
         self.run();
         assert_eq!(self.nodes[node].test(request), Ok(None));

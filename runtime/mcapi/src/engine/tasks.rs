@@ -2,9 +2,11 @@
 
 use super::{Engine, Leader, State};
 use runtime_core::mcapi::{Completion, Request, Status, Waiter};
+use runtime_shm::BiasedGuard;
 use std::mem;
 use std::ops::{Deref, DerefMut};
-use std::sync::MutexGuard;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
 /// Numbers of futures have this bit, those of threads have not.
@@ -47,32 +49,50 @@ impl Tasks {
     }
 }
 
-/// Wakes when dropped.
+/// Whom to wake when the state is unlocked.
 #[derive(Default)]
-struct Roused(Vec<Waker>);
+pub(super) struct Roused {
+    any: AtomicBool,
+    wakers: Mutex<Vec<Waker>>,
+}
 
-impl Drop for Roused {
+impl Roused {
+    fn extend(&self, wakers: impl IntoIterator<Item = Waker>) {
+        self.wakers.lock().unwrap_or_else(PoisonError::into_inner).extend(wakers);
+        self.any.store(true, Ordering::Relaxed);
+    }
+
+    #[cold]
+    fn wake(&self) {
+        self.any.store(false, Ordering::Relaxed);
+        let wakers = mem::take(&mut *self.wakers.lock().unwrap_or_else(PoisonError::into_inner));
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Wakes when dropped.
+struct Rouse<'a>(&'a Roused);
+
+impl Drop for Rouse<'_> {
+    #[inline]
     fn drop(&mut self) {
-        self.0.drain(..).for_each(Waker::wake);
+        if self.0.any.load(Ordering::Relaxed) {
+            self.0.wake();
+        }
     }
 }
 
 /// The locked state. Wakers may do anything, also call the node: so they are called after it is unlocked, which the order
 /// of the fields sees to.
 pub(super) struct Held<'a> {
-    state: MutexGuard<'a, State>,
-    roused: Roused,
+    state: BiasedGuard<'a, State>,
+    _rouse: Rouse<'a>,
 }
 
 impl<'a> Held<'a> {
-    pub(super) fn new(state: MutexGuard<'a, State>) -> Self {
-        Self { state, roused: Roused::default() }
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.roused.0 = mem::take(&mut self.state.roused);
+    #[inline]
+    pub(super) fn new(state: BiasedGuard<'a, State>, roused: &'a Roused) -> Self {
+        Self { state, _rouse: Rouse(roused) }
     }
 }
 
@@ -113,7 +133,7 @@ impl Engine {
         waker: &Waker,
     ) -> Poll<Result<Completion, Status>> {
         let mut state = self.lock();
-        state.calls += 1;
+        self.count_call();
         state.pump();
         if state.closed {
             return Poll::Ready(Err(Status::NodeNotInit));
@@ -127,6 +147,7 @@ impl Engine {
             }
             None => {
                 state.tasks.set(waiter, Some(waker.clone()));
+                self.awaited.store(true, Ordering::Relaxed);
                 self.settle(&mut state);
                 let unled = state.leader == Leader::Nobody && state.sleepers.is_empty();
                 drop(state);

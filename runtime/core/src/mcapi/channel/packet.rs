@@ -34,13 +34,13 @@ impl Mcapi {
         self.send_i(road, handle, ChannelKind::Packet, data)
     }
 
-    /// Like [`Self::pktchan_send_i`] for a caller that is going to wait: with [`crate::mcapi::FAIL_ON_MEM_LIMIT`] it fails
-    /// with [`Status::MemLimit`] when the receiver has no room now.
+    /// Like [`Self::pktchan_send_i`] for a caller that is going to wait, unless there is no request, and it has gone; with
+    /// [`crate::mcapi::FAIL_ON_MEM_LIMIT`] it fails with [`Status::MemLimit`] when the receiver has no room now.
     pub fn pktchan_send(
         &mut self,
         handle: SendHandle,
         data: impl AsRef<[u8]>,
-    ) -> Result<Begun, Status> {
+    ) -> Result<Option<Request>, Status> {
         self.pktchan_send_on(&mut (), handle, data.as_ref())
     }
 
@@ -50,7 +50,7 @@ impl Mcapi {
         road: &mut dyn Road,
         handle: SendHandle,
         data: &[u8],
-    ) -> Result<Begun, Status> {
+    ) -> Result<Option<Request>, Status> {
         self.send_now(road, handle, ChannelKind::Packet, data)
     }
 
@@ -60,12 +60,18 @@ impl Mcapi {
         handle: SendHandle,
         kind: ChannelKind,
         data: &[u8],
-    ) -> Result<Begun, Status> {
+    ) -> Result<Option<Request>, Status> {
         let port = self.open_port(handle.0, kind, Direction::Send)?;
         if self.send_with_credit(road, port, data)? {
             self.settle();
-            return Ok(Begun::Done(Completion::Done));
+            return Ok(None);
         }
+        self.send_when_granted(port, data).map(Some)
+    }
+
+    /// The same while there is no credit.
+    #[cold]
+    fn send_when_granted(&mut self, port: u32, data: &[u8]) -> Result<Request, Status> {
         let local = self.local(port).ok_or(Status::ChanInvalid)?;
         let fails = local.attributes.fails_on_limit();
         if fails && local.channel.as_ref().is_some_and(|end| !end.unsent.is_empty()) {
@@ -80,7 +86,7 @@ impl Mcapi {
             self.send(peer, Frame::CreditAsk { channel, port });
             self.settle();
         }
-        Ok(Begun::Pending(request))
+        Ok(request)
     }
 
     pub(super) fn send_i(

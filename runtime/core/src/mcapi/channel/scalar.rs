@@ -33,14 +33,14 @@ impl Mcapi {
     }
 
     /// Sends a scalar of 1, 2, 4 or 8 bytes, the low ones of `value`. The caller waits for the request, as scalars only
-    /// have blocking calls; with [`crate::mcapi::FAIL_ON_MEM_LIMIT`] it fails with [`Status::MemLimit`] when the
+    /// have blocking calls, unless there is none, and it has gone; with [`crate::mcapi::FAIL_ON_MEM_LIMIT`] it fails with [`Status::MemLimit`] when the
     /// receiver has no room now.
     pub fn sclchan_send(
         &mut self,
         handle: SendHandle,
         value: u64,
         size: usize,
-    ) -> Result<Begun, Status> {
+    ) -> Result<Option<Request>, Status> {
         self.sclchan_send_on(&mut (), handle, value, size)
     }
 
@@ -51,7 +51,7 @@ impl Mcapi {
         handle: SendHandle,
         value: u64,
         size: usize,
-    ) -> Result<Begun, Status> {
+    ) -> Result<Option<Request>, Status> {
         if !matches!(size, 1 | 2 | 4 | 8) {
             return Err(Status::SclSize);
         }

@@ -121,7 +121,7 @@ fn scalars_opens_and_gets_can_be_asked_for_again() {
     let Ok(Begun::Pending(receive)) = cluster.nodes[1].sclchan_recv(rx, 1) else { panic!() };
     for (value, size) in [(0xfe, 1), (0xfedc, 2)] {
         let sent = cluster.nodes[0].sclchan_send(tx, value, size);
-        assert_eq!(cluster.came(0, sent), Completion::Done);
+        assert_eq!(cluster.went(0, sent), Completion::Done);
     }
     let node = &mut cluster.nodes[1];
     assert_eq!(node.sclchan_available(rx), Ok(1));

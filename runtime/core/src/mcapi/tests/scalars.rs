@@ -19,7 +19,7 @@ fn scalars_keep_order_size_and_value() {
     let scalars = [(0xfe, 1), (0xfedc, 2), (0xfedc_ba98, 4), (0xfedc_ba98_7654_3210, 8)];
     for (value, size) in scalars {
         let sent = cluster.nodes[0].sclchan_send(tx, value, size);
-        assert_eq!(cluster.came(0, sent), Completion::Done);
+        assert_eq!(cluster.went(0, sent), Completion::Done);
     }
     assert_eq!(cluster.nodes[1].sclchan_available(rx), Ok(4));
     for (value, size) in scalars {
@@ -50,13 +50,11 @@ fn a_full_channel_says_so_exactly_or_waits_as_its_attribute_says() {
         let (tx, rx) = cluster.connect(send, recv, 0);
         for _ in 0..MCAPI_MAX_QUEUE_ELEMENTS {
             let sent = cluster.nodes[0].pktchan_send(tx, vec![7]);
-            assert_eq!(cluster.came(0, sent), Completion::Done);
+            assert_eq!(cluster.went(0, sent), Completion::Done);
         }
         // Not a quarter of the window is taken, yet there is room for just as many.
         for round in 0..5 {
-            let Ok(Begun::Pending(sent)) = cluster.nodes[0].pktchan_send(tx, vec![8]) else {
-                panic!()
-            };
+            let Ok(Some(sent)) = cluster.nodes[0].pktchan_send(tx, vec![8]) else { panic!() };
             cluster.run();
             let answer = cluster.nodes[0].test(sent).unwrap();
             assert_eq!(answer, fail.then_some(failed(Status::MemLimit)), "{round}");
@@ -64,7 +62,7 @@ fn a_full_channel_says_so_exactly_or_waits_as_its_attribute_says() {
             assert!(matches!(cluster.done(1, received), Completion::Packet(_)));
             if fail {
                 let sent = cluster.nodes[0].pktchan_send(tx, vec![9]);
-                assert_eq!(cluster.came(0, sent), Completion::Done, "{round}");
+                assert_eq!(cluster.went(0, sent), Completion::Done, "{round}");
             }
         }
         assert_eq!(cluster.nodes[0].counters(), Counters::default());
