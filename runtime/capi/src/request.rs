@@ -18,25 +18,36 @@ pub(crate) enum Target {
     Handle(Out<u32>),
 }
 
-/// By the place of a request, the one that was begun there last.
+/// The request that was begun last in its place; 0 is none. In two parts, which are written one by one: see
+/// `mcapi::Node::send`.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    request: u32,
+    target: Target,
+}
+
+/// By the place of a request.
 #[derive(Debug)]
-pub(crate) struct Targets(Vec<Option<(Request, Target)>>);
+pub(crate) struct Targets(Vec<Place>);
 
 const PLACES: u32 = 1 << 10;
 
 impl Targets {
     pub(crate) fn new() -> Self {
-        Self(vec![None; PLACES as usize])
+        Self(vec![Place { request: 0, target: Target::None }; PLACES as usize])
     }
 
-    fn place(&mut self, request: Request) -> Option<&mut Option<(Request, Target)>> {
+    fn place(&mut self, request: Request) -> Option<&mut Place> {
         let at = usize::try_from(request.raw() % PLACES).ok()?;
         self.0.get_mut(at)
     }
 
     fn take(&mut self, request: Request) -> Target {
-        let entry = self.place(request).and_then(|place| place.take_if(|(of, _)| *of == request));
-        entry.map_or(Target::None, |(_, target)| target)
+        let place = self.place(request).filter(|place| place.request == request.raw());
+        place.map_or(Target::None, |place| {
+            place.request = 0;
+            place.target
+        })
     }
 }
 
@@ -67,7 +78,8 @@ impl CNode {
     pub(crate) fn begun(&self, request: Out<u32>, begun: Request, target: Target) {
         let mut targets = self.targets.lock();
         if let Some(place) = targets.place(begun) {
-            *place = Some((begun, target));
+            place.request = begun.raw();
+            place.target = target;
         }
         drop(targets);
         request.set(self.salt.request(begun.raw()));

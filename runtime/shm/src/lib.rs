@@ -14,6 +14,7 @@
 #[cfg(not(loom))]
 mod barrier;
 mod bell;
+mod bias;
 #[cfg(not(loom))]
 mod biased;
 #[cfg(not(loom))]

@@ -64,6 +64,7 @@ impl Inbox {
     }
 
     /// The oldest of the highest priority, and its number.
+    #[inline]
     fn pop(&mut self) -> Option<(u64, Message)> {
         let back = self.returned.first_mut().map(|(&(priority, _), _)| priority);
         if let Some(back) = back
@@ -76,14 +77,15 @@ impl Inbox {
         Some((self.number(), message))
     }
 
+    #[inline]
     fn push(&mut self, message: Message) {
-        let at = match self.queue.back() {
+        match self.queue.back() {
             Some(last) if last.priority > message.priority => {
-                self.queue.partition_point(|before| before.priority <= message.priority)
+                let at = self.queue.partition_point(|before| before.priority <= message.priority);
+                self.queue.insert(at, message);
             }
-            _ => self.queue.len(),
-        };
-        self.queue.insert(at, message);
+            _ => self.queue.push_back(message),
+        }
     }
 
     /// Whose messages wait for room.
@@ -120,6 +122,7 @@ impl Inbox {
 
 impl Local {
     /// May a message of this size and priority be sent or received here?
+    #[inline]
     fn admits(&self, size: usize, priority: u32) -> Result<u8, Status> {
         if size > MCAPI_MAX_MSG_SIZE || !self.attributes.carries(size) {
             return Err(Status::MsgSize);
@@ -131,6 +134,7 @@ impl Local {
     }
 
     /// Takes in the first message that waits for room, when there is some; its sender is to be told.
+    #[inline]
     fn admit(&mut self) -> Option<(NodeId, Request)> {
         if self.inbox.len() >= self.attributes.num_recv_buffers.into() {
             return None;
@@ -200,6 +204,7 @@ impl Mcapi {
     }
 
     /// And the number of what was received.
+    #[inline]
     fn receive_message(&mut self, endpoint: Endpoint) -> Result<(u64, Begun), Status> {
         let port = self.own(endpoint)?;
         let local = self.endpoints.get_mut(port).ok_or(Status::EndpInvalid)?;
@@ -219,6 +224,7 @@ impl Mcapi {
     }
 
     /// Tells a sender that its message has arrived, with others of which it was not told yet.
+    #[inline]
     fn message_done(&mut self, node: NodeId, request: Request) {
         if let Some(Output::Send { to, payload: Payload::Short(head) }) = self.out.back_mut()
             && *to == node
@@ -237,6 +243,7 @@ impl Mcapi {
         Ok(self.local(port).map_or(0, |local| local.inbox.len()))
     }
 
+    #[inline]
     pub(super) fn on_message(
         &mut self,
         node: NodeId,
@@ -256,6 +263,7 @@ impl Mcapi {
     }
 
     /// Whether the message is in the queue or with a receiver; otherwise it waits for room.
+    #[inline]
     fn deliver(
         &mut self,
         (node, request): (NodeId, Request),
