@@ -46,14 +46,21 @@ void verdict(const char* what, double ratio, const char* rival, const char* sign
 typedef struct {
     series times;
     size_t bytes;
+    /* Of what comes back; 0: as many. */
+    size_t answer;
     /* The other side sleeps before each round. */
     int asleep;
+    /* Sockets are looked at all the time. */
+    int looks;
     int rounds;
     void (*there)(void*);
     void (*here)(void*);
     int fds[4];
     volatile uint64_t* shared;
+    /* The topology that places both sides on machines; NULL: they share memory. */
+    const char* topology;
 } way;
+size_t answer(const way* of);
 void measure(way* of);
 
 /* rivals.c */
@@ -63,6 +70,8 @@ void queue_there(void*);
 void queue_here(void*);
 void socket_there(void*);
 void socket_here(void*);
+/* A connection through the loopback, made before the fork, in place of the pair of Unix sockets. */
+void connect_tcp(way* of);
 /* Adds the times of so many copies at a time. */
 void copy_memory(series* times, size_t bytes, int at_a_time);
 

@@ -83,13 +83,15 @@ static void pause_if(const way* of)
         usleep(300);
 }
 
-static void echo_packet(mcapi_pktchan_send_hndl_t tx, mcapi_pktchan_recv_hndl_t rx)
+/* Answers a packet with the first bytes of it, or of a page. */
+static void answer_packet(const way* of, mcapi_pktchan_send_hndl_t tx, mcapi_pktchan_recv_hndl_t rx)
 {
+    static char page[8192];
     void* packet;
     size_t size;
     mcapi_pktchan_recv(rx, &packet, &size, &st);
     OK;
-    mcapi_pktchan_send(tx, packet, size, &st);
+    mcapi_pktchan_send(tx, of->answer ? page : packet, answer(of), &st);
     OK;
     mcapi_pktchan_release(packet, &st);
     OK;
@@ -103,7 +105,7 @@ void packet_there(void* with)
     start(THERE);
     pkt_channels(HERE, &tx, &rx);
     for (int n = 0; n < of->rounds; n++)
-        echo_packet(tx, rx);
+        answer_packet(of, tx, rx);
     end();
 }
 

@@ -1,9 +1,13 @@
 /* What an embedded engineer would otherwise use, each in the least that does it. */
 #include "bench.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <mqueue.h>
 #include <string.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* Between rounds, for those who are to find the other one asleep. */
@@ -90,22 +94,31 @@ void queue_here(void* with)
     mq_close(back);
 }
 
-static void all(int socket, char* bytes, size_t length, int out)
+static void put_all(int socket, const char* bytes, size_t length)
 {
     for (size_t done = 0; done < length;) {
-        ssize_t n = out ? write(socket, bytes + done, length - done) : read(socket, bytes + done, length - done);
+        ssize_t n = write(socket, bytes + done, length - done);
         MUST(n > 0);
         done += (size_t)n;
+    }
+}
+
+static void get_all(int socket, char* bytes, size_t length, int looks)
+{
+    for (size_t done = 0; done < length;) {
+        ssize_t n = recv(socket, bytes + done, length - done, looks ? MSG_DONTWAIT : 0);
+        MUST(n > 0 || (looks && n < 0 && errno == EAGAIN));
+        done += n > 0 ? (size_t)n : 0;
     }
 }
 
 void socket_there(void* with)
 {
     way* of = with;
-    char bytes[8192];
+    char bytes[8192] = { 1 };
     for (int n = 0; n < of->rounds; n++) {
-        all(of->fds[1], bytes, of->bytes, 0);
-        all(of->fds[1], bytes, of->bytes, 1);
+        get_all(of->fds[1], bytes, of->bytes, of->looks);
+        put_all(of->fds[1], bytes, answer(of));
     }
 }
 
@@ -116,10 +129,26 @@ void socket_here(void* with)
     for (int n = 0; n < of->rounds; n++) {
         pause_if(of);
         uint64_t start = nanos();
-        all(of->fds[0], bytes, of->bytes, 1);
-        all(of->fds[0], bytes, of->bytes, 0);
+        put_all(of->fds[0], bytes, of->bytes);
+        get_all(of->fds[0], bytes, answer(of), of->looks);
         add(&of->times, nanos() - start);
     }
+}
+
+void connect_tcp(way* of)
+{
+    int one = 1, listener = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t length = sizeof at;
+    MUST(listener >= 0 && bind(listener, (struct sockaddr*)&at, sizeof at) == 0 && listen(listener, 1) == 0);
+    MUST(getsockname(listener, (struct sockaddr*)&at, &length) == 0);
+    of->fds[0] = socket(AF_INET, SOCK_STREAM, 0);
+    MUST(of->fds[0] >= 0 && connect(of->fds[0], (struct sockaddr*)&at, sizeof at) == 0);
+    of->fds[1] = accept(listener, NULL, NULL);
+    MUST(of->fds[1] >= 0);
+    for (int n = 0; n < 2; n++)
+        MUST(setsockopt(of->fds[n], IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) == 0);
+    close(listener);
 }
 
 void copy_memory(series* times, size_t bytes, int at_a_time)

@@ -1,4 +1,4 @@
-/* What the library costs over shared memory between two processes, beside its rivals, in one run. */
+/* What the library costs between two processes, over shared memory and TCP, beside its rivals, in one run. */
 #include "bench.h"
 #include <sched.h>
 #include <string.h>
@@ -95,10 +95,18 @@ void verdict(const char* what, double ratio, const char* rival, const char* sign
     printf("  %-3s %s / %s: %.2f (aim %s %.4g)\n", met ? "ok" : "NO", what, rival, ratio, sign, aim);
 }
 
+size_t answer(const way* of)
+{
+    return of->answer ? of->answer : of->bytes;
+}
+
 void measure(way* of)
 {
     MUST(of->fds[0] || socketpair(AF_UNIX, SOCK_STREAM, 0, of->fds) == 0);
+    if (of->topology)
+        MUST(setenv("MCAPI_TOPOLOGY", of->topology, 1) == 0);
     two(of->there, of->here, of);
+    unsetenv("MCAPI_TOPOLOGY");
 }
 
 static void heading(const char* text)
@@ -114,13 +122,13 @@ static void round_trips(int asleep)
     MUST(shared != MAP_FAILED);
     const int fast = asleep ? 300 : 20000, slow = asleep ? 300 : 2000;
     way ways[WAYS] = {
-        [SPIN_64] = { { .name = "64 B, shared memory, both spin" }, 64, asleep, fast, shared_memory_there, shared_memory_here, { 0 }, shared },
-        [SPIN_8] = { { .name = "8 B, shared memory, both spin" }, 8, asleep, fast, shared_memory_there, shared_memory_here, { 0 }, shared },
-        [PACKET] = { { .name = "64 B, MCAPI packets" }, 64, asleep, fast, packet_there, packet_here, { 0 }, NULL },
-        [SCALAR] = { { .name = "8 B, MCAPI scalars" }, 8, asleep, fast, scalar_there, scalar_here, { 0 }, NULL },
-        [MESSAGE] = { { .name = "64 B, MCAPI messages" }, 64, asleep, fast, message_there, message_here, { 0 }, NULL },
-        [QUEUE] = { { .name = "64 B, POSIX message queue" }, 64, asleep, slow, queue_there, queue_here, { 0 }, NULL },
-        [SOCKET] = { { .name = "64 B, Unix socket" }, 64, asleep, slow, socket_there, socket_here, { 0 }, NULL },
+        [SPIN_64] = { { .name = "64 B, shared memory, both spin" }, 64, 0, asleep, 0, fast, shared_memory_there, shared_memory_here, { 0 }, shared, NULL },
+        [SPIN_8] = { { .name = "8 B, shared memory, both spin" }, 8, 0, asleep, 0, fast, shared_memory_there, shared_memory_here, { 0 }, shared, NULL },
+        [PACKET] = { { .name = "64 B, MCAPI packets" }, 64, 0, asleep, 0, fast, packet_there, packet_here, { 0 }, NULL, NULL },
+        [SCALAR] = { { .name = "8 B, MCAPI scalars" }, 8, 0, asleep, 0, fast, scalar_there, scalar_here, { 0 }, NULL, NULL },
+        [MESSAGE] = { { .name = "64 B, MCAPI messages" }, 64, 0, asleep, 0, fast, message_there, message_here, { 0 }, NULL, NULL },
+        [QUEUE] = { { .name = "64 B, POSIX message queue" }, 64, 0, asleep, 0, slow, queue_there, queue_here, { 0 }, NULL, NULL },
+        [SOCKET] = { { .name = "64 B, Unix socket" }, 64, 0, asleep, 0, slow, socket_there, socket_here, { 0 }, NULL, NULL },
     };
     double median[WAYS] = { 0 };
     for (int turn = 0; turn < TURNS; turn++)
@@ -138,6 +146,71 @@ static void round_trips(int asleep)
         verdict(names[n], median[n] / median[QUEUE], "message queue", "<=", 0.5);
         verdict(names[n], median[n] / median[SOCKET], "Unix socket", "<=", 0.5);
     }
+}
+
+/* Two machines that are this one, at ports that nobody else is likely to have. */
+static const char* two_machines(void)
+{
+    static char path[64];
+    strcpy(path, "/tmp/understudy-bench-XXXXXX.yaml");
+    int file = mkstemps(path, 5), process = (int)getpid();
+    MUST(file >= 0);
+    MUST(dprintf(file,
+             "name: bench\nnodes:\n"
+             "  a: { role: compute, address: 127.%d.%d.1, mcapi: [1] }\n"
+             "  b: { role: compute, address: 127.%d.%d.2, mcapi: [2] }\n"
+             "runtime: { transport: tcp }\n",
+             64 + process / 256 % 128, process % 256, 64 + process / 256 % 128, process % 256)
+        > 0);
+    close(file);
+    return path;
+}
+
+enum { RAW_24, LOOKING_24, OURS_24, RAW_PAGE, LOOKING_PAGE, OURS_PAGE, TCP_WAYS };
+
+static void over_tcp(int asleep)
+{
+    static const char* const names[TCP_WAYS] = {
+        "24 B, TCP",
+        "24 B, TCP, both look all the time",
+        "24 B, MCAPI packets over TCP",
+        "24 B and a page of 4 KiB, TCP",
+        "24 B and a page of 4 KiB, TCP, both look",
+        "24 B and a page of 4 KiB, MCAPI packets over TCP",
+    };
+    const char* topology = two_machines();
+    way ways[TCP_WAYS];
+    double median[TCP_WAYS] = { 0 };
+    memset(ways, 0, sizeof ways);
+    for (int turn = 0; turn < TURNS; turn++)
+        for (int n = 0; n < TCP_WAYS; n++) {
+            way* of = &ways[n];
+            int ours = n % 3 == OURS_24;
+            of->times.name = names[n];
+            of->bytes = 24;
+            of->answer = n >= RAW_PAGE ? 4096 : 0;
+            of->asleep = asleep;
+            of->looks = n % 3 == LOOKING_24;
+            of->rounds = asleep ? 300 : 2000;
+            of->there = ours ? packet_there : socket_there;
+            of->here = ours ? packet_here : socket_here;
+            of->topology = ours ? topology : NULL;
+            if (asleep && of->looks)
+                continue;
+            if (!ours && !of->fds[0])
+                connect_tcp(of);
+            measure(of);
+        }
+    unlink(topology);
+    heading(asleep ? "round trips over TCP after 300 us of silence, us" : "round trips over TCP, one after the other, us");
+    for (int n = 0; n < TCP_WAYS; n++)
+        if (ways[n].times.number > 0)
+            median[n] = print(&ways[n].times);
+    verdict("24 B, MCAPI", median[OURS_24] / median[RAW_24], "TCP", "<=", 1.05);
+    verdict("page, MCAPI", median[OURS_PAGE] / median[RAW_PAGE], "TCP", "<=", 1.03);
+    if (!asleep)
+        printf("      beside TCP of which both sides look all the time: %.2f and %.2f\n",
+            median[OURS_24] / median[LOOKING_24], median[OURS_PAGE] / median[LOOKING_PAGE]);
 }
 
 enum { MESSAGES, PACKETS, PAGES, LARGE, COPIES, STREAMS };
@@ -198,6 +271,9 @@ int main(int argc, char** argv)
         round_trips(0);
     if (!*only || !strcmp(only, "asleep"))
         round_trips(1);
+    if (!*only || !strcmp(only, "tcp"))
+        for (int asleep = 0; asleep < 2; asleep++)
+            over_tcp(asleep);
     if (!*only || !strcmp(only, "streams"))
         streams();
     if (!*only || !strcmp(only, "many"))
