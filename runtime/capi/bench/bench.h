@@ -72,8 +72,15 @@ void socket_there(void*);
 void socket_here(void*);
 /* A connection through the loopback, made before the fork, in place of the pair of Unix sockets. */
 void connect_tcp(way* of);
+/* Bytes that one process copies into memory of both, and the other one out of it: what no library can do without, unless
+   nobody looks at them. */
+void blocks_there(void*);
+void blocks_here(void*);
 /* Adds the times of so many copies at a time. */
 void copy_memory(series* times, size_t bytes, int at_a_time);
+
+/* Blocks in flight, and bytes of a block with its word. */
+enum { BLOCKS = 4, BLOCK = 65536 + 128 };
 
 /* ours.c */
 void packet_there(void*);
@@ -89,6 +96,7 @@ typedef struct {
     /* Times of so many at a time, as the receiver sees them. */
     uint64_t at_a_time;
     series times;
+    volatile uint64_t* shared;
 } stream;
 void stream_there(void*);
 void stream_here(void*);
