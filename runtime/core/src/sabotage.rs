@@ -34,11 +34,13 @@ pub enum Step {
     Checksum,
     /// A rank stands still before a recovery begins.
     Standstill,
+    /// What a broken connection may have lost goes out again on the next.
+    Resume,
 }
 
 impl Step {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Staged,
         Self::CommitRound,
         Self::Fence,
@@ -51,6 +53,7 @@ impl Step {
         Self::Copies,
         Self::Checksum,
         Self::Standstill,
+        Self::Resume,
     ];
 
     /// Its name in commands.
@@ -69,6 +72,7 @@ impl Step {
             Self::Copies => "copies",
             Self::Checksum => "checksum",
             Self::Standstill => "standstill",
+            Self::Resume => "resume",
         }
     }
 
@@ -102,7 +106,7 @@ impl FromStr for Step {
 /// There is no such step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no such step; there are staged, commit-round, fence, generation, majority, bound, tag, rebuild, whole, copies, checksum and standstill"
+    "no such step; there are staged, commit-round, fence, generation, majority, bound, tag, rebuild, whole, copies, checksum, standstill and resume"
 )]
 pub struct UnknownStep;
 

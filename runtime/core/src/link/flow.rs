@@ -3,7 +3,7 @@
 use super::datagram::{Receiver, Sender, Taken};
 use super::frame::{Body, Data, Frame, HEADER, Hello};
 use super::stream::Stream;
-use super::{Event, Link};
+use super::{Event, Link, State};
 use crate::limits::MIN_MTU;
 use crate::node::Medium;
 use crate::time::Instant;
@@ -68,17 +68,37 @@ impl Link {
     }
 
     pub(super) fn on_ack(&mut self, now: Instant, frame: &Frame<'_>) {
-        let Flow::Datagram { sender, .. } = &mut self.flow else { return };
-        if let Body::Ack(Some(seq)) = frame.body {
-            sender.on_repeated(seq);
-        }
-        if sender.on_ack(now, frame.ack, frame.selective).is_err() {
+        let possible = match &mut self.flow {
+            Flow::Stream(stream) => stream.acknowledge(frame.ack),
+            Flow::Datagram { sender, .. } => {
+                if let Body::Ack(Some(seq)) = frame.body {
+                    sender.on_repeated(seq);
+                }
+                sender.on_ack(now, frame.ack, frame.selective).is_ok()
+            }
+        };
+        if !possible {
             self.counters.malformed += 1;
         }
     }
 
+    /// Over a stream, nothing flows on a new connection before the peer has said what it waits for.
     pub(super) fn flowing(&self) -> bool {
-        self.transport && self.is_up()
+        let agreed = self.greeted || self.settings.medium == Medium::Datagram;
+        self.transport && self.is_up() && agreed
+    }
+
+    /// Over a stream: the peer has said Hello on a new connection, and waits for this message.
+    pub(super) fn resume(&mut self, now: Instant, due: u64) {
+        if let Flow::Stream(stream) = &mut self.flow
+            && self.state == State::Up
+            && !stream.resume(due)
+        {
+            self.over(
+                now,
+                format!("broken transport: the peer waits for frame {due}, which is not there"),
+            );
+        }
     }
 
     /// Sends what may go out now, and an acknowledgement if one is due.
@@ -87,24 +107,27 @@ impl Link {
             return;
         }
         let chunk = self.mtu - HEADER;
+        let (from, to) = (self.settings.me.generation, self.peer.unwrap_or_default());
         loop {
             match &mut self.flow {
                 Flow::Stream(stream) => {
-                    let Some((proto, payload)) = stream.pop() else { return };
-                    let body = Body::Data(stream.number(proto, &payload));
-                    self.transmit(now, 0, 0, body);
+                    let ack = stream.due();
+                    let Some(data) = stream.next() else { break };
+                    let frame = Frame { from, to, ack, selective: 0, body: Body::Data(data) };
+                    self.events.push_back(Event::Transmit(frame.emit(Medium::Stream)));
+                    stream.said();
                 }
                 Flow::Datagram { sender, receiver } => {
                     let Some(data) = sender.next(now, chunk) else { break };
                     let (ack, selective) = receiver.acknowledge();
-                    let (from, to) = (self.settings.me.generation, self.peer.unwrap_or_default());
                     let frame = Frame { from, to, ack, selective, body: Body::Data(data) };
                     self.events.push_back(Event::Transmit(frame.emit(Medium::Datagram)));
-                    self.sent = now;
                 }
             }
+            self.sent = now;
         }
-        if self.ack_due().is_some_and(|due| due <= now) {
+        let must_say = matches!(&self.flow, Flow::Stream(stream) if stream.must_say());
+        if must_say || self.ack_due().is_some_and(|due| due <= now) {
             self.say_ack(now);
         }
     }
@@ -120,12 +143,16 @@ impl Link {
             kind: self.settings.ours,
             hash: self.settings.hash,
         };
-        self.transmit(now, 0, 0, Body::Hello(hello));
+        let ack = match &mut self.flow {
+            Flow::Stream(stream) => stream.say_due(),
+            Flow::Datagram { .. } => 0,
+        };
+        self.transmit(now, ack, 0, Body::Hello(hello));
     }
 
     pub(super) fn say_ack(&mut self, now: Instant) {
         let ((ack, selective), repeated) = match &mut self.flow {
-            Flow::Stream(_) => ((0, 0), None),
+            Flow::Stream(stream) => ((stream.say_due(), 0), None),
             Flow::Datagram { receiver, .. } => (receiver.acknowledge(), receiver.repeated.take()),
         };
         self.transmit(now, ack, selective, Body::Ack(repeated));

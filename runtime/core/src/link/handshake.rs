@@ -35,7 +35,7 @@ impl Link {
             let theirs = usize::try_from(hello.mtu).unwrap_or(usize::MAX);
             self.mtu = self.settings.mtu.max(MIN_MTU).min(theirs);
         }
-        self.greeted = true;
+        let first = !core::mem::replace(&mut self.greeted, true);
         let knows_us = hello.known && frame.to == self.settings.me.generation;
         match self.settings.medium {
             Medium::Stream if self.said_hello && knows_us => {}
@@ -47,6 +47,10 @@ impl Link {
             _ => self.say_hello(now),
         }
         self.meet(now);
+        if first {
+            // Whoever does not know this life has nothing of it.
+            self.resume(now, if knows_us { frame.ack } else { 0 });
+        }
         if self.state == State::Up {
             self.heard(now);
         }

@@ -6,10 +6,16 @@
 //! not take its peers for dead.
 //!
 //! ```text
-//!              Hello, and the peer knows us          connection closed, or a gap (stream only)
-//!   Joining ───────────────────────────────▶ Up ───────────────────────────────────────▶ Over
-//!      ▲                                      │                                            │
-//!      └──────────────────────────────────────┴── Hello of a higher generation: Restarted ─┘
+//!              Hello, and the peer knows us          a gap, or closed
+//!   Joining ───────────────────────────────▶ Up ────────────────────▶ Over
+//!      ▲                                   ▲ │ │                        │
+//!      │    Hello of the same life: what   │ │ │                        │
+//!      │    was lost goes out again,       │ │ │                        │
+//!      │    HeardAgain                     │ ▼ │                        │
+//!      │                   connection broken:  │                        │
+//!      │                   suspect; all waits  │                        │
+//!      └───────────────────────────────────────┴────────────────────────┘
+//!                 Hello of a higher generation: Restarted, and all that waited is void
 //! ```
 //! Suspicion is not a state: a suspect link goes on as soon as frames come, and is not reported
 //! again before. [`Link::close`] lies over all states: the lives of the peer up to that one belong to
@@ -17,13 +23,14 @@
 //! ([`Event::Gone`] over there); a Hello of a higher life opens the link again. A node that heard that it is
 //! gone begins a new life with [`Link::begin_anew`].
 //!
-//! **Stream medium**: no checksum, window or retransmission; order is checked. When the connection of
-//! an established link closes, messages may be lost, so the link is `Over` for this pair of
-//! generations, even if the transport comes back. **Datagram medium**: see `datagram.rs`; an outage
-//! of the transport loses nothing.
+//! **Stream medium**: no checksum and no window; order is checked. When the connection of an established link
+//! closes, the peer is suspect at once, for that is how a death is noticed soonest; what it may have missed is
+//! kept, and goes out again on the next connection between the same two lives (`stream.rs`).
+//! **Datagram medium**: see `datagram.rs`. So over either medium an outage loses nothing.
 //!
 //! Memory is bounded on the receiving side. What [`Link::send`] queues is bounded by its caller,
-//! who looks at [`Link::queued`].
+//! who looks at [`Link::queued`]; what is on its way over a stream, and until the peer says that it came, by what
+//! the callers have on its way.
 
 mod datagram;
 mod ends;
@@ -109,7 +116,7 @@ pub enum Event {
         /// Which.
         view: ViewId,
     },
-    /// A peer that was suspect gave a sign of life: nothing was lost between the two.
+    /// A peer that was suspect gave a sign of life: nothing was lost between the two, or it goes out again.
     HeardAgain,
     /// The peer is probably dead. The link goes on if it is not.
     Suspect {
@@ -203,15 +210,13 @@ impl Link {
 
     /// The transport works (again).
     pub fn transport_up(&mut self, now: Instant) {
-        if self.transport {
-            self.transport_down(now); // a new connection in place of the old
-        }
+        // In place of a connection that was not known to be broken: the peer is there, so it is no reason to suspect it.
         (self.transport, self.said_hello, self.greeted) = (true, false, false);
-        match self.state {
+        match (self.state, self.settings.medium) {
             _ if self.closed => {}
+            (State::Up, Medium::Datagram) => self.say_ack(now),
             // One that is over says it for the answer: it may be gone without knowing it.
-            State::Joining | State::Over => self.say_hello(now),
-            State::Up => self.say_ack(now),
+            _ => self.say_hello(now),
         }
         self.pump(now);
     }
@@ -219,8 +224,9 @@ impl Link {
     /// The transport broke.
     pub fn transport_down(&mut self, now: Instant) {
         self.transport = false;
-        if self.state == State::Up && self.settings.medium == Medium::Stream {
-            self.over(now, "connection closed".to_string());
+        let stream = self.settings.medium == Medium::Stream;
+        if stream && self.state == State::Up && !self.suspected {
+            self.suspect(now, "connection closed".to_string());
         }
     }
 
@@ -262,6 +268,7 @@ impl Link {
         } else if self.closed
             || self.state == State::Over
             || (self.is_of_another_life(&frame) && !Step::Generation.is_left_out())
+            || (self.settings.medium == Medium::Stream && !self.greeted)
         {
             self.counters.stale += 1;
         } else {
@@ -289,10 +296,6 @@ impl Link {
             return;
         }
         match &mut self.flow {
-            Flow::Stream(stream) if self.state == State::Up => {
-                let body = Body::Data(stream.number(proto, &payload));
-                self.transmit(now, 0, 0, body);
-            }
             Flow::Stream(stream) => stream.push(proto, payload),
             Flow::Datagram { sender, .. } => sender.push(proto, payload),
         }
@@ -369,16 +372,31 @@ impl Link {
         self.state == State::Over
     }
 
+    /// Is the peer taken for dead, and was not heard since?
+    #[must_use]
+    pub const fn is_suspect(&self) -> bool {
+        self.suspected
+    }
+
     /// The peer's latest life, once it has said Hello.
     #[must_use]
     pub fn generation(&self) -> Option<Generation> {
         self.peer
     }
 
-    /// Messages that wait: for the link to come up or, over datagrams, for the peer to have them.
+    /// Messages that wait: for the link to come up, for a new connection or, over datagrams, for the peer to have them.
     #[must_use]
     pub fn queued(&self) -> usize {
         self.flow.queued()
+    }
+
+    /// Messages over a stream that went out, or wait, and are not known to be there.
+    #[cfg(test)]
+    fn kept(&self) -> usize {
+        match &self.flow {
+            Flow::Stream(stream) => stream.kept(),
+            Flow::Datagram { .. } => 0,
+        }
     }
 
     /// The longest that the peer was silent for and then was not, once its rhythm was known.

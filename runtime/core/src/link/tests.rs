@@ -1,5 +1,6 @@
 //! A pair of links in virtual time, over a network that does what it is told.
 
+mod breaks;
 mod congestion;
 mod datagram;
 mod frame;

@@ -195,6 +195,12 @@ impl Membership {
         }
     }
 
+    /// Is this member taken for dead here?
+    #[must_use]
+    pub fn suspects(&self, node: NodeId) -> bool {
+        self.suspects.contains(&node)
+    }
+
     /// A member that was suspected is heard again, and nothing was lost in between.
     pub fn trust(&mut self, now: Instant, node: NodeId) {
         if !self.fenced && self.suspects.remove(&node) {

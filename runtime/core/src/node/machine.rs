@@ -458,9 +458,11 @@ impl Node {
         }
         // Who joined was heard by all; whoever is lost since is no news of its link any more.
         let others = view.members.keys().filter(|node| **node != self.shared.config.me);
-        let lost = others.filter(|node| self.links.get(node).is_some_and(Link::is_over));
+        let known = |node: &NodeId| self.membership.suspects(*node);
+        let lost = |node: &NodeId| self.links.get(node).is_some_and(Link::is_suspect);
+        let lost = others.filter(|node| lost(node) && !known(node));
         for node in lost.copied().collect::<Vec<_>>() {
-            self.suspect(node, "connection closed".to_string(), 0);
+            self.suspect(node, "it was lost before the view held".to_string(), 0);
         }
         if self.shared.job > Job(0) {
             self.begin_session();

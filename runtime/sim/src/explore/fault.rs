@@ -107,7 +107,10 @@ impl Run {
         let due: Vec<Deed> = self.deeds.extract_if(.., |(at, _)| *at <= now).map(|d| d.1).collect();
         for deed in due {
             match deed {
-                Deed::Cut(from, to) => self.world.cut(from, to, self.world.is_stream(from, to)),
+                Deed::Cut(from, to) => {
+                    let seen = self.world.is_stream(from, to) && self.world.death_is_seen();
+                    self.world.cut(from, to, seen);
+                }
                 Deed::Heal(from, to) => self.world.heal(from, to),
                 Deed::Wake(node) => self.world.wake(node),
             }

@@ -7,7 +7,7 @@ use crate::world::{End, Told};
 use membership::Bounds;
 use runtime_core::event::Event;
 use runtime_core::id::{Epoch, NodeId, Rank};
-use runtime_core::node::Binding;
+use runtime_core::node::{Binding, Medium};
 
 /// A case: how much it tried, or what broke.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +61,8 @@ fn must_be_done(scenarios: impl IntoIterator<Item = Scenario>) -> Result<u64, St
 }
 
 fn lives() -> Result<u64, String> {
-    (0..4).map(lives::story).sum()
+    let stories = (0..4).flat_map(|seed| [(seed, Medium::Datagram), (seed, Medium::Stream)]);
+    stories.map(|(seed, medium)| lives::story(seed, medium)).sum()
 }
 
 /// Rank 1 is on n1, its copies on n2 and n0.
@@ -86,28 +87,36 @@ fn sleepers() -> Result<u64, String> {
     }))
 }
 
+/// What cuts are tried on. Those of streams are seen, and the connections are made again; or they are not, and what
+/// is sent meanwhile comes later.
+const ROADS: [(Media, bool); 4] =
+    [(Media::Datagram, true), (Media::Stream, true), (Media::Stream, false), (Media::Mixed, true)];
+
 /// Two halves, of which none is a majority, wait for each other; of three and two, the three go on.
 fn splits() -> Result<u64, String> {
-    let halves = (1..5).map(|seed| Scenario {
-        medium: Media::Datagram,
-        faults: vec![(300 + 50 * seed, Fault::Split(NodeId(2), 600))],
-        ..Scenario::tour(seed * 4, 3, 1, 1)
-    });
-    must_be_done(halves)?;
-    let parts = (1..5).map(|seed| {
-        with_fault(seed, Media::Datagram, 350 + 50 * seed, Fault::Split(NodeId(2), 600))
-    });
-    let mut runs = 4;
-    for scenario in parts {
-        scenario.check().map_err(|broken| broken.to_string())?;
-        runs += 1;
+    let mut runs = 0;
+    for (medium, death_is_seen) in ROADS {
+        let halves = (1..5).map(|seed| Scenario {
+            medium,
+            death_is_seen,
+            faults: vec![(300 + 50 * seed, Fault::Split(NodeId(2), 600))],
+            ..Scenario::tour(seed * 4, 3, 1, 1)
+        });
+        runs += must_be_done(halves)?;
+        for seed in 1..5 {
+            let parts = with_fault(seed, medium, 350 + 50 * seed, Fault::Split(NodeId(2), 600));
+            let parts = Scenario { death_is_seen, ..parts };
+            parts.check().map_err(|broken| broken.to_string())?;
+            runs += 1;
+        }
     }
     Ok(runs)
 }
 
 /// Two living nodes cannot reach each other, in one way or in both, for a while or now and then.
 fn cuts() -> Result<u64, String> {
-    must_be_done((1..9).map(|seed| {
+    let all = ROADS.iter().flat_map(|road| (1..9).map(move |seed| (*road, seed)));
+    must_be_done(all.map(|((medium, death_is_seen), seed)| {
         let pair = u16::try_from(seed).unwrap_or_default();
         let (a, b) = (NodeId(pair % 5), NodeId((pair + 1 + pair / 5) % 5));
         let fault = match seed % 3 {
@@ -115,7 +124,7 @@ fn cuts() -> Result<u64, String> {
             1 => Fault::OneWay(a, b, 400),
             _ => Fault::Flap(a, b, 5, 30),
         };
-        with_fault(seed, Media::Datagram, 350 + 30 * seed, fault)
+        Scenario { death_is_seen, ..with_fault(seed, medium, 350 + 30 * seed, fault) }
     }))
 }
 

@@ -38,7 +38,13 @@ impl Connections {
     pub(super) fn opened(&mut self, node: NodeId, peer: NodeId, connection: u64) -> bool {
         let newer = self.carries(node, peer, connection);
         if newer {
-            self.open.insert((node, peer), connection);
+            // In place of an older one, which it may not have known to be closed.
+            if let Some(old) = self.open.insert((node, peer), connection)
+                && old < connection
+            {
+                let ended = self.ended.entry((node, peer)).or_default();
+                *ended = old.max(*ended);
+            }
         }
         newer
     }

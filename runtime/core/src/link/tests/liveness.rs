@@ -111,23 +111,6 @@ fn a_refused_peer_that_never_becomes_welcome_is_suspected_with_the_refusal() {
 }
 
 #[test]
-fn a_closed_connection_is_suspect_at_once_and_for_good() {
-    let mut pair = Pair::joined(Stream);
-    pair.run(Duration::from_millis(7));
-    pair.disconnect();
-    let [Event::Suspect { reason, .. }] = &pair.said[0][..] else { panic!("{:?}", pair.said) };
-    assert_eq!(reason, "connection closed");
-    assert!(!pair.links[0].is_up());
-    assert_eq!(pair.links[0].deadline(), None);
-    pair.send(0, b"lost");
-    assert_eq!(pair.links[0].counters().undeliverable, 1);
-    pair.connect();
-    pair.run(LIMIT.times(30));
-    assert_eq!((pair.said[0].len(), pair.said[1].len()), (1, 1));
-    assert!(!pair.links[0].is_up());
-}
-
-#[test]
 fn a_connection_that_closes_before_the_hello_may_come_again() {
     let mut pair = Pair::new(Stream);
     pair.connect();

@@ -162,3 +162,74 @@ fn a_machine_that_was_busy_with_other_things_blames_none_of_its_nodes() {
         assert_eq!(story.count(blames), 0, "{scenario}");
     }
 }
+
+/// Streams whose cuts are seen, streams whose cuts are silent, and streams among datagrams.
+const STREAMS: [(Media, bool); 3] =
+    [(Media::Stream, true), (Media::Stream, false), (Media::Mixed, true)];
+
+/// The fault, from every so many steps on.
+fn at_every(stride: usize, medium: Media, death_is_seen: bool, fault: Fault) -> Vec<Scenario> {
+    let plain = Scenario { medium, death_is_seen, ..Scenario::tour(4, 3, 1, 1) };
+    let steps = all_right(&plain).steps;
+    let with = |step| Scenario { faults: vec![(step, fault)], ..plain.clone() };
+    (0..steps).step_by(stride).map(with).collect()
+}
+
+#[test]
+fn an_even_split_of_streams_heals_at_any_moment_and_nobody_goes_back() {
+    for (medium, death_is_seen) in STREAMS {
+        for ms in [40, 600] {
+            for scenario in at_every(17, medium, death_is_seen, Fault::Split(NodeId(2), ms)) {
+                let mut run = Run::new(&scenario);
+                let mut newest = 1;
+                let verdict = loop {
+                    let verdict = run.step();
+                    newest = newest.max(run.world().node(NodeId(0)).view().id.0);
+                    if let Some(verdict) = verdict {
+                        break verdict;
+                    }
+                };
+                let story = format!("{scenario}: {:?}", scenario.faults);
+                assert_eq!((verdict.end, verdict.broken), (End::Done, None), "{story}");
+                // Over datagrams a word of trust may be lost, and come too late for whoever judges.
+                let agreed = newest > 1;
+                assert!(!agreed || medium == Media::Mixed, "{story}: who agreed on {newest}?");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_node_that_dies_while_an_even_split_of_streams_lasts_or_heals_is_taken_over() {
+    let mut done = 0;
+    for (medium, death_is_seen) in STREAMS {
+        for seed in [4, 8] {
+            let plain = Scenario { medium, death_is_seen, ..Scenario::tour(seed, 3, 1, 1) };
+            let scenario = Scenario { faults: vec![(350, Fault::Split(NodeId(2), 300))], ..plain };
+            let plan = Plan::every(41, 0);
+            let tally = enumerate(&scenario, plan, &mut |_| {});
+            let tally = tally.unwrap_or_else(|broken| panic!("{broken}\n{:?}", scenario.faults));
+            println!("{scenario}: {tally}");
+            done += tally.done;
+        }
+    }
+    assert!(done > 100, "{done} done");
+}
+
+#[test]
+fn cuts_and_flaps_of_one_stream_end_well_at_any_moment() {
+    let faults = [
+        Fault::Cut(NodeId(0), NodeId(1), 300),
+        Fault::OneWay(NodeId(1), NodeId(2), 300),
+        Fault::OneWay(NodeId(3), NodeId(0), 300),
+        Fault::Flap(NodeId(1), NodeId(2), 5, 7),
+        Fault::Flap(NodeId(0), NodeId(2), 3, 120),
+    ];
+    for (medium, death_is_seen) in STREAMS {
+        for fault in faults {
+            for scenario in at_every(61, medium, death_is_seen, fault) {
+                assert_eq!(all_right(&scenario).end, End::Done, "{scenario}: {fault}");
+            }
+        }
+    }
+}
