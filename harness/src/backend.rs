@@ -119,11 +119,11 @@ impl Site {
         Ok(Started { process, control, net: Some(net), seat, _monitor: Some(monitor) })
     }
 
-    /// The program whose addresses a node names.
+    /// The program whose addresses a node names; only bare-metal nodes do.
     fn program(&self, image: Image) -> &Path {
         let metal = self.machine.as_ref().and_then(qemu::Machine::bare_metal);
         match image {
-            Image::Linux => &self.node_program,
+            Image::Linux | Image::LinuxAarch64 => &self.node_program,
             Image::BareMetal => metal.unwrap_or(&self.node_program),
         }
     }

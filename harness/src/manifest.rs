@@ -71,6 +71,7 @@ impl Manifest {
     pub(crate) fn programs_here(places: &Places) -> Vec<(String, String)> {
         let programs = [
             ("linux", places.node_program().ok()),
+            ("linux-aarch64", places.aarch64_program().ok()),
             ("bare-metal", places.bare_metal_program().ok()),
         ];
         let hash = |path| Some(images::sha256(&std::fs::read(path).ok()?));

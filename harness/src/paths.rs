@@ -69,6 +69,22 @@ impl Places {
         Ok(path)
     }
 
+    /// The program that runs in nodes with an aarch64 processor.
+    pub(crate) fn aarch64_program(&self) -> Result<PathBuf> {
+        let path = match std::env::var_os("UNDERSTUDY_NODE_AARCH64") {
+            Some(path) => PathBuf::from(path),
+            None => self.target.join("node-aarch64/aarch64-unknown-linux-gnu/node/guest-linux"),
+        };
+        if !path.is_file() {
+            bail!(
+                "no node program for aarch64 at {}: run `make node-aarch64`, which says what it lacks, \
+                 or write `arch: x86_64`",
+                path.display()
+            );
+        }
+        Ok(path)
+    }
+
     /// The program that bare-metal guests boot.
     pub(crate) fn bare_metal_program(&self) -> Result<PathBuf> {
         let path = match std::env::var_os("UNDERSTUDY_BAREMETAL") {

@@ -252,7 +252,7 @@ impl Plan {
         }
     }
 
-    /// What a node really runs: only a guest can be without an operating system.
+    /// What a node really runs: only a guest can be without an operating system, or have another processor.
     pub(crate) fn runs(&self, node: usize) -> Image {
         match self.backend {
             Backend::Qemu => self.nodes[node].image,
@@ -271,18 +271,22 @@ impl Plan {
             let nodes = (0..self.nodes.len()).filter(|n| wanted(*n));
             nodes.map(|n| self.nodes[n].name.as_str()).collect::<Vec<_>>().join(", ")
         };
-        let metal = names(&|n| self.nodes[n].image != self.runs(n));
+        let other = |image| {
+            let names = names(&|n| self.nodes[n].image == image && image != self.runs(n));
+            (!names.is_empty()).then_some((names, image_name(image)))
+        };
         let kind =
             if self.backend == Backend::Sim { "simulated Linux node" } else { "Linux process" };
-        let metal = (!metal.is_empty())
-            .then(|| format!("{metal}: bare-metal runs as a {kind} on this backend"));
+        let others = [Image::BareMetal, Image::LinuxAarch64].into_iter().filter_map(other);
+        let others = others
+            .map(|(names, image)| format!("{names}: {image} runs as a {kind} on this backend"));
         let free = names(&|n| self.backend == Backend::Process && self.is_impaired_tcp(n));
         let free = (!free.is_empty()).then(|| {
             format!(
                 "{free}: delay, loss and the like do not touch TCP between processes of one machine"
             )
         });
-        metal.into_iter().chain(free).collect()
+        others.chain(free).collect()
     }
 
     /// Does a node speak TCP to another over a link that is not perfect?
@@ -340,10 +344,11 @@ const fn role_name(role: Role) -> &'static str {
     }
 }
 
-/// `linux` or `bare-metal`.
+/// `linux`, `linux-aarch64` or `bare-metal`.
 pub(crate) const fn image_name(image: Image) -> &'static str {
     match image {
         Image::Linux => "linux",
+        Image::LinuxAarch64 => "linux-aarch64",
         Image::BareMetal => "bare-metal",
     }
 }

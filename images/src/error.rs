@@ -81,6 +81,12 @@ pub enum Error {
         /// Which.
         path: PathBuf,
     },
+    /// There is no kernel for aarch64 guests.
+    #[error("no kernel for aarch64 guests below {}: run `make node-aarch64`, which fetches it", path.display())]
+    NoAarch64 {
+        /// Where it would be.
+        path: PathBuf,
+    },
     /// Modules that belong to the kernel that `KERNEL` names were not found.
     #[error(
         "no modules for kernel {version}; looked in {looked}; \

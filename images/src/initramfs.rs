@@ -1,8 +1,8 @@
 //! What the initramfs holds.
 
-use crate::Error;
 use crate::cpio::Archive;
 use crate::modules::LoadableModule;
+use crate::{Arch, Error};
 use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
 use object::{Architecture, Endianness, Object, ObjectKind, elf};
 use std::path::Path;
@@ -34,21 +34,25 @@ pub(crate) fn write(node: &[u8], program: Option<&[u8]>, modules: &[LoadableModu
 }
 
 /// A guest has no loader and no libraries.
-pub(crate) fn check_program(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+pub(crate) fn check_program(path: &Path, bytes: &[u8], arch: Arch) -> Result<(), Error> {
     let dynamic = "it is linked dynamically, and a guest has no libraries: link it with -static, or let `understudy cc` build it";
     let bad = |reason: Option<_>| Error::BadProgram {
         path: path.into(),
         reason: reason.unwrap_or(dynamic),
     };
-    static_elf(bytes).map(drop).map_err(bad)
+    static_elf(bytes, arch).map(drop).map_err(bad)
 }
 
 /// Why a file is no static program; `None`: it needs a loader.
-fn static_elf(bytes: &[u8]) -> Result<ElfFile64<'_, Endianness>, Option<&'static str>> {
+fn static_elf(bytes: &[u8], arch: Arch) -> Result<ElfFile64<'_, Endianness>, Option<&'static str>> {
     let file =
         ElfFile64::<Endianness>::parse(bytes).map_err(|_| Some("it is no 64-bit ELF file"))?;
-    if file.architecture() != Architecture::X86_64 {
-        return Err(Some("it is no program for x86_64"));
+    let (wanted, other) = match arch {
+        Arch::X86_64 => (Architecture::X86_64, "it is no program for x86_64"),
+        Arch::Aarch64 => (Architecture::Aarch64, "it is no program for aarch64"),
+    };
+    if file.architecture() != wanted {
+        return Err(Some(other));
     }
     let endian = file.endian();
     let interpreter = file.elf_program_headers().iter().any(|h| h.p_type(endian) == elf::PT_INTERP);
@@ -57,9 +61,9 @@ fn static_elf(bytes: &[u8]) -> Result<ElfFile64<'_, Endianness>, Option<&'static
 
 /// PID 1 of an initramfs has no loader and no libraries; it must also lie at the same addresses in
 /// every process, or a rank's pointers would not mean the same on another node.
-pub(crate) fn check_node(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+pub(crate) fn check_node(path: &Path, bytes: &[u8], arch: Arch) -> Result<(), Error> {
     let bad = |reason| Error::BadNode { path: path.into(), reason };
-    let file = static_elf(bytes).map_err(|reason| {
+    let file = static_elf(bytes, arch).map_err(|reason| {
         bad(reason
             .unwrap_or("it is linked dynamically; build it with -C target-feature=+crt-static"))
     })?;

@@ -70,6 +70,18 @@ pub fn fetch(cache: &Path, given: &Override) -> Result<Kernel, Error> {
     }
 }
 
+/// The kernel of aarch64 guests, which comes into the cache with the compiler of their node program.
+///
+/// # Errors
+/// When it is not there; says how it gets there.
+pub fn aarch64(cache: &Path) -> Result<Kernel, Error> {
+    let root = cache.join("aarch64/root");
+    let versions = fs::read_dir(root.join("lib/modules")).into_iter().flatten().flatten();
+    let kernels = versions.map(|e| in_package(&root, &e.file_name().to_string_lossy()));
+    let kernel = kernels.max_by(|a, b| a.version.cmp(&b.version)).filter(|k| k.image.is_file());
+    kernel.ok_or(Error::NoAarch64 { path: root })
+}
+
 fn given_kernel(image: &Path, modules: Option<&Path>) -> Result<Kernel, Error> {
     let bytes = read(image)?;
     let version = BzImage::new(&bytes).and_then(|i| i.version().map(str::to_string));

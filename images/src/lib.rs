@@ -29,9 +29,20 @@ pub(crate) mod tests;
 pub use error::Error;
 pub use initramfs::PROGRAM;
 
+/// Processor of a Linux guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arch {
+    /// 64-bit x86.
+    X86_64,
+    /// 64-bit Arm.
+    Aarch64,
+}
+
 /// What to build from what.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// For which processor.
+    pub arch: Arch,
     /// The node program: a static executable.
     pub node: PathBuf,
     /// A program that the node program starts, if there is one: a static executable.
@@ -40,7 +51,7 @@ pub struct Options {
     pub out: PathBuf,
     /// Where a fetched kernel is kept between builds.
     pub cache: PathBuf,
-    /// A kernel to use in place of Debian's.
+    /// A kernel to use in place of Debian's; for x86_64 only.
     pub kernel: kernel::Override,
 }
 
@@ -119,15 +130,18 @@ pub fn sha256(bytes: &[u8]) -> String {
 /// Names the file or the tool and the remedy.
 pub fn build(options: &Options) -> Result<Built, Error> {
     let node = read(&options.node)?;
-    initramfs::check_node(&options.node, &node)?;
+    initramfs::check_node(&options.node, &node, options.arch)?;
     let program = options.program.as_deref();
     let program = program
         .map(|path| {
             let bytes = read(path)?;
-            initramfs::check_program(path, &bytes).map(|()| bytes)
+            initramfs::check_program(path, &bytes, options.arch).map(|()| bytes)
         })
         .transpose()?;
-    let kernel = kernel::fetch(&options.cache, &options.kernel)?;
+    let kernel = match options.arch {
+        Arch::X86_64 => kernel::fetch(&options.cache, &options.kernel)?,
+        Arch::Aarch64 => kernel::aarch64(&options.cache)?,
+    };
     let image = read(&kernel.image)?;
     let unpacked = vmlinux::unpack(&image);
     let modules = modules::load_order(&kernel.modules, initramfs::MODULES)?;

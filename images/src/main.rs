@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use images::{Options, Part, footprint, kernel, probe};
+use images::{Arch, Options, Part, footprint, kernel, probe};
 use std::fs;
 use std::path::PathBuf;
 
@@ -42,7 +42,14 @@ fn main() -> Result<()> {
     match Cli::parse().verb {
         Verb::Build { node, out, cache } => {
             let kernel = kernel::Override::from_env();
-            let built = images::build(&Options { node, program: None, out, cache, kernel })?;
+            let built = images::build(&Options {
+                arch: Arch::X86_64,
+                node,
+                program: None,
+                out,
+                cache,
+                kernel,
+            })?;
             let manifest = &built.manifest;
             let how = if manifest.unpacked { "unpacked" } else { "as it came" };
             println!("kernel     {} ({how})", manifest.kernel_version);

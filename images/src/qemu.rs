@@ -5,7 +5,7 @@
 //! nothing but the PIT to measure the counter by, and a guest that stands still while it measures
 //! gets no usable value.
 
-use crate::Error;
+use crate::{Arch, Error};
 use images_control::{PORT_NAME, SEAT_PORT_NAME};
 use std::fs;
 use std::os::fd::RawFd;
@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 #[cfg(test)]
 mod tests;
 
-/// The emulator.
+mod virt;
+
+/// The emulator of x86_64.
 pub const PROGRAM: &str = "qemu-system-x86_64";
 
 /// Where a bare-metal guest writes how it ended; QEMU then exits with twice the value, plus one.
@@ -70,6 +72,8 @@ pub struct NicSpec {
 pub enum Boot {
     /// Linux, with the node program as its PID 1.
     Linux {
+        /// Its processor.
+        arch: Arch,
         /// [`crate::Built::kernel`].
         kernel: PathBuf,
         /// [`crate::Built::initramfs`].
@@ -111,15 +115,30 @@ pub struct GuestSpec {
     pub nics: Vec<NicSpec>,
 }
 
+impl GuestSpec {
+    const fn is_aarch64(&self) -> bool {
+        matches!(self.boot, Boot::Linux { arch: Arch::Aarch64, .. })
+    }
+}
+
 /// The program and its arguments, such that QEMU dies with the thread that starts it.
 ///
 /// With the *thread*, not the process: Linux takes the death of the parent thread for the death of
 /// the parent. Start guests from a thread that lives as long as they should.
 #[must_use]
 pub fn command_line(spec: &GuestSpec) -> Vec<String> {
-    let mut line = words(&["setpriv", "--pdeathsig", "KILL", "--", PROGRAM]);
+    let mut line = words(&["setpriv", "--pdeathsig", "KILL", "--", program(&spec.boot)]);
     line.extend(qemu_args(spec));
     line
+}
+
+/// The emulator for what a guest boots.
+#[must_use]
+pub const fn program(boot: &Boot) -> &'static str {
+    match boot {
+        Boot::Linux { arch: Arch::Aarch64, .. } => virt::PROGRAM,
+        Boot::Linux { .. } | Boot::BareMetal { .. } => PROGRAM,
+    }
 }
 
 /// QEMU's arguments. The inherited descriptors keep their numbers.
@@ -130,7 +149,7 @@ pub fn qemu_args(spec: &GuestSpec) -> Vec<String> {
     args.extend(words(&["-no-reboot", "-display", "none"]));
     args.extend(machine(spec));
     match &spec.boot {
-        Boot::Linux { kernel, initramfs } => {
+        Boot::Linux { kernel, initramfs, .. } => {
             args.extend(words(&["-kernel", &text(kernel), "-initrd", &text(initramfs)]));
             args.extend(words(&["-append", &kernel_command_line(spec)]));
         }
@@ -173,6 +192,9 @@ pub fn qemu_args(spec: &GuestSpec) -> Vec<String> {
 }
 
 fn machine(spec: &GuestSpec) -> Vec<String> {
+    if spec.is_aarch64() {
+        return virt::machine(spec);
+    }
     let (accel, cpu) = match spec.accel {
         Accel::Kvm => ("kvm", "host"),
         // Not `max`: five-level page tables and wide registers cost every fault and switch.
@@ -212,6 +234,9 @@ const SKIPPED: &[&str] = &[
 ];
 
 fn kernel_command_line(spec: &GuestSpec) -> String {
+    if spec.is_aarch64() {
+        return virt::KERNEL_COMMAND_LINE.to_owned();
+    }
     let mut line = String::from("console=ttyS0 quiet panic=-1 pci=off ipv6.disable=1");
     line += " mitigations=off nokaslr random.trust_cpu=on rcupdate.rcu_expedited=1";
     line += " cryptomgr.notests initcall_blacklist=";

@@ -13,12 +13,16 @@ pub(crate) fn bzimage(version: &str, payload: &[u8]) -> Vec<u8> {
     image
 }
 
-/// A 64-bit ELF file: header, program headers of the given types, nothing else.
+/// A 64-bit ELF file for x86_64: header, program headers of the given types, nothing else.
 fn elf(kind: u16, segments: &[u32]) -> Vec<u8> {
+    elf_for(62, kind, segments)
+}
+
+fn elf_for(machine: u16, kind: u16, segments: &[u32]) -> Vec<u8> {
     let mut file = b"\x7fELF\x02\x01\x01".to_vec();
     file.resize(16, 0);
     file.extend_from_slice(&kind.to_le_bytes());
-    file.extend_from_slice(&62_u16.to_le_bytes()); // x86_64
+    file.extend_from_slice(&machine.to_le_bytes());
     file.extend_from_slice(&1_u32.to_le_bytes());
     file.extend_from_slice(&0_u64.to_le_bytes()); // entry
     file.extend_from_slice(&64_u64.to_le_bytes()); // program headers
@@ -52,6 +56,7 @@ fn options(dir: &Path) -> Options {
     put("virtio_ring.ko", "");
     put("virtio.ko", "virtio_ring");
     Options {
+        arch: Arch::X86_64,
         node,
         program: None,
         out: dir.join("out"),
@@ -101,6 +106,7 @@ fn a_node_program_that_cannot_be_pid_1_is_refused_with_the_remedy() {
         (b"#!/bin/sh\n".to_vec(), "no 64-bit ELF"),
         (elf(2, &[1, 3]), "+crt-static"),
         (elf(3, &[1]), "relocation-model=static"),
+        (elf_for(183, 2, &[1]), "no program for x86_64"),
     ] {
         fs::write(&options.node, bytes).unwrap();
         let error = build(&options).unwrap_err().to_string();
@@ -109,6 +115,27 @@ fn a_node_program_that_cannot_be_pid_1_is_refused_with_the_remedy() {
     fs::remove_file(&options.node).unwrap();
     let error = build(&options).unwrap_err().to_string();
     assert!(error.starts_with("cannot read ") && error.contains("node"), "{error}");
+}
+
+#[test]
+fn an_aarch64_image_takes_its_kernel_from_the_cache_and_only_programs_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = Options { arch: Arch::Aarch64, ..options(dir.path()) };
+    let error = build(&options).unwrap_err().to_string();
+    assert!(error.contains("no program for aarch64"), "{error}");
+    fs::write(&options.node, elf_for(183, 2, &[1])).unwrap();
+    let error = build(&options).unwrap_err().to_string();
+    assert!(error.contains("make node-aarch64"), "{error}");
+
+    let root = options.cache.join("aarch64/root");
+    let modules = options.kernel.modules.take().unwrap();
+    fs::create_dir_all(root.join("lib/modules")).unwrap();
+    fs::create_dir_all(root.join("boot")).unwrap();
+    fs::rename(modules, root.join("lib/modules/6.1.0-arm")).unwrap();
+    fs::write(root.join("boot/vmlinuz-6.1.0-arm"), b"as it came").unwrap();
+    let built = build(&options).unwrap();
+    assert_eq!(fs::read(built.kernel).unwrap(), b"as it came");
+    assert_eq!(built.manifest.kernel_version, "6.1.0-arm");
 }
 
 #[test]

@@ -262,6 +262,7 @@ fn comes_back(faults: &[(Fault, Marks)], node: &Node) -> bool {
 const fn words(image: Image) -> &'static str {
     match image {
         Image::Linux => "linux",
+        Image::LinuxAarch64 => "linux on aarch64",
         Image::BareMetal => "bare-metal",
     }
 }
@@ -271,7 +272,13 @@ fn spare(nodes: &[Node], image: Image) -> String {
     if nodes.iter().all(|n| n.image == Image::Linux) {
         "`spare: { role: standby }`".into()
     } else {
-        format!("`spare: {{ role: standby, image: {} }}`", words(image))
+        let machine = match image {
+            Image::Linux if nodes.iter().any(|n| n.image == Image::LinuxAarch64) => "arch: x86_64",
+            Image::Linux => "image: linux",
+            Image::LinuxAarch64 => "arch: aarch64",
+            Image::BareMetal => "image: bare-metal",
+        };
+        format!("`spare: {{ role: standby, {machine} }}`")
     }
 }
 

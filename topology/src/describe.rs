@@ -63,13 +63,17 @@ impl Topology {
             0 => "no standby".into(),
             n => format!("{n} standby ({standby})"),
         };
-        let metal: Vec<&Node> = self.nodes.iter().filter(|n| n.image == Image::BareMetal).collect();
-        let images = match metal.len() {
-            0 => String::new(),
-            n if n == self.nodes.len() => ", all bare metal".into(),
-            _ => format!(", bare metal: {}", names(metal)),
+        let of = |image, words: &str| {
+            let of: Vec<&Node> = self.nodes.iter().filter(|n| n.image == image).collect();
+            match of.len() {
+                0 => String::new(),
+                n if n == self.nodes.len() => format!(", all {words}"),
+                _ => format!(", {words}: {}", names(of)),
+            }
         };
-        format!("{}: {} compute ({compute}), {standbys}{images}", self.name, self.ranks())
+        let metal = of(Image::BareMetal, "bare metal");
+        let arm = of(Image::LinuxAarch64, "aarch64");
+        format!("{}: {} compute ({compute}), {standbys}{metal}{arm}", self.name, self.ranks())
     }
 
     /// Between which nodes which transport. Nodes that speak TCP at all do so among each other.

@@ -27,7 +27,7 @@ mod units;
 pub use error::{Errors, Place, Problem};
 pub use impairment_words::{change_words, profile_words};
 pub use model::{
-    Arch, Changes, Expectation, Fault, Link, McapiName, Metric, Node, OnExhausted, Outcome, Phase,
+    Changes, Expectation, Fault, Link, McapiName, Metric, Node, OnExhausted, Outcome, Phase,
     Program, Run, Runtime, Shown, Sight, Strike, Subnet, Switch, Topology, Transport, Trigger, Way,
 };
 

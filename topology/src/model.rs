@@ -61,10 +61,8 @@ pub struct Node {
     pub memory_bytes: u64,
     /// Processors of the machine.
     pub cpus: u16,
-    /// What it boots.
+    /// What it boots, for which processor.
     pub image: Image,
-    /// Its processor.
-    pub arch: Arch,
     /// Hardware address of its NIC.
     pub mac: [u8; 6],
     /// Its address in [`Topology::subnet`].
@@ -80,14 +78,6 @@ pub struct McapiName {
     pub domain: u32,
     /// Its number in the domain.
     pub node: u32,
-}
-
-/// Processor of a node.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arch {
-    /// 64-bit x86.
-    X86_64,
 }
 
 /// An IPv4 network.

@@ -26,11 +26,16 @@ pub(crate) fn check(
                 format!("node \"{}\" is a standby, and nobody stands in for a program", node.name);
             r.error(*span, message, "write `role: compute`, or remove the node");
         }
-        if node.image == Image::BareMetal {
-            let message =
-                format!("node \"{}\" is bare metal, and a program needs Linux", node.name);
-            r.error(*span, message, "write `image: linux` for it");
-        }
+        let (what, help) = match node.image {
+            Image::Linux => continue,
+            Image::LinuxAarch64 => {
+                ("aarch64, and programs are built for x86_64", "write `arch: x86_64` for it")
+            }
+            Image::BareMetal => {
+                ("bare metal, and a program needs Linux", "write `image: linux` for it")
+            }
+        };
+        r.error(*span, format!("node \"{}\" is {what}", node.name), help);
     }
     for (fault, marks) in faults {
         if matches!(fault.strike, Strike::Migrate(_) | Strike::Corrupt(_)) {

@@ -134,9 +134,7 @@ fn machine(keys: &[&str], required: &[&str]) -> Value {
         "board" => name("The board that it is on. Left out: one of its own."),
         "role" => word("What it does at first.", &["compute", "standby"]),
         "image" => word("What it boots.", &["linux", "bare-metal"]),
-        "arch" => {
-            json!({ "type": "string", "description": "Its processor.", "examples": ["x86_64"] })
-        }
+        "arch" => word("Its processor; bare metal is x86_64.", &["x86_64", "aarch64"]),
         "memory" => {
             described(reference("size"), "Memory of the machine. Left out: as much as it may need.")
         }

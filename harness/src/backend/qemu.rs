@@ -4,11 +4,12 @@ use crate::paths::Places;
 use crate::plan::NodePlan;
 use anyhow::{Context as _, Result};
 use images::kernel::Override;
+use images::probe::{self, Probe};
 use images::qemu::{
-    Accel, Boot, Console, EXIT_FAULT, EXIT_ORDERLY, EXIT_RESET, GuestSpec, NicSpec, PROGRAM,
-    host_tsc_khz, qemu_args,
+    Accel, Boot, Console, EXIT_FAULT, EXIT_ORDERLY, EXIT_RESET, GuestSpec, NicSpec, host_tsc_khz,
+    program, qemu_args,
 };
-use images::{Built, Options, probe};
+use images::{Arch, Built, Options};
 use runtime_core::node::Image;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,8 @@ const TCG_FACTOR: u32 = 3;
 pub(crate) struct Machine {
     /// What Linux guests boot, if there are any.
     linux: Option<Built>,
+    /// What Linux guests on aarch64 boot, if there are any.
+    aarch64: Option<Built>,
     /// What bare-metal guests boot, if there are any.
     bare_metal: Option<PathBuf>,
     /// More words on the command line of bare-metal guests: for drills.
@@ -54,23 +57,36 @@ impl Machine {
         if wanted.contains(&Image::BareMetal) {
             bare_metal = Some(places.bare_metal_program()?);
         }
-        let mut linux = None;
-        if wanted.contains(&Image::Linux) {
+        let build = |arch, node: &Path, program: Option<&Path>| {
+            // Another cluster may be booting from one without a program.
+            let out = match (arch, program) {
+                (Arch::Aarch64, _) => "understudy/image-aarch64",
+                (Arch::X86_64, Some(_)) => "understudy/image-mcapi",
+                (Arch::X86_64, None) => "understudy/image",
+            };
             let built = images::build(&Options {
-                node: node_program.to_owned(),
+                arch,
+                node: node.to_owned(),
                 program: program.map(Path::to_owned),
-                // Another cluster may be booting from one without a program.
-                out: places.target().join(if program.is_some() {
-                    "understudy/image-mcapi"
-                } else {
-                    "understudy/image"
-                }),
+                out: places.target().join(out),
                 cache: places.cache(),
                 kernel: Override::from_env(),
             });
-            linux = Some(built.context("the guests' image cannot be built")?);
+            built.context("the guests' image cannot be built")
+        };
+        let (mut linux, mut aarch64) = (None, None);
+        if wanted.contains(&Image::Linux) {
+            linux = Some(build(Arch::X86_64, node_program, program)?);
         }
-        let kvm = probe::kvm_usable();
+        if wanted.contains(&Image::LinuxAarch64) {
+            aarch64 = Some(build(Arch::Aarch64, &places.aarch64_program()?, None)?);
+        }
+        let mut kvm = probe::kvm_usable();
+        if kvm.usable && aarch64.is_some() {
+            // One clock for all: its guests are emulated, and would hold the others up.
+            let reason = "it runs x86_64 only, and some nodes are aarch64".into();
+            kvm = Probe { usable: false, reason };
+        }
         let (accel, factor) = if kvm.usable { (Accel::Kvm, 1) } else { (Accel::Tcg, TCG_FACTOR) };
         let words = match accel {
             Accel::Kvm => format!("accelerator: KVM ({}); times as in the file", kvm.reason),
@@ -82,16 +98,17 @@ impl Machine {
         };
         let tsc_khz = match (accel, &bare_metal) {
             (Accel::Kvm, None) => 0,
+            _ if linux.is_none() && bare_metal.is_none() => 0,
             _ => host_tsc_khz().context("guests cannot be given a clock")?,
         };
         let options = std::env::var(OPTIONS).unwrap_or_default();
-        Ok(Self { linux, bare_metal, options, accel, tsc_khz, factor, words })
+        Ok(Self { linux, aarch64, bare_metal, options, accel, tsc_khz, factor, words })
     }
 
     /// The same machine with another program for bare-metal guests, and nothing for others.
     pub(crate) fn with_bare_metal(&self, program: PathBuf) -> Self {
         let (options, words) = (self.options.clone(), self.words.clone());
-        Self { linux: None, bare_metal: Some(program), options, words, ..*self }
+        Self { linux: None, aarch64: None, bare_metal: Some(program), options, words, ..*self }
     }
 
     /// The program of bare-metal guests, if there are any.
@@ -103,18 +120,21 @@ impl Machine {
     pub(super) fn command(&self, node: &NodePlan, console: &Path) -> Result<Vec<OsString>> {
         let nic = node.nic.as_ref().context("a guest needs a NIC")?;
         let memory_mib = u32::try_from(node.memory_bytes >> 20).unwrap_or(u32::MAX);
+        let linux = |arch, built: Option<&Built>| {
+            let built = built.context("no image was built for Linux guests")?;
+            let (kernel, initramfs) = (built.kernel.clone(), built.initramfs.clone());
+            anyhow::Ok(Boot::Linux { arch, kernel, initramfs })
+        };
         let boot = match node.image {
-            Image::Linux => {
-                let built = self.linux.as_ref().context("no image was built for Linux guests")?;
-                let (kernel, initramfs) = (built.kernel.clone(), built.initramfs.clone());
-                Boot::Linux { kernel, initramfs }
-            }
+            Image::Linux => linux(Arch::X86_64, self.linux.as_ref())?,
+            Image::LinuxAarch64 => linux(Arch::Aarch64, self.aarch64.as_ref())?,
             Image::BareMetal => {
                 let program = self.bare_metal.clone();
                 let program = program.context("no program for bare-metal guests")?;
                 Boot::BareMetal { program, options: self.options.clone() }
             }
         };
+        let emulator = program(&boot);
         let args = qemu_args(&GuestSpec {
             name: node.name.clone(),
             boot,
@@ -128,7 +148,7 @@ impl Machine {
             console: Console::File(console.to_owned()),
             nics: vec![NicSpec { mac: nic.mac.clone(), fd: super::NET_FD }],
         });
-        Ok(std::iter::once(PROGRAM.into()).chain(args.into_iter().map(Into::into)).collect())
+        Ok(std::iter::once(emulator.into()).chain(args.into_iter().map(Into::into)).collect())
     }
 }
 

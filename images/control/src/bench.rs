@@ -35,7 +35,7 @@ impl Bench {
     #[must_use]
     pub const fn ways(image: Image) -> &'static [Way] {
         match image {
-            Image::Linux => &[Way::Sockets, Way::Tcp, Way::Ethernet],
+            Image::Linux | Image::LinuxAarch64 => &[Way::Sockets, Way::Tcp, Way::Ethernet],
             Image::BareMetal => &[Way::Ethernet],
         }
     }

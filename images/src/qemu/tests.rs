@@ -4,6 +4,7 @@ fn spec() -> GuestSpec {
     GuestSpec {
         name: "n0".into(),
         boot: Boot::Linux {
+            arch: Arch::X86_64,
             kernel: "/images/kernel".into(),
             initramfs: "/images/initramfs.cpio".into(),
         },
@@ -39,6 +40,30 @@ setpriv --pdeathsig KILL -- qemu-system-x86_64
 -netdev dgram,id=net0,local.type=fd,local.str=12
 -device virtio-net-device,netdev=net0,mac=52:54:00:00:00:01,rx_queue_size=1024";
     assert_eq!(command_line(&spec()).join(" "), expected.replace("\n ", " ").replace('\n', " "));
+}
+
+#[test]
+fn an_aarch64_guest_has_the_same_devices_on_another_machine() {
+    let expected = "\
+setpriv --pdeathsig KILL -- qemu-system-aarch64
+-name n0 -nodefaults -no-user-config
+-no-reboot -display none
+-machine virt,gic-version=3,acpi=off -global virtio-mmio.force-legacy=off
+-accel tcg -cpu cortex-a57 -smp 1 -m 96M
+-kernel /arm/kernel -initrd /arm/initramfs.cpio
+-append console=ttyAMA0 quiet panic=-1 ipv6.disable=1 mitigations=off nokaslr
+ random.trust_bootloader=on rcupdate.rcu_expedited=1 cryptomgr.notests
+ initcall_blacklist=load_system_certificate_list,crypto_kdf108_init,crypto_algapi_init";
+    let boot = Boot::Linux {
+        arch: Arch::Aarch64,
+        kernel: "/arm/kernel".into(),
+        initramfs: "/arm/initramfs.cpio".into(),
+    };
+    let arm = command_line(&GuestSpec { boot, ..spec() }).join(" ");
+    let x86 = command_line(&spec()).join(" ");
+    let devices = &x86[x86.find(" -chardev").unwrap()..];
+    let expected = expected.replace("\n ", " ").replace('\n', " ");
+    assert_eq!(arm, expected + devices);
 }
 
 #[test]

@@ -54,7 +54,9 @@ fn sockets_need_tcp(r: &mut Reader<'_>, cluster: &Cluster, links: &[Link], runti
     );
     let help = match node.image {
         Image::BareMetal => "write `binding: mcapi`: a bare-metal node has no tcp",
-        Image::Linux => "write `binding: mcapi`, or `transport: tcp` for all links",
+        Image::Linux | Image::LinuxAarch64 => {
+            "write `binding: mcapi`, or `transport: tcp` for all links"
+        }
     };
     r.error(runtime.binding, message, help);
 }
@@ -235,7 +237,7 @@ fn link(
 /// What a node speaks that is not told otherwise.
 const fn usual(image: Image, default: Transport) -> Transport {
     match image {
-        Image::Linux => default,
+        Image::Linux | Image::LinuxAarch64 => default,
         Image::BareMetal => Transport::Ethernet,
     }
 }

@@ -4,7 +4,7 @@ use super::fields::{Fields, plausible_name, suggestion};
 use super::mcapi::Names;
 use crate::address::{self, Claims};
 use crate::error::{Reader, Span};
-use crate::model::{Arch, Node, Subnet};
+use crate::model::{Node, Subnet};
 use crate::raw::Yaml;
 use crate::units::{self, show_size};
 use runtime_core::id::NodeId;
@@ -18,6 +18,8 @@ pub(crate) const NODE: &[&str] =
 
 /// Least memory in which a Linux guest boots.
 const LEAST_LINUX: u64 = 64 << 20;
+/// The same with an aarch64 processor, whose kernel is not packed.
+const LEAST_LINUX_AARCH64: u64 = 128 << 20;
 /// Least memory in which a bare-metal guest boots.
 const LEAST_BARE_METAL: u64 = 16 << 20;
 const MOST_MEMORY: u64 = 64 << 30;
@@ -25,10 +27,24 @@ const MOST_CPUS: u64 = 16;
 /// So many nodes get a name to refer to, even when they are too many.
 const NAMED: usize = 16 * MAX_NODES;
 
+/// Processor of a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Arch {
+    X86_64,
+    Aarch64,
+}
+
+/// What a machine boots, whatever its processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Boots {
+    Linux,
+    BareMetal,
+}
+
 /// What a node's machine is, as far as said.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Machine {
-    image: Image,
+    boots: Boots,
     arch: Arch,
     /// If it is said, and where.
     memory: Option<(u64, Span)>,
@@ -55,7 +71,7 @@ impl Cluster {
 
 /// What holds for every node that does not say otherwise.
 pub(crate) fn defaults(r: &mut Reader<'_>, yaml: Option<&Yaml>) -> Machine {
-    let base = Machine { image: Image::Linux, arch: Arch::X86_64, memory: None, cpus: 1 };
+    let base = Machine { boots: Boots::Linux, arch: Arch::X86_64, memory: None, cpus: 1 };
     match yaml.and_then(|y| Fields::read(r, y, y.span, "defaults", MACHINE, &[])) {
         Some(fields) => machine(r, &fields, base),
         None => base,
@@ -63,14 +79,15 @@ pub(crate) fn defaults(r: &mut Reader<'_>, yaml: Option<&Yaml>) -> Machine {
 }
 
 fn machine(r: &mut Reader<'_>, fields: &Fields<'_>, base: Machine) -> Machine {
-    let images = [("linux", Some(Image::Linux)), ("bare-metal", Some(Image::BareMetal))];
-    let archs = [("x86_64", Some(Arch::X86_64)), ("aarch64", None)];
-    let image = fields.get("image").and_then(|y| r.choice(y, "image", &images));
-    let image = image.unwrap_or(base.image);
-    let memory = (least_memory(image), MOST_MEMORY);
+    let images = [("linux", Some(Boots::Linux)), ("bare-metal", Some(Boots::BareMetal))];
+    let archs = [("x86_64", Some(Arch::X86_64)), ("aarch64", Some(Arch::Aarch64))];
+    let boots = fields.get("image").and_then(|y| r.choice(y, "image", &images));
+    let boots = boots.unwrap_or(base.boots);
+    let arch = fields.get("arch").and_then(|y| r.choice(y, "arch", &archs)).unwrap_or(base.arch);
+    let memory = (least_memory(image_of(boots, arch)), MOST_MEMORY);
     Machine {
-        image,
-        arch: fields.get("arch").and_then(|y| r.choice(y, "arch", &archs)).unwrap_or(base.arch),
+        boots,
+        arch,
         memory: fields
             .get("memory")
             .and_then(|y| Some((r.within(y, "memory", memory, units::size, show_size)?, y.span)))
@@ -83,23 +100,39 @@ fn machine(r: &mut Reader<'_>, fields: &Fields<'_>, base: Machine) -> Machine {
     }
 }
 
+/// Bare metal is x86_64, whatever else is said: that is refused.
+const fn image_of(boots: Boots, arch: Arch) -> Image {
+    match (boots, arch) {
+        (Boots::BareMetal, _) => Image::BareMetal,
+        (Boots::Linux, Arch::X86_64) => Image::Linux,
+        (Boots::Linux, Arch::Aarch64) => Image::LinuxAarch64,
+    }
+}
+
 pub(crate) const fn least_memory(image: Image) -> u64 {
     match image {
         Image::Linux => LEAST_LINUX,
+        Image::LinuxAarch64 => LEAST_LINUX_AARCH64,
         Image::BareMetal => LEAST_BARE_METAL,
     }
 }
 
 /// What a node writes and what it gets from `defaults` must make a machine that can be.
 fn possible(r: &mut Reader<'_>, fields: &Fields<'_>, machine: &Machine, name: &str, span: Span) {
-    if machine.image == Image::BareMetal && machine.cpus > 1 {
+    let metal = machine.boots == Boots::BareMetal;
+    if metal && machine.arch == Arch::Aarch64 {
+        let span = fields.get("arch").or_else(|| fields.get("image")).map_or(span, |y| y.span);
+        let message = format!("node \"{name}\" is bare metal, which runs on x86_64 only");
+        r.error(span, message, "write `arch: x86_64` for it, or `image: linux`");
+    }
+    if metal && machine.cpus > 1 {
         let span = fields.get("cpus").map_or(span, |y| y.span);
         let cpus = machine.cpus;
         let message =
             format!("node \"{name}\" is bare metal and runs on one processor, not on {cpus}");
         r.error(span, message, "write `cpus: 1` for it, or `image: linux`");
     }
-    let least = least_memory(machine.image);
+    let least = least_memory(image_of(machine.boots, machine.arch));
     // A size of its own was compared when it was read.
     if let Some((has, _)) = machine.memory
         && has < least
@@ -210,8 +243,7 @@ fn node(
         board: u16::try_from(board).unwrap_or(u16::MAX),
         memory_bytes: machine_of.memory.map_or(0, |(bytes, _)| bytes),
         cpus: machine_of.cpus,
-        image: machine_of.image,
-        arch: machine_of.arch,
+        image: image_of(machine_of.boots, machine_of.arch),
         mac: [0; 6],
         address: Ipv4Addr::UNSPECIFIED,
         mcapi: Vec::new(),

@@ -235,6 +235,7 @@ impl Hello {
         let kind = match r.u8("image")? {
             1 => Image::Linux,
             2 => Image::BareMetal,
+            3 => Image::LinuxAarch64,
             _ => return Err(r.malformed("image")),
         };
         Ok(Self { known, node, medium, kind, mtu: r.u32("mtu")?, hash: r.array("hash")? })
@@ -248,6 +249,7 @@ impl Hello {
         let kind = match self.kind {
             Image::Linux => 1,
             Image::BareMetal => 2,
+            Image::LinuxAarch64 => 3,
         };
         w.u16(self.node.0).u8(medium).u8(kind).u32(self.mtu).bytes(&self.hash);
     }

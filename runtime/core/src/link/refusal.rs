@@ -53,6 +53,7 @@ const fn name(medium: Medium) -> &'static str {
 const fn kind(image: Image) -> &'static str {
     match image {
         Image::Linux => "a Linux image",
+        Image::LinuxAarch64 => "a Linux image for aarch64",
         Image::BareMetal => "a bare-metal image",
     }
 }

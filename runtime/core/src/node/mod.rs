@@ -80,8 +80,10 @@ pub enum Medium {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Image {
-    /// A program of Linux.
+    /// A program of Linux on x86_64.
     Linux,
+    /// A program of Linux on aarch64.
+    LinuxAarch64,
     /// A program with no operating system under it.
     BareMetal,
 }
