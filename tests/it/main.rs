@@ -1,5 +1,6 @@
 //! The whole system, as its users meet it: the real harness and the real node program.
 
+mod aarch64;
 mod bindings;
 mod bytes;
 mod conformance;

@@ -114,6 +114,14 @@ pub fn bare_metal_program() -> PathBuf {
     std::env::var_os("UNDERSTUDY_BAREMETAL").map_or_else(default, PathBuf::from)
 }
 
+/// Where the program of aarch64 guests is; it is there if it could be built.
+#[must_use]
+pub fn aarch64_program() -> PathBuf {
+    let default =
+        || workspace().join("target/node-aarch64/aarch64-unknown-linux-gnu/node/guest-linux");
+    std::env::var_os("UNDERSTUDY_NODE_AARCH64").map_or_else(default, PathBuf::from)
+}
+
 /// A program that these tests need and do not build.
 fn program(path: PathBuf) -> PathBuf {
     assert!(path.is_file(), "no program at {}: run `make test`, which builds it", path.display());
@@ -229,6 +237,7 @@ impl Bench {
             .env_remove("KERNEL_MODULES")
             .env_remove("RUST_BACKTRACE")
             .env("UNDERSTUDY_NODE", node_program())
+            .env("UNDERSTUDY_NODE_AARCH64", aarch64_program())
             .env("UNDERSTUDY_BAREMETAL", bare_metal_program())
             .env(MARK, &self.target)
             .envs(self.environment.iter().map(|(k, v)| (k, v)))

@@ -9,7 +9,8 @@ mod cluster;
 mod outcome;
 
 pub use bench::{
-    Backend, Bench, Child, Said, bare_metal_program, node_program, understudy, workspace,
+    Backend, Bench, Child, Said, aarch64_program, bare_metal_program, node_program, understudy,
+    workspace,
 };
 pub use cluster::{CONFORMANCE, Cluster, Images, LAPLACE, LITMUS, RECURSION};
 pub use outcome::Outcome;
