@@ -216,7 +216,8 @@ fn verb(cli: Cli) -> Result<u8, Failure> {
         Verb::Bench(args) => bench::main(&places, &args),
         Verb::Daemon { file, backend, run_dir, name, seed, detach } => {
             tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
-            daemon::main(&Setup { places, file, backend, run_dir, name, seed, detach })?;
+            let embedded = None;
+            daemon::main(&Setup { places, file, backend, run_dir, name, seed, detach, embedded })?;
             Ok(EXIT_OK)
         }
     }

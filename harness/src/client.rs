@@ -57,6 +57,23 @@ impl Response {
         }
     }
 
+    /// The answer, unless it is that something failed.
+    pub(crate) fn succeeded(self) -> Result<Self, Failure> {
+        let Self::Failed { exit, mut reason, node, frames, console } = self else {
+            return Ok(self);
+        };
+        for (n, frame) in frames.words.iter().enumerate() {
+            reason += &format!("\n  {n:2}: {frame}");
+        }
+        if let Some(node) = node {
+            reason += &format!("\nlast lines of the console of {node}:");
+            for line in console {
+                reason += &format!("\n  {line}");
+            }
+        }
+        Err(Failure { exit, reason })
+    }
+
     /// The answer to another question.
     pub(crate) fn unexpected(&self) -> Failure {
         let reason = format!("the daemon answers something else: {self:?}");
@@ -198,21 +215,10 @@ impl Connection {
         loop {
             match self.next()? {
                 Response::Progress { .. } | Response::Note { .. } if self.quiet => {}
+                Response::Started => {}
                 Response::Progress { done, of, text } => progress.step(done, of, &text),
                 Response::Note { text } => progress.line(&text),
-                Response::Failed { exit, mut reason, node, frames, console } => {
-                    for (n, frame) in frames.words.iter().enumerate() {
-                        reason += &format!("\n  {n:2}: {frame}");
-                    }
-                    if let Some(node) = node {
-                        reason += &format!("\nlast lines of the console of {node}:");
-                        for line in console {
-                            reason += &format!("\n  {line}");
-                        }
-                    }
-                    return Err(Failure { exit, reason });
-                }
-                answer => return Ok(answer),
+                answer => return answer.succeeded(),
             }
         }
     }

@@ -1,12 +1,13 @@
 //! The daemon: owns everything of one cluster and does what the dispatcher decides.
 //!
 //! Everything that runs hangs on it: processes die with its spawner thread, whatever ends it, and
-//! its name is free again as soon as it is gone.
+//! its name is free again as soon as it is gone. It is a process of its own behind verbs, and a thread in a program that
+//! uses the harness as a library.
 
-mod clients;
+pub(crate) mod clients;
 mod consoles;
 pub(crate) mod nodes;
-mod record;
+pub(crate) mod record;
 
 use crate::backend::loopback::Loopback;
 use crate::backend::qemu::{Machine, bare_metal_end};
@@ -24,9 +25,10 @@ use anyhow::{Context as _, Result};
 use clients::Clients;
 use consoles::Consoles;
 use nodes::Node;
-use record::Record;
+use record::{Audience, Record};
 use runtime_core::node::Image;
 use std::fs;
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,6 +50,17 @@ pub(crate) struct Setup {
     pub(crate) seed: Option<u64>,
     /// The cluster outlives the verb that started it.
     pub(crate) detach: bool,
+    /// It is a part of somebody else's program.
+    pub(crate) embedded: Option<Embedded>,
+}
+
+/// What the program that a daemon is a part of has at hand.
+#[derive(Clone, Debug)]
+pub(crate) struct Embedded {
+    /// Where the daemon's callers ask; the first of them is its owner.
+    pub(crate) clients: Clients,
+    /// Who is told what happens.
+    pub(crate) audience: Audience,
 }
 
 /// An event and when it came. `sim`: from which simulated world.
@@ -83,25 +96,63 @@ impl Inbox {
     }
 }
 
-/// Runs the daemon to the end of its cluster. Its owner is on standard input.
+/// Runs the daemon to the end of its cluster, as a process of its own: its owner is on standard input.
 pub(crate) fn main(setup: &Setup) -> Result<()> {
+    let (inbox, events) = Inbox::new();
+    let clients = Clients::new(inbox.clone());
+    run(setup, inbox, events, &clients)
+}
+
+/// The same, in a thread of somebody's program: its owner is the first caller of [`Embedded::clients`].
+pub(crate) fn embed(
+    setup: &Setup,
+    embedded: &Embedded,
+    inbox: Inbox,
+    events: mpsc::UnboundedReceiver<Arrival>,
+) -> Result<()> {
+    /// Whatever ends the daemon: nobody waits for an answer after it.
+    struct End<'a>(&'a Embedded);
+    impl Drop for End<'_> {
+        fn drop(&mut self) {
+            self.0.clients.shut();
+            self.0.audience.leave();
+        }
+    }
+    let _end = End(embedded);
+    run(setup, inbox, events, &embedded.clients)
+}
+
+fn run(
+    setup: &Setup,
+    inbox: Inbox,
+    events: mpsc::UnboundedReceiver<Arrival>,
+    clients: &Clients,
+) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .context("cannot start the daemon's threads")?;
-    let result = runtime.block_on(serve(setup));
+    let result = runtime.block_on(serve(setup, inbox, events, clients));
     // A verb that does not read, or a kernel that is still being fetched, must not hold up the end.
     runtime.shutdown_background();
     result
 }
 
-async fn serve(setup: &Setup) -> Result<()> {
-    let (inbox, mut events) = Inbox::new();
-    let mut signals = Signals::new()?;
-    let mut clients = Clients::new(inbox.clone())?;
+async fn serve(
+    setup: &Setup,
+    inbox: Inbox,
+    mut events: mpsc::UnboundedReceiver<Arrival>,
+    clients: &Clients,
+) -> Result<()> {
+    let mut signals = None;
+    if setup.embedded.is_none() {
+        signals = Some(Signals::new()?);
+        let owner = std::io::stdin().as_fd().try_clone_to_owned();
+        clients.add_owner(owner.context("no standard input")?.into())?;
+    }
     let (mut executor, dispatcher) = tokio::select! {
-        prepared = prepare(setup, &inbox, &clients) => match prepared {
+        prepared = prepare(setup, &inbox, clients) => match prepared {
             Ok(prepared) => prepared,
             Err((exit, error)) => {
                 clients.send(OWNER, Response::failed(exit, format!("{error:#}")));
@@ -111,7 +162,7 @@ async fn serve(setup: &Setup) -> Result<()> {
         },
         // The owner left, or somebody wants the daemon gone: nothing runs yet.
         () = gone(&mut events) => return Ok(()),
-        () = signals.next() => return Ok(()),
+        () = told_to_end(&mut signals) => return Ok(()),
     };
     let listener = executor.listener.take();
     let accept = async {
@@ -120,7 +171,7 @@ async fn serve(setup: &Setup) -> Result<()> {
             None => std::future::pending().await,
         }
     };
-    let work = executor.work(dispatcher, &mut events, &mut signals, &clients);
+    let work = executor.work(dispatcher, &mut events, &mut signals, clients);
     tokio::select! {
         () = accept => {}
         () = work => {}
@@ -200,12 +251,14 @@ async fn prepare(
     if plan.needs_switch() {
         wire = Some(Wire::new(Fabric::new(&plan)).map_err(broken)?);
     }
-    let consoles = Consoles::wanted(&setup.run_dir, &plan, inbox).map_err(broken)?;
+    let audience = setup.embedded.as_ref().map(|e| e.audience.clone());
+    let attended = audience.is_some();
+    let consoles = Consoles::wanted(&setup.run_dir, &plan, attended, inbox).map_err(broken)?;
     let executor = Executor {
         consoles,
         site: Arc::new(Site { spawner, run_dir: setup.run_dir.clone(), node_program, machine }),
         nodes: plan.nodes.iter().map(|_| None).collect(),
-        record: Record::new(&setup.run_dir).map_err(broken)?,
+        record: Record::new(&setup.run_dir, audience).map_err(broken)?,
         inbox: inbox.clone(),
         wire,
         sim: None,
@@ -217,7 +270,7 @@ async fn prepare(
         _loopback: loopback,
     };
     inbox.put(Event::Begin { detach: setup.detach });
-    Ok((executor, Dispatcher::new(plan, words)))
+    Ok((executor, Dispatcher::new(plan, words, attended)))
 }
 
 /// The program of the file, built if need be.
@@ -246,6 +299,14 @@ fn keep(setup: &Setup, topology: String, plan: &Plan, machine: &str) -> Result<(
         programs: Manifest::programs_here(&setup.places),
     };
     manifest.write(&setup.run_dir)
+}
+
+/// Ends when a signal wants the daemon gone; never in a program that sees to its signals itself.
+async fn told_to_end(signals: &mut Option<Signals>) {
+    match signals {
+        Some(signals) => signals.next().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Signals that end the daemon; a closed terminal does not.
@@ -299,7 +360,7 @@ impl Executor {
         &mut self,
         mut dispatcher: Dispatcher,
         events: &mut mpsc::UnboundedReceiver<Arrival>,
-        signals: &mut Signals,
+        signals: &mut Option<Signals>,
         clients: &Clients,
     ) {
         loop {
@@ -313,7 +374,7 @@ impl Executor {
             let arrival = tokio::select! {
                 Some(arrival) = events.recv() => arrival,
                 () = timer => self.now(Event::Tick),
-                () = signals.next() => self.now(Event::Signal),
+                () = told_to_end(signals) => self.now(Event::Signal),
             };
             if arrival.sim.is_some_and(|s| s != self.sims || self.sim.is_none()) {
                 continue;

@@ -1,6 +1,7 @@
 //! The brain of the daemon: events in, actions out. It does no I/O, reads no clock and waits for
 //! nothing, so that every story of a cluster can be told in a unit test.
 
+mod awaited;
 mod boot;
 mod change;
 mod links;
@@ -20,12 +21,14 @@ use crate::proto::{
 };
 use crate::result::RunResult;
 use crate::switch::LinkAction;
+use awaited::Waiting;
 use change::Change;
 use images_control::sim::{SimPlan, SimStrike};
 use images_control::{FromNode, ToNode};
 use run::Run;
 use runtime_core::node::Image;
 use state::{Life, NodeState};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A connected verb.
@@ -137,13 +140,22 @@ pub(crate) struct Dispatcher {
     run: Option<Run>,
     /// Verbs that wait for a change of the members.
     changes: Vec<(ClientId, Change)>,
+    /// Somebody may ask at any time what has shown: all of it is remembered.
+    attended: bool,
+    /// The run before, for who asks late.
+    past: Option<Run>,
+    /// Callers that wait for something to be so.
+    awaited: Vec<Waiting>,
+    /// When a verb last did something to the cluster.
+    deed: Duration,
     deadline: Option<Duration>,
     actions: Vec<Action>,
 }
 
 impl Dispatcher {
-    /// A cluster of which nothing runs yet. `machine`: a line on accelerator and time factor.
-    pub(crate) fn new(plan: Plan, machine: String) -> Self {
+    /// A cluster of which nothing runs yet. `machine`: a line on accelerator and time factor. `attended`: somebody
+    /// may ask at any time what has shown.
+    pub(crate) fn new(plan: Plan, machine: String, attended: bool) -> Self {
         let nodes = plan.nodes.iter().map(|_| NodeState::default()).collect();
         let hosts = plan.first_hosts();
         Self {
@@ -160,6 +172,10 @@ impl Dispatcher {
             jobs: 0,
             run: None,
             changes: Vec::new(),
+            attended,
+            past: None,
+            awaited: Vec::new(),
+            deed: Duration::ZERO,
             deadline: None,
             actions: Vec::new(),
         }
@@ -169,6 +185,7 @@ impl Dispatcher {
     pub(crate) fn handle(&mut self, now: Duration, event: Event) -> Vec<Action> {
         if self.phase != Phase::Stopping {
             self.dispatch(now, event);
+            self.tell_awaited(now);
         } else if let Event::Client { client, .. } = event {
             self.reply(client, Response::failed(EXIT_TESTBED, "the cluster is going down"));
         }
@@ -178,7 +195,7 @@ impl Dispatcher {
     /// When [`Event::Tick`] is due next.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         let fault = self.run.as_ref().and_then(|r| r.next_fault_time());
-        [self.deadline, fault].into_iter().flatten().min()
+        [self.deadline, fault, self.next_patience()].into_iter().flatten().min()
     }
 
     fn dispatch(&mut self, now: Duration, event: Event) {
@@ -192,7 +209,7 @@ impl Dispatcher {
             Event::Node { node, message } => self.heard(now, node, message),
             Event::Garbled { node, reason } => self.fail_node(node, &reason),
             Event::Line { node, text } => self.line(now, node, &text),
-            Event::ConsolesRead => self.judge(now),
+            Event::ConsolesRead => self.judge(),
             Event::Exited { node, status } => self.exited(now, node, &status),
             Event::SimStruck { node, strike } => self.sim_struck(now, node, strike),
             Event::SimEnded(result) => self.sim_ended(now, result),
@@ -229,8 +246,16 @@ impl Dispatcher {
     }
 
     fn request(&mut self, now: Duration, client: ClientId, request: Request) {
+        if !matches!(request, Request::Status | Request::Expect { .. } | Request::Pcap { .. }) {
+            self.deed = now;
+        }
         match request {
             Request::Run => self.run_requested(now, client),
+            Request::Expect { what } => {
+                if let Err(reason) = self.expect(now, client, &what) {
+                    self.reply(client, Response::failed(EXIT_USAGE, reason));
+                }
+            }
             Request::Status => {
                 let status = self.status();
                 self.reply(client, Response::Status { status });
@@ -270,6 +295,7 @@ impl Dispatcher {
 
     fn client_gone(&mut self, client: ClientId) {
         self.changes.retain(|(waits, _)| *waits != client);
+        self.awaited.retain(|waiting| waiting.client != client);
         if client == OWNER && (!self.detach || self.phase == Phase::Booting) {
             self.stop(EXIT_TESTBED, "the verb that started the cluster ended", None);
         } else if let Some(run) = &mut self.run {
@@ -327,8 +353,12 @@ impl Dispatcher {
     }
 
     fn end_with(&mut self, response: &Response, except: Option<ClientId>) {
-        let waiting = std::mem::take(&mut self.changes);
-        for client in self.watchers().into_iter().chain(waiting.into_iter().map(|(c, _)| c)) {
+        let changes = std::mem::take(&mut self.changes).into_iter().map(|(client, _)| client);
+        let awaited = std::mem::take(&mut self.awaited).into_iter().map(|w| w.client);
+        // The owner hears of the end though it waits for nothing.
+        let mut told: BTreeSet<ClientId> = changes.chain(awaited).chain([OWNER]).collect();
+        told.extend(self.watchers());
+        for client in told {
             if Some(client) != except {
                 self.reply(client, response.clone());
             }

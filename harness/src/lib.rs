@@ -4,10 +4,41 @@
 //! ```text
 //! verb ──proto──▶ daemon ──▶ dispatcher ──▶ backend (qemu, process, sim)
 //! (cli, client)   (shell)    (decides)      switch  (qemu's network)
+//! test ──library────┘
 //! ```
 //!
 //! The daemon owns everything of one cluster; verbs come and go. The dispatcher decides and does
 //! nothing; the daemon does and decides nothing.
+//!
+//! # In your own tests
+//!
+//! A program, a test above all, boots a cluster, breaks it and waits for what must come of it. The daemon is a thread
+//! of the test, so the command `understudy` is not needed:
+//!
+//! ```no_run
+//! use harness::{Backend, Cluster, Error, Seconds, checkpoint, takeover};
+//!
+//! // With `#[tokio::test]` above it.
+//! async fn the_standby_takes_over() -> Result<(), Error> {
+//!     let cluster = Cluster::from_file("failover.yaml").backend(Backend::Process).boot().await?;
+//!     let run = cluster.start().await?;
+//!     cluster.expect(checkpoint(2)).await?;
+//!     cluster.node("n1").kill().await?;
+//!     cluster.expect(takeover("n1").by("n3").within(1.s())).await?;
+//!     let verdict = run.verdict().await?;
+//!     assert!(verdict.pass, "{verdict}");
+//!     cluster.down().await
+//! }
+//! ```
+//!
+//! Nodes and guests are gone with the [`Cluster`], also when a test panics: dropping it waits for their end. They are
+//! gone with the process, too, whatever kills it. Each cluster has a name of its own, so that tests run side by side (but
+//! guests need memory and processors: `--test-threads` says how many at once); while one is up, `understudy status`,
+//! `console` and the other verbs see it.
+//!
+//! The nodes' programs must have been built (`make build`): they are looked for in the target directory of the
+//! workspace that this crate was built from, unless `UNDERSTUDY_NODE` and `UNDERSTUDY_BAREMETAL` name them. Any
+//! executor will do.
 
 #![forbid(unsafe_code)]
 
@@ -19,6 +50,7 @@ mod client;
 mod daemon;
 mod dispatcher;
 mod graph;
+mod library;
 mod manifest;
 mod paths;
 mod plan;
@@ -29,3 +61,10 @@ mod runner;
 mod sim;
 mod switch;
 mod table;
+
+pub use library::{
+    Builder, Check, Cluster, Death, Error, Events, Expectation, Happening, Link, Node, NodeStatus,
+    PortStatus, Run, Seconds, Sighting, State, Status, Takeover, Verdict, Way, What, checkpoint,
+    event, line, node, takeover,
+};
+pub use plan::Backend;

@@ -19,6 +19,8 @@ const MAX_NAME: usize = 48;
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
     target: PathBuf,
+    /// Where runs go, instead of the target directory.
+    runs: Option<PathBuf>,
 }
 
 impl Places {
@@ -33,7 +35,7 @@ impl Places {
         };
         let target = std::path::absolute(&target)
             .with_context(|| format!("no absolute path for {}", target.display()))?;
-        let places = Self { target };
+        let places = Self { target, runs: None };
         fs::create_dir_all(places.runs())
             .with_context(|| format!("cannot create {}", places.runs().display()))?;
         Ok(places)
@@ -44,9 +46,17 @@ impl Places {
         &self.target
     }
 
+    /// The same places, but runs go elsewhere.
+    pub(crate) fn with_runs(self, runs: &Path) -> Result<Self> {
+        let path = std::path::absolute(runs)
+            .with_context(|| format!("no absolute path for {}", runs.display()))?;
+        fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        Ok(Self { runs: Some(path), ..self })
+    }
+
     /// One directory a cluster.
     pub(crate) fn runs(&self) -> PathBuf {
-        self.target.join("understudy/runs")
+        self.runs.clone().unwrap_or_else(|| self.target.join("understudy/runs"))
     }
 
     /// Kernel and initramfs.

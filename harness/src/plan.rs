@@ -17,7 +17,7 @@ use topology::{Changes, Metric, Outcome, Sight, Strike, Way};
 
 /// What the nodes are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Backend {
+pub enum Backend {
     /// Machines of QEMU, behind the harness's own switch.
     Qemu,
     /// Processes of this machine, over its loopback interface.

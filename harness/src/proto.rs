@@ -82,8 +82,91 @@ pub(crate) enum Request {
         /// Its name, or that of its node; all if none is named.
         link: Option<String>,
     },
+    /// Answered as soon as it is so in the run under way, or cannot be any more.
+    Expect {
+        /// What.
+        what: Awaited,
+    },
     /// Take everything down.
     Down,
+}
+
+/// Something that a caller waits for. Times are those of the file, in microseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum Awaited {
+    /// The rank of a node is taken over.
+    Takeover {
+        /// Whose.
+        of: String,
+        /// By whom; `None`: whoever.
+        by: Option<String>,
+        /// At most so long after the death.
+        within_us: Option<u64>,
+    },
+    /// Something shows after the last thing that was done to the cluster, or the start of the run.
+    Seen {
+        /// What.
+        shown: Shown,
+        /// On this node; `None`: on any.
+        on: Option<String>,
+        /// So many times.
+        times: u32,
+        /// At most so long after it.
+        within_us: Option<u64>,
+    },
+    /// So many checkpoints are committed.
+    Checkpoints {
+        /// Or more.
+        at_least: u64,
+    },
+    /// Something becomes of a node.
+    State {
+        /// Which.
+        node: String,
+        /// What.
+        outcome: Outcome,
+        /// At most so long from now on.
+        within_us: Option<u64>,
+    },
+}
+
+/// What may show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "shown", rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum Shown {
+    /// An event of a node.
+    Event {
+        /// As the runtime calls it.
+        kind: String,
+        /// Only with this number.
+        number: Option<u64>,
+    },
+    /// A line that holds this.
+    Line {
+        /// Part of it.
+        text: String,
+    },
+}
+
+/// What may become of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum Outcome {
+    /// It is gone.
+    Dead,
+    /// It is gone, and its process ended with this code.
+    Exited {
+        /// The code.
+        code: i32,
+    },
+    /// It hosts this rank.
+    Rank {
+        /// Its number.
+        rank: u16,
+    },
+    /// It is a member and hosts nothing.
+    Standby,
 }
 
 /// From the daemon to a verb.
@@ -113,6 +196,15 @@ pub(crate) enum Response {
     Status {
         /// The answer.
         status: Status,
+    },
+    /// The run that was asked for is under way.
+    Started,
+    /// It is so, or will not be.
+    Expected {
+        /// What was seen, for people.
+        seen: String,
+        /// It is so.
+        holds: bool,
     },
     /// A run is over.
     Verdict {

@@ -7,6 +7,7 @@ mod conformance;
 mod double_up;
 mod failures;
 mod faults;
+mod library;
 mod litmus;
 mod mcapi;
 mod members;

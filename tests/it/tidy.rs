@@ -91,7 +91,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "images-control",
         ],
     ),
-    ("tests", &[]),
+    ("tests", &["harness"]),
 ];
 
 /// All files with this end of their names, with their paths below the root.

@@ -31,7 +31,7 @@ pub use model::{
     Program, Run, Runtime, Shown, Sight, Strike, Subnet, Switch, Topology, Transport, Trigger, Way,
 };
 
-pub use read::{Direction, LINK_KEYS};
+pub use read::{Direction, LINK_KEYS, event_kinds};
 pub use schema::schema;
 
 use error::Reader;

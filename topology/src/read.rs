@@ -24,6 +24,7 @@ pub(crate) use faults::Marks;
 pub use impairments::KEYS as LINK_KEYS;
 pub use link_faults::Direction;
 pub(crate) use link_faults::Spread;
+pub use names::event_kinds;
 pub(crate) use nodes::{Cluster, least_memory};
 pub(crate) use settings::Settings;
 

@@ -6,7 +6,7 @@ use crate::proto::{EXIT_USAGE, Request, Response};
 use anyhow::{Context as _, Result};
 use images_control::{MAX_LINE, from_line, to_line};
 use std::collections::BTreeMap;
-use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream as StdStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -17,11 +17,11 @@ use tokio::task::JoinHandle;
 /// A verb that does not read its last answer for so long will not.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-type Outbox = mpsc::UnboundedSender<String>;
+type Outbox = mpsc::UnboundedSender<Response>;
 
-/// All connected verbs.
-#[derive(Debug)]
-pub(super) struct Clients {
+/// All connected verbs, and the callers in this process.
+#[derive(Clone, Debug)]
+pub(crate) struct Clients {
     inbox: Inbox,
     table: Arc<Mutex<Table>>,
 }
@@ -31,19 +31,68 @@ struct Table {
     outboxes: BTreeMap<ClientId, Outbox>,
     writers: Vec<JoinHandle<()>>,
     next: ClientId,
+    /// Nobody is answered any more.
+    closed: bool,
+}
+
+impl Table {
+    fn enter(&mut self) -> (ClientId, mpsc::UnboundedReceiver<Response>) {
+        let (outbox, answers) = mpsc::unbounded_channel();
+        let client = self.next;
+        self.next += 1;
+        if !self.closed {
+            self.outboxes.insert(client, outbox);
+        }
+        (client, answers)
+    }
+}
+
+/// A caller in this process; it speaks as a verb does, without a socket.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    client: ClientId,
+    clients: Clients,
+    answers: mpsc::UnboundedReceiver<Response>,
+}
+
+impl Caller {
+    /// Asks, and leaves the answer for later.
+    pub(crate) fn tell(&self, request: Request) {
+        self.clients.inbox.put(Event::Client { client: self.client, request });
+    }
+
+    /// What the daemon says next; nothing when it has ended.
+    pub(crate) async fn next(&mut self) -> Option<Response> {
+        self.answers.recv().await
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        self.clients.lock().outboxes.remove(&self.client);
+        self.clients.inbox.put(Event::ClientGone { client: self.client });
+    }
 }
 
 impl Clients {
-    /// With the owner, who is on standard input.
-    pub(super) fn new(inbox: Inbox) -> Result<Self> {
-        let owner = std::io::stdin().as_fd().try_clone_to_owned();
-        let owner = std::os::unix::net::UnixStream::from(owner.context("no standard input")?);
-        owner.set_nonblocking(true).context("standard input is no socket")?;
-        let owner = UnixStream::from_std(owner).context("standard input is no socket")?;
-        let clients = Self { inbox, table: Arc::default() };
-        let id = clients.add(owner);
+    /// Nobody yet. Whoever comes first is the owner.
+    pub(crate) fn new(inbox: Inbox) -> Self {
+        Self { inbox, table: Arc::default() }
+    }
+
+    /// The owner is at the other end of this socket.
+    pub(super) fn add_owner(&self, stream: StdStream) -> Result<()> {
+        stream.set_nonblocking(true).context("the owner's connection is no socket")?;
+        let id =
+            self.add(UnixStream::from_std(stream).context("the owner's connection is no socket")?);
         debug_assert_eq!(id, OWNER);
-        Ok(clients)
+        Ok(())
+    }
+
+    /// A caller in this process. It gets no answer from a daemon that has ended.
+    pub(crate) fn caller(&self) -> Caller {
+        let (client, answers) = self.lock().enter();
+        Caller { client, clients: self.clone(), answers }
     }
 
     /// Takes verbs that connect, for ever.
@@ -62,18 +111,15 @@ impl Clients {
 
     fn add(&self, stream: UnixStream) -> ClientId {
         let (reader, mut writer) = stream.into_split();
-        let (outbox, mut lines) = mpsc::unbounded_channel::<String>();
+        let mut table = self.lock();
+        let (client, mut answers) = table.enter();
         let writer = tokio::spawn(async move {
-            while let Some(line) = lines.recv().await {
-                if writer.write_all(line.as_bytes()).await.is_err() {
+            while let Some(answer) = answers.recv().await {
+                if writer.write_all(to_line(&answer).as_bytes()).await.is_err() {
                     return;
                 }
             }
         });
-        let mut table = self.lock();
-        let client = table.next;
-        table.next += 1;
-        table.outboxes.insert(client, outbox);
         table.writers.retain(|w| !w.is_finished());
         table.writers.push(writer);
         drop(table);
@@ -94,7 +140,7 @@ impl Clients {
                             let table = table.lock().unwrap_or_else(PoisonError::into_inner);
                             if let Some(outbox) = table.outboxes.get(&client) {
                                 // A verb that is gone needs no answer.
-                                let _ = outbox.send(to_line(&answer));
+                                let _ = outbox.send(answer);
                             }
                             break;
                         }
@@ -111,17 +157,21 @@ impl Clients {
     pub(super) fn send(&self, client: ClientId, response: Response) {
         if let Some(outbox) = self.lock().outboxes.get(&client) {
             // Its writer ends early only when the verb is gone.
-            let _ = outbox.send(to_line(&response));
+            let _ = outbox.send(response);
         }
     }
 
+    /// Nobody is answered from now on.
+    pub(crate) fn shut(&self) {
+        let mut table = self.lock();
+        table.closed = true;
+        table.outboxes.clear();
+    }
+
     /// Lets every verb have its last answer.
-    pub(super) async fn close(&mut self) {
-        let writers = {
-            let mut table = self.lock();
-            table.outboxes.clear();
-            std::mem::take(&mut table.writers)
-        };
+    pub(super) async fn close(&self) {
+        self.shut();
+        let writers = std::mem::take(&mut self.lock().writers);
         for mut writer in writers {
             if tokio::time::timeout(FAREWELL, &mut writer).await.is_err() {
                 writer.abort();

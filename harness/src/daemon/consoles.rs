@@ -5,9 +5,13 @@ use crate::backend::console;
 use crate::dispatcher::Event;
 use crate::plan::Plan;
 use anyhow::{Context as _, Result};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,10 +19,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 const MAX_LINE: usize = 64 << 10;
 
 /// The consoles of all nodes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Consoles {
     files: Arc<Mutex<Vec<Console>>>,
     inbox: Inbox,
+    /// The follower ends when this closes.
+    _bell: Option<UnixStream>,
 }
 
 /// One of them, and how far it was read.
@@ -31,11 +37,16 @@ struct Console {
 }
 
 impl Consoles {
-    /// Follows the consoles if a line is expected on one.
-    pub(super) fn wanted(run_dir: &Path, plan: &Plan, inbox: &Inbox) -> Result<Option<Self>> {
+    /// Follows the consoles if a line is expected on one, or somebody may ask for one at any time (`attended`).
+    pub(super) fn wanted(
+        run_dir: &Path,
+        plan: &Plan,
+        attended: bool,
+        inbox: &Inbox,
+    ) -> Result<Option<Self>> {
         let mut sights = plan.expect.iter().flat_map(|e| e.what.sights());
         let is_wanted = sights.any(|sight| matches!(sight.shown, topology::Shown::Line(_)));
-        is_wanted.then(|| Self::follow(run_dir, plan, inbox.clone())).transpose()
+        (is_wanted || attended).then(|| Self::follow(run_dir, plan, inbox.clone())).transpose()
     }
 
     /// Tells every line that is written from now on.
@@ -43,20 +54,24 @@ impl Consoles {
         let console =
             |name: &str| Console { path: console(run_dir, name), at: 0, rest: Vec::new() };
         let files = plan.nodes.iter().map(|node| console(&node.name)).collect();
-        let consoles = Self { files: Arc::new(Mutex::new(files)), inbox };
+        let (bell, end) = UnixStream::pair().context("cannot make a socket pair")?;
+        let files = Arc::new(Mutex::new(files));
         let cannot = "cannot watch the consoles";
-        let watch = Inotify::init(InitFlags::IN_CLOEXEC).context(cannot)?;
+        let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;
+        let watch = Inotify::init(flags).context(cannot)?;
         watch.add_watch(run_dir, AddWatchFlags::IN_MODIFY).context(cannot)?;
-        let follower = consoles.clone();
+        let follower = Self { files: files.clone(), inbox: inbox.clone(), _bell: None };
         std::thread::Builder::new()
             .name("consoles".to_owned())
             .spawn(move || {
-                while watch.read_events().is_ok() {
+                while is_on(&watch, &end) {
+                    // What has changed does not matter: all of them are looked at.
+                    let _ = watch.read_events();
                     follower.read();
                 }
             })
             .context(cannot)?;
-        Ok(consoles)
+        Ok(Self { files, inbox, _bell: Some(bell) })
     }
 
     /// Tells all lines that are there and were not told yet.
@@ -68,6 +83,18 @@ impl Consoles {
                 self.inbox.put(Event::Line { node, text });
             }
         }
+    }
+}
+
+/// Waits until a file has grown. Says no when the other end of the bell is gone.
+fn is_on(watch: &Inotify, end: &UnixStream) -> bool {
+    let mut fds = [
+        PollFd::new(watch.as_fd(), PollFlags::POLLIN),
+        PollFd::new(end.as_fd(), PollFlags::POLLIN),
+    ];
+    match poll(&mut fds, PollTimeout::NONE) {
+        Ok(_) => fds[1].revents().is_none_or(|events| events.is_empty()),
+        Err(e) => e == Errno::EINTR,
     }
 }
 

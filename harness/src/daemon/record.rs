@@ -2,16 +2,19 @@
 
 use crate::backend::log;
 use crate::dispatcher::Event;
+use crate::library::{Happening, What};
 use crate::plan::Plan;
 use crate::result::RunResult;
 use anyhow::Result;
-use images_control::FromNode;
 use images_control::sim::SimStrike;
+use images_control::{FromNode, kind_of};
 use serde::Serialize;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// A line of `events.jsonl`. Times are microseconds since the daemon's start, virtual in `sim`.
 #[derive(Serialize)]
@@ -24,16 +27,51 @@ struct Line<'a> {
     harness: Option<&'a str>,
 }
 
+/// Who is told what happens, as it happens.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Audience(Arc<Mutex<Vec<mpsc::UnboundedSender<Happening>>>>);
+
+impl Audience {
+    /// All that happens from now on; it ends with the daemon.
+    pub(crate) fn join(&self) -> mpsc::UnboundedReceiver<Happening> {
+        let (sender, happenings) = mpsc::unbounded_channel();
+        self.lock().push(sender);
+        happenings
+    }
+
+    /// Nothing happens any more.
+    pub(crate) fn leave(&self) {
+        self.lock().clear();
+    }
+
+    fn tell(&self, happening: &Happening) {
+        self.lock().retain(|who| who.send(happening.clone()).is_ok());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<mpsc::UnboundedSender<Happening>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The files of a run.
 #[derive(Debug)]
 pub(super) struct Record {
     dir: PathBuf,
     events: File,
+    audience: Option<Audience>,
 }
 
 impl Record {
-    pub(super) fn new(dir: &Path) -> Result<Self> {
-        Ok(Self { dir: dir.to_owned(), events: log(&dir.join("events.jsonl"))? })
+    pub(super) fn new(dir: &Path, audience: Option<Audience>) -> Result<Self> {
+        Ok(Self { dir: dir.to_owned(), events: log(&dir.join("events.jsonl"))?, audience })
+    }
+
+    fn tell(&self, at: Duration, node: &str, what: impl FnOnce() -> Option<What>) {
+        if let Some(audience) = &self.audience
+            && let Some(what) = what()
+        {
+            audience.tell(&Happening::new(at, node.to_owned(), what));
+        }
     }
 
     /// Logs what a node said, or what became of it.
@@ -51,8 +89,15 @@ impl Record {
             }
             Event::Garbled { node, reason } => (*node, None, Some(reason.as_str())),
             Event::SimStruck { node, strike } => (*node, None, Some(words(*strike))),
+            Event::Line { node, text } => {
+                let node = &plan.nodes[*node].name;
+                return self.tell(at, node, || Some(What::Printed(text.clone())));
+            }
             _ => return,
         };
+        if let Some(message) = message {
+            self.tell(at, &plan.nodes[node].name, || said(message));
+        }
         self.line(&Line { at_us: micros(at), node: &plan.nodes[node].name, message, harness });
     }
 
@@ -85,9 +130,29 @@ impl Record {
     }
 
     fn line(&mut self, line: &Line<'_>) {
+        if let Some(words) = line.harness {
+            let at = Duration::from_micros(line.at_us);
+            self.tell(at, line.node, || Some(What::Befell(words.to_owned())));
+        }
         if let Err(e) = self.events.write_all(images_control::to_line(line).as_bytes()) {
             tracing::error!("cannot write the event log: {e}");
         }
+    }
+}
+
+/// What a node says, for people and programs; what only the harness needs is left out.
+fn said(message: &FromNode) -> Option<What> {
+    match message {
+        FromNode::Event { event, .. } => Some(What::Said {
+            kind: kind_of(event),
+            number: event.number(),
+            details: serde_json::to_value(event).unwrap_or_default(),
+        }),
+        FromNode::Print { text, .. } => Some(What::Printed(text.clone())),
+        FromNode::Ended { words, .. } => Some(What::Befell(format!("its program ended: {words}"))),
+        FromNode::Failed { reason } => Some(What::Befell(format!("failed: {reason}"))),
+        FromNode::Panic { message, .. } => Some(What::Befell(format!("panicked: {message}"))),
+        _ => None,
     }
 }
 

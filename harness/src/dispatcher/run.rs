@@ -45,8 +45,8 @@ pub(super) struct Run {
     pub(super) deaths: Vec<Dead>,
     /// The job cannot go on, for this reason; the last words of a node are waited for.
     lost: Option<String>,
-    /// How it ended, while what is on consoles is still being told.
-    pub(super) end: Option<End>,
+    /// When and how it ended, while what is on consoles is still being told.
+    pub(super) end: Option<(Duration, End)>,
     /// What somebody looks for and has shown.
     pub(super) sightings: Vec<Sighting>,
 }
@@ -220,6 +220,7 @@ impl Dispatcher {
             return self.reply(client, Response::failed(EXIT_USAGE, reason));
         }
         self.jobs += 1;
+        self.past = None;
         self.phase = Phase::Running;
         self.run = Some(Run::new(self.jobs, client, &self.plan.faults));
         let workload = self.plan.workload.clone().filter(|_| self.reference.is_none());
@@ -274,6 +275,7 @@ impl Dispatcher {
         }
         self.heard_something(now);
         self.progress(0, 0, &format!("job {} runs", command.job));
+        self.tell_started();
         self.fire_timed_faults(now);
     }
 
@@ -315,6 +317,7 @@ impl Dispatcher {
             run.started = Some(now);
             let text = format!("job {} runs", run.job);
             self.progress(0, 0, &text);
+            self.tell_started();
         }
     }
 

@@ -48,7 +48,7 @@ impl Dispatcher {
     fn saw(&mut self, sighting: Sighting) {
         let Some(run) = self.run.as_mut().filter(|run| run.started.is_some()) else { return };
         let mut looked_for = self.plan.expect.iter().flat_map(|expect| expect.what.sights());
-        if looked_for.any(|sight| sighting.is(sight)) {
+        if self.attended || looked_for.any(|sight| sighting.is(sight)) {
             run.sightings.push(sighting);
         }
     }
@@ -61,28 +61,24 @@ impl Dispatcher {
         if run.end.is_some() {
             return;
         }
-        run.end = Some(end);
+        run.end = Some((now, end));
         self.deadline = None;
-        if self.plan.expect.iter().any(lines) {
+        if self.attended || self.plan.expect.iter().any(lines) {
             self.actions.push(Action::ReadConsoles);
         } else {
-            self.judge(now);
+            self.judge();
         }
     }
 
-    /// Did it show so many times, and in time?
+    /// Did it show so many times since then, and in time?
     pub(super) fn seen_check(
         &self,
         run: &Run,
         sight: &Sight,
         times: u32,
         within: Option<Duration>,
-        after: Option<usize>,
+        since: Option<Duration>,
     ) -> (String, bool) {
-        let since = match after {
-            None => run.started,
-            Some(item) => run.last_blow(item),
-        };
         let Some(since) = since else {
             return ("the fault that it was to come after did not happen".to_owned(), false);
         };

@@ -1,3 +1,4 @@
+mod awaited;
 mod change;
 mod links;
 mod story;
@@ -24,7 +25,10 @@ struct Story {
 
 impl Story {
     fn new(plan: Plan) -> Self {
-        Self { dispatcher: Dispatcher::new(plan, "a machine".to_owned()), now: Duration::ZERO }
+        Self {
+            dispatcher: Dispatcher::new(plan, "a machine".to_owned(), false),
+            now: Duration::ZERO,
+        }
     }
 
     fn tell(&mut self, event: Event) -> Vec<Action> {

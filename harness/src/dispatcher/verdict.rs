@@ -11,12 +11,12 @@ use std::time::Duration;
 
 impl Dispatcher {
     /// Judges a run that is over.
-    pub(super) fn judge(&mut self, now: Duration) {
+    pub(super) fn judge(&mut self) {
         if self.run.as_ref().is_none_or(|run| run.end.is_none()) {
             return;
         }
         let Some(mut run) = self.run.take() else { return };
-        let Some(end) = run.end.take() else { return };
+        let Some((now, end)) = run.end.take() else { return };
         let result = Box::new(self.result(now, &run, &end));
         self.deadline = None;
         self.phase = Phase::Up;
@@ -24,6 +24,7 @@ impl Dispatcher {
         for client in &run.watchers {
             self.reply(*client, Response::Verdict { result: result.clone() });
         }
+        self.past = Some(run);
     }
 
     fn result(&self, now: Duration, run: &Run, end: &End) -> RunResult {
@@ -43,7 +44,11 @@ impl Dispatcher {
             checks.extend(fault_check(&blows, started));
         }
         let measured = Measured { run, deaths: &deaths, run_us };
-        checks.extend(self.plan.expect.iter().map(|e| self.expect_check(e, &measured)));
+        let check = |e: &Expect| {
+            let (seen, holds) = self.check(&e.what, &measured);
+            Check { expected: e.words.clone(), seen, holds }
+        };
+        checks.extend(self.plan.expect.iter().map(check));
         RunResult {
             cluster: self.plan.name.clone(),
             job: run.job,
@@ -86,15 +91,15 @@ impl Dispatcher {
             .collect()
     }
 
-    fn expect_check(&self, expect: &Expect, measured: &Measured<'_>) -> Check {
+    /// What is seen of it, and whether that is what was wanted.
+    fn check(&self, wanted: &Wanted, measured: &Measured<'_>) -> (String, bool) {
         let Measured { run, deaths, .. } = *measured;
-        let (seen, holds) = match &expect.what {
+        match wanted {
             Wanted::Reference => self.reference_check(run),
             Wanted::Takeover { of, by, within } => {
                 let of = deaths.iter().rev().find(|d| d.node == self.name(*of));
                 // Whoever runs on the machine.
-                let by = by.map(|n| self.plan.with_seat(n).map(|n| self.name(n)).collect());
-                takeover_check(of, by, *within)
+                takeover_check(of, by.map(|n| self.names_on(n)), *within)
             }
             Wanted::NoTakeover => match deaths.iter().find_map(|d| d.by.as_ref().map(|by| (d, by)))
             {
@@ -106,7 +111,11 @@ impl Dispatcher {
                 (seen.to_string(), u64::try_from(seen).is_ok_and(|n| n >= *at_least))
             }
             Wanted::Seen { sight, times, within, after } => {
-                self.seen_check(run, sight, *times, *within, *after)
+                let since = match after {
+                    None => run.started,
+                    Some(item) => run.last_blow(*item),
+                };
+                self.seen_check(run, sight, *times, *within, since)
             }
             Wanted::Never(sight) => self.never_check(run, sight),
             Wanted::Order(sights) => self.order_check(run, sights),
@@ -114,8 +123,12 @@ impl Dispatcher {
             Wanted::Metric { metric, at_least, at_most } => {
                 measured.check(*metric, *at_least, *at_most)
             }
-        };
-        Check { expected: expect.words.clone(), seen, holds }
+        }
+    }
+
+    /// Names of the nodes of a machine.
+    pub(super) fn names_on(&self, node: usize) -> Vec<&str> {
+        self.plan.with_seat(node).map(|n| self.name(n)).collect()
     }
 
     /// Every result that a rank handed in must be right, and no result at all is not right.
@@ -171,7 +184,7 @@ fn job_check(end: &End) -> Check {
     Check { expected: "the job is done".to_owned(), seen: seen.to_owned(), holds }
 }
 
-fn takeover_check(
+pub(super) fn takeover_check(
     of: Option<&Death>,
     by: Option<Vec<&str>>,
     within: Option<Duration>,

@@ -125,7 +125,7 @@ const FREQUENT: [(&str, &str); 2] = [("barrier-passed", "barrier"), ("iteration"
 
 /// All kinds of events that can be named, as the runtime itself spells them: asked for one that does not exist,
 /// its deserializer lists those that do.
-pub(crate) fn event_kinds() -> impl Iterator<Item = &'static str> {
+pub fn event_kinds() -> impl Iterator<Item = &'static str> {
     #[derive(Debug, Default)]
     struct Kinds(&'static [&'static str]);
     impl fmt::Display for Kinds {
