@@ -24,6 +24,11 @@ fn two_guests_die_one_after_the_other() {
 }
 
 #[test]
+fn nodes_over_tcp_of_which_none_sees_a_majority_go_on_when_the_cut_is_healed() {
+    example(&Bench::qemu(), "even-split.yaml");
+}
+
+#[test]
 fn the_standby_guest_dies_and_nobody_minds() {
     let bench = Bench::qemu();
     let cluster = Cluster::of(2, 1)
