@@ -69,6 +69,8 @@ pub(crate) struct NodePlan {
     /// What the file wants it to run; see [`Plan::runs`].
     pub(crate) image: Image,
     pub(crate) memory_bytes: u64,
+    /// Most bytes that its machine may need for epochs, as the validator says.
+    pub(crate) kept_limit: u64,
     pub(crate) cpus: u32,
     /// `ip:port` where it listens.
     pub(crate) address: String,

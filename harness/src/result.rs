@@ -56,6 +56,11 @@ pub(crate) struct NodeResult {
     pub(crate) boot_us: Option<u64>,
     /// What became of it.
     pub(crate) end: String,
+    /// Most bytes of pages that it kept for recoveries, if it lived to say so; and what the validator allows its machine.
+    #[serde(default)]
+    pub(crate) kept_bytes: Option<u64>,
+    #[serde(default)]
+    pub(crate) kept_limit: u64,
 }
 
 /// One committed epoch, over all nodes.

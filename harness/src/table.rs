@@ -1,7 +1,7 @@
 //! Tables for people.
 
 use crate::proto::{NodeStatus, PortStatus, Status};
-use crate::result::RunResult;
+use crate::result::{NodeResult, RunResult};
 use comfy_table::{Table, presets};
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
@@ -97,12 +97,26 @@ fn checkpoints(result: &RunResult) -> Table {
     rows
 }
 
+/// What a node kept, of what the validator says that it may need.
+fn kept(node: &NodeResult) -> String {
+    let limit = bytes(node.kept_limit);
+    node.kept_bytes.map_or_else(|| "-".to_owned(), |kept| format!("{} of {limit}", bytes(kept)))
+}
+
 /// What came out of a run.
 pub(crate) fn result(result: &RunResult) -> String {
     let mut text = String::new();
-    let mut rows = table(&["node", "role", "boot", "in the end"]);
+    // A program on MCAPI keeps no epochs.
+    let mut columns = vec!["node", "role", "boot", "in the end"];
+    columns.extend((!result.on_mcapi).then_some("kept for recoveries, at most"));
+    let mut rows = table(&columns);
     for node in &result.nodes {
-        rows.add_row([&node.name, &node.role, &time(node.boot_us), &node.end]);
+        let mut row =
+            vec![node.name.clone(), node.role.clone(), time(node.boot_us), node.end.clone()];
+        if !result.on_mcapi {
+            row.push(kept(node));
+        }
+        rows.add_row(row);
     }
     let _ = writeln!(text, "{rows}");
 

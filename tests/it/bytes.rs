@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use std::collections::BTreeMap;
-use tests::{Bench, Cluster};
+use tests::{Bench, Cluster, Outcome};
 
 const PAGE: u64 = 4096;
 /// Percent that headers, counts and checksums may add.
@@ -38,6 +38,19 @@ fn sums(events: &[Value]) -> BTreeMap<u64, Sums> {
     epochs
 }
 
+/// What each node kept for recoveries, it says itself; it is no more than the validator says, and no less than an epoch of
+/// one rank.
+fn what_is_kept_fits(outcome: &Outcome) {
+    for node in outcome.result["nodes"].as_array().unwrap() {
+        let (kept, limit) = (node["kept_bytes"].as_u64(), node["kept_limit"].as_u64().unwrap());
+        // A standby without copies says nothing of a job.
+        let Some(kept) = kept.or((node["role"] == "standby").then_some(limit)) else {
+            panic!("{node} does not say what it kept")
+        };
+        assert!(kept <= limit && kept > PAGE, "{node}");
+    }
+}
+
 /// What a run with this workload sends: little more than `replicas` times the pages that changed, at each epoch.
 fn only_changed_pages_leave(bench: &Bench, replicas: u64, workload: &str) {
     let cluster = Cluster::of(3, 1)
@@ -46,6 +59,7 @@ fn only_changed_pages_leave(bench: &Bench, replicas: u64, workload: &str) {
         .expects_the_right_result();
     let outcome = bench.test(&cluster);
     outcome.must_pass();
+    what_is_kept_fits(&outcome);
     let epochs = sums(&outcome.events);
     assert!(epochs.len() >= 5, "{}", outcome.said);
     for (epoch, Sums { ranks, changed, spared, pages, sent }) in epochs {

@@ -10,7 +10,7 @@ use crate::result::{Checkpoint, Death};
 use images_control::sim::{SimFault, SimPlan, Trigger};
 use images_control::{Run as RunCommand, ToNode};
 use runtime_core::event::Event as NodeEvent;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How a run ends.
@@ -34,8 +34,8 @@ pub(super) struct Run {
     pub(super) faults: Vec<Armed>,
     /// Result of each rank; the last one handed in counts.
     pub(super) reports: BTreeMap<u16, String>,
-    /// Nodes that said the job is done.
-    done: BTreeSet<usize>,
+    /// Nodes that said the job is done, and what they kept for recoveries at most, in bytes.
+    done: BTreeMap<usize, u64>,
     /// How a program ended on each node: as it should, and in words.
     pub(super) ended: BTreeMap<usize, (bool, String)>,
     /// Epochs taken; those not committed are dropped by a recovery.
@@ -69,6 +69,11 @@ pub(super) struct Dead {
 }
 
 impl Run {
+    /// Most bytes that a node kept for recoveries, if it has said so.
+    pub(super) fn kept_bytes(&self, node: usize) -> Option<u64> {
+        self.done.get(&node).copied()
+    }
+
     fn new(job: u32, client: ClientId, faults: &[Fault]) -> Self {
         Self {
             job,
@@ -76,7 +81,7 @@ impl Run {
             started: None,
             faults: faults.iter().map(Armed::new).collect(),
             reports: BTreeMap::new(),
-            done: BTreeSet::new(),
+            done: BTreeMap::new(),
             ended: BTreeMap::new(),
             epochs: BTreeMap::new(),
             recovery: 0,
@@ -197,8 +202,8 @@ impl Run {
                 let [cost, interval] = [cost_us, interval_us].map(|us| us / 1000);
                 Some(format!("a checkpoint costs {cost} ms: the next one is after {interval} ms"))
             }
-            NodeEvent::JobDone { job, .. } if job.0 == self.job => {
-                self.done.insert(node);
+            NodeEvent::JobDone { job, counters } if job.0 == self.job => {
+                self.done.insert(node, counters.kept_bytes);
                 None
             }
             _ => None,
@@ -430,7 +435,7 @@ impl Dispatcher {
             return self.check_program_end(now);
         }
         let Some(run) = &self.run else { return };
-        let done = !self.hosts.is_empty() && self.hosts.iter().all(|h| run.done.contains(h));
+        let done = !self.hosts.is_empty() && self.hosts.iter().all(|h| run.done.contains_key(h));
         if done {
             self.over(now, End::Done);
         } else if self.nodes.iter().all(|n| n.life == Life::Dead) {

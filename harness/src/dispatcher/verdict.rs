@@ -87,6 +87,8 @@ impl Dispatcher {
                 role: self.plan.role(i),
                 boot_us: state.boot.map(micros),
                 end: end(i, plan),
+                kept_bytes: run.kept_bytes(i),
+                kept_limit: plan.kept_limit,
             })
             .collect()
     }

@@ -114,6 +114,11 @@ fn nodes(topology: &Topology, setting: &Setting<'_>) -> Vec<NodePlan> {
             node.transports = (0..2 * count).map(to).collect();
         }
     }
+    // What a machine needs, its node and its seat need together.
+    let kept = topology.kept_bytes(&topology.survival());
+    for (n, node) in nodes.iter_mut().enumerate() {
+        node.kept_limit = kept[n % count];
+    }
     nodes
 }
 
@@ -177,6 +182,7 @@ fn node_plan(topology: &Topology, index: usize, setting: &Setting<'_>) -> NodePl
         board: node.board,
         image: node.image,
         memory_bytes: node.memory_bytes,
+        kept_limit: 0,
         cpus: node.cpus.into(),
         address: match setting.loopback {
             Some(loopback) => loopback.address(index),

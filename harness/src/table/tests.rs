@@ -14,6 +14,8 @@ pub(crate) fn run() -> RunResult {
             role: "compute".to_owned(),
             boot_us: Some(2_345_678),
             end: "rank 0".to_owned(),
+            kept_bytes: Some(5 << 20),
+            kept_limit: 40 << 20,
         }],
         checkpoints: vec![
             Checkpoint {
@@ -51,8 +53,20 @@ pub(crate) fn run() -> RunResult {
 fn the_table_says_what_was_measured() {
     let text = result(&run());
     for part in [
-        "n0", "2.35 s", "1.9 KiB", "2.0 KiB", "90 B", "1.05", "0.9 ms", "0.3 ms", "4.2 ms", "17",
-        "23", "61.00 s", "NO",
+        "n0",
+        "2.35 s",
+        "5.0 MiB of 40.0 MiB",
+        "1.9 KiB",
+        "2.0 KiB",
+        "90 B",
+        "1.05",
+        "0.9 ms",
+        "0.3 ms",
+        "4.2 ms",
+        "17",
+        "23",
+        "61.00 s",
+        "NO",
     ] {
         assert!(text.contains(part), "no {part} in\n{text}");
     }
