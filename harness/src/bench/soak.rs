@@ -151,7 +151,9 @@ pub(super) fn main(places: &Places, minutes: u32, progress: &Progress) -> Result
     });
     match ended.recv_timeout(Duration::from_secs(60 * u64::from(minutes))) {
         Err(RecvTimeoutError::Timeout) => {
-            Connection::attach(places, NAME)?.ask(&Request::Down)?;
+            // It has the name of its run.
+            let name = Path::new(&logs).file_name().and_then(|name| name.to_str());
+            Connection::attach(places, name.unwrap_or(NAME))?.ask(&Request::Down)?;
         }
         Ok(Err(failure)) => return Err(failure),
         Ok(Ok(_)) | Err(RecvTimeoutError::Disconnected) => {
