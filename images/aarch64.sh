@@ -72,8 +72,8 @@ fetch() {
     kernel=$(needs arm64 linux-image-cloud-arm64 linux-image-)
     library=$(needs here rustc-web libstd-rust-web-dev)
     runtime=$(needs here libstd-rust-web-dev libstd-rust-web-)
-    [ -n "$kernel" ] || skip "apt knows no kernel linux-image-cloud-arm64"
-    [ -n "$library$runtime" ] || skip "apt knows no package rustc-web: run \`apt-get update\` as root"
+    [ -n "$kernel" ] || skip "no package linux-image-cloud-arm64 at $mirror, or no network"
+    [ -n "$library" ] && [ -n "$runtime" ] || skip "apt knows no package rustc-web: run \`apt-get update\` as root"
     llvm=$(needs here "$runtime" libllvm)
     for package in rustc-web "$library" "$runtime" ${llvm:+"$llvm"}; do download here "$package"; done
     download arm64 "$library"
