@@ -12,6 +12,7 @@ use crate::daemon::{self, Setup};
 use crate::paths::Places;
 use crate::plan::Backend;
 use crate::proto::{EXIT_OK, EXIT_USAGE, EXIT_VERDICT, Request, Response};
+use crate::report::{self, ReportArgs};
 use crate::result::RunResult;
 use crate::runner::{self, TestArgs};
 use crate::sim::{self, SimArgs};
@@ -66,6 +67,8 @@ enum Verb {
         #[arg(long, value_enum)]
         backend: Option<Backend>,
     },
+    /// Write the story of a run as one page for a browser.
+    Report(ReportArgs),
     /// Print the JSON schema of topology files, for editors.
     Schema,
     /// How the cluster is.
@@ -188,6 +191,7 @@ fn verb(cli: Cli) -> Result<u8, Failure> {
         Verb::Run(which) => run(&mut attach(&places, &which)?),
         Verb::Test(args) => runner::test(&places, &args),
         Verb::Replay { run, backend } => runner::replay(&places, &run, backend),
+        Verb::Report(args) => report::main(&places, &args),
         Verb::Schema => {
             print!("{}", topology::schema());
             Ok(EXIT_OK)
@@ -243,6 +247,8 @@ fn attach(places: &Places, which: &Which) -> Result<Connection, Failure> {
 fn run(connection: &mut Connection) -> Result<u8, Failure> {
     let result = connection.ask(&Request::Run)?.verdict()?;
     print!("{}", table::result(&result));
+    let dir = connection.ask(&Request::Status)?.status()?.run_dir;
+    print!("{}", report::line(Path::new(&dir)));
     Ok(judged(&result))
 }
 

@@ -17,24 +17,30 @@ const TOP: usize = 64;
 const SWITCH_TOP: usize = 320;
 const SWITCH: (usize, usize) = (120, 34);
 
+/// For the picture alone, which may stand inside a page.
 const STYLE: &str = "
-  svg { font: 12px system-ui, sans-serif; background: #fff }
-  text { fill: #222; text-anchor: middle }
-  .small { font-size: 10px; fill: #666 }
-  .title { font-size: 15px; font-weight: 600; text-anchor: start }
-  .board { fill: #f2f4f7; stroke: #c8ced8 }
-  .node { fill: #fff; stroke: #3b6ea5; stroke-width: 1.5 }
-  .standby { stroke-dasharray: 5 3 }
-  .dead { fill: #f8d7da; stroke: #a33 }
-  .away { fill: #fff3cd; stroke: #a80 }
-  .switch { fill: #dfe7f1; stroke: #3b6ea5 }
-  .link { stroke: #5b6b80; stroke-width: 1.5 }
-  .impaired { stroke: #a80; stroke-width: 2 }
-  .broken { stroke: #a33; stroke-width: 2; stroke-dasharray: 4 4 }
+  .cluster-graph { font: 12px system-ui, sans-serif; background: #fff }
+  .cluster-graph text { fill: #222; text-anchor: middle }
+  .cluster-graph .small { font-size: 10px; fill: #666 }
+  .cluster-graph .title { font-size: 15px; font-weight: 600; text-anchor: start }
+  .cluster-graph .board { fill: #f2f4f7; stroke: #c8ced8 }
+  .cluster-graph .node { fill: #fff; stroke: #3b6ea5; stroke-width: 1.5 }
+  .cluster-graph .standby { stroke-dasharray: 5 3 }
+  .cluster-graph .dead { fill: #f8d7da; stroke: #a33 }
+  .cluster-graph .away { fill: #fff3cd; stroke: #a80 }
+  .cluster-graph .switch { fill: #dfe7f1; stroke: #3b6ea5 }
+  .cluster-graph .link { stroke: #5b6b80; stroke-width: 1.5 }
+  .cluster-graph .impaired { stroke: #a80; stroke-width: 2 }
+  .cluster-graph .broken { stroke: #a33; stroke-width: 2; stroke-dasharray: 4 4 }
   @media (prefers-color-scheme: dark) {
-    svg { background: #16191e } text { fill: #e4e6ea } .small { fill: #a0a6b0 }
-    .board { fill: #20242b; stroke: #3a414c } .node { fill: #2a303a }
-    .dead { fill: #4a2327 } .away { fill: #463a17 } .switch { fill: #2d3a4c }
+    .cluster-graph { background: #16191e }
+    .cluster-graph text { fill: #e4e6ea }
+    .cluster-graph .small { fill: #a0a6b0 }
+    .cluster-graph .board { fill: #20242b; stroke: #3a414c }
+    .cluster-graph .node { fill: #2a303a }
+    .cluster-graph .dead { fill: #4a2327 }
+    .cluster-graph .away { fill: #463a17 }
+    .cluster-graph .switch { fill: #2d3a4c }
   }
 ";
 
@@ -46,7 +52,7 @@ pub(crate) fn svg(topology: &Topology, status: Option<&Status>) -> String {
     let width = (order.len() * CELL).max(topology.switches.len() * CELL).max(2 * CELL) + 20;
     let height = SWITCH_TOP + SWITCH.1 + 24;
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"cluster-graph\" viewBox=\"0 0 {width} {height}\" \
          width=\"{width}\" height=\"{height}\" role=\"img\">\n<style>{STYLE}</style>\n"
     );
     let title = match status {

@@ -56,6 +56,7 @@ mod paths;
 mod plan;
 mod progress;
 mod proto;
+mod report;
 mod result;
 mod runner;
 mod sim;

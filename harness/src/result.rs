@@ -28,8 +28,14 @@ pub(crate) struct RunResult {
     pub(crate) deaths: Vec<Death>,
     /// The result of each rank that handed one in.
     pub(crate) results: Vec<RankResult>,
+    /// When the nodes were told to run, on the clock of `events.jsonl`; unknown if they never were.
+    #[serde(default)]
+    pub(crate) started_us: Option<u64>,
     /// From the command to run until the job was done.
     pub(crate) run_us: u64,
+    /// Each blow of a fault that struck, in the order of the file.
+    #[serde(default)]
+    pub(crate) blows: Vec<Blow>,
     /// Does every check hold?
     pub(crate) pass: bool,
     /// What was asked for, and what was seen.
@@ -132,6 +138,19 @@ pub(crate) struct Death {
     pub(crate) epoch: Option<u64>,
     /// Until the ranks ran again.
     pub(crate) resumed_us: Option<u64>,
+}
+
+/// A blow of a fault that struck.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Blow {
+    /// The fault of the file.
+    pub(crate) fault: String,
+    /// Which node it struck.
+    pub(crate) node: String,
+    /// When, on the clock of `events.jsonl`.
+    pub(crate) at_us: u64,
+    /// It ended an earlier one of the same fault.
+    pub(crate) ends: bool,
 }
 
 /// One thing that had to hold.

@@ -8,6 +8,7 @@ use crate::manifest::Manifest;
 use crate::paths::Places;
 use crate::plan::Backend;
 use crate::proto::{EXIT_OK, EXIT_TESTBED, EXIT_USAGE, EXIT_VERDICT};
+use crate::report;
 use crate::result::RunResult;
 use crate::table;
 use room::{Need, Room};
@@ -223,6 +224,7 @@ fn show(outcome: &Outcome, alone: bool) {
     }
     if let Some(logs) = &outcome.logs {
         text += &format!("logs in {logs}\n");
+        text += &report::line(Path::new(logs));
     }
     print!("{text}");
 }
@@ -306,6 +308,7 @@ pub(crate) fn replay(places: &Places, run: &Path, backend: Option<Backend>) -> R
     }
     if let Some(logs) = logs {
         println!("logs in {logs}");
+        print!("{}", report::line(Path::new(&logs)));
     }
     result.map(|result| if result.pass { EXIT_OK } else { EXIT_VERDICT })
 }

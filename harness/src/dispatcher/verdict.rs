@@ -4,9 +4,9 @@ use super::metric::Measured;
 use super::run::{End, Run};
 use super::strike::Armed;
 use super::{Action, Dispatcher, Life, Phase, micros};
-use crate::plan::{Expect, NodePlan, Wanted};
+use crate::plan::{Expect, Fault, NodePlan, Wanted};
 use crate::proto::Response;
-use crate::result::{Check, Death, NodeResult, RankResult, RunResult};
+use crate::result::{Blow, Check, Death, NodeResult, RankResult, RunResult};
 use std::time::Duration;
 
 impl Dispatcher {
@@ -62,10 +62,19 @@ impl Dispatcher {
             results: (run.reports.iter())
                 .map(|(&rank, hash)| RankResult { rank, sha256: hash.clone() })
                 .collect(),
+            started_us: run.started.map(micros),
             run_us,
+            blows: run.faults.iter().filter_map(|armed| self.blow(armed)).collect(),
             pass: checks.iter().all(|c| c.holds),
             checks,
         }
+    }
+
+    /// A fault that struck.
+    fn blow(&self, armed: &Armed) -> Option<Blow> {
+        let Fault { words, node, ends, .. } = &armed.fault;
+        let at_us = micros(armed.fired?);
+        Some(Blow { fault: words.clone(), node: self.name(*node).to_owned(), at_us, ends: *ends })
     }
 
     fn node_results(&self, run: &Run) -> Vec<NodeResult> {

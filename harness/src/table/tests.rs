@@ -39,7 +39,9 @@ pub(crate) fn run() -> RunResult {
         ],
         deaths: vec![Death { node: "n1".to_owned(), at_us: 1_000_000, ..Death::default() }],
         results: vec![RankResult { rank: 0, sha256: "ab".to_owned() }],
+        started_us: Some(9_000_000),
         run_us: 61_000_000,
+        blows: Vec::new(),
         pass: false,
         checks: vec![Check {
             expected: "the job is done".to_owned(),
