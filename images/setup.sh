@@ -10,6 +10,8 @@ need cc gcc
 need c++ g++
 need pkg-config pkgconf
 need dpkg dpkg
+# Opens reports in tests.
+need chromium chromium
 
 # The guests' kernel is fetched, not installed, but apt must know of it.
 lists=

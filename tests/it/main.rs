@@ -14,6 +14,7 @@ mod members;
 mod metal;
 mod process;
 mod qemu;
+mod report;
 mod robustness;
 mod sim;
 mod tidy;

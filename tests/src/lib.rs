@@ -5,6 +5,7 @@
 //! look inside. Nothing here waits by sleeping: a verb ends, or its deadline fails the test.
 
 mod bench;
+mod browser;
 mod cluster;
 mod outcome;
 
@@ -12,5 +13,6 @@ pub use bench::{
     Backend, Bench, Child, Said, aarch64_program, bare_metal_program, node_program, understudy,
     workspace,
 };
+pub use browser::Browser;
 pub use cluster::{CONFORMANCE, Cluster, Images, LAPLACE, LITMUS, RECURSION};
 pub use outcome::Outcome;
