@@ -2,18 +2,26 @@
 
 pub(crate) mod loopback;
 pub(crate) mod qemu;
+mod qmp;
 pub(crate) mod sim;
 pub(crate) mod spawn;
 mod symbols;
+pub(crate) mod template;
 
 use crate::plan::NodePlan;
 use anyhow::{Context as _, Result};
+use images::qemu::Memory;
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use runtime_core::node::Image;
 use spawn::{OnExit, Process, Program, Spawner};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// Number of the descriptor on which a node or its machine inherits its end of the cable.
 pub(crate) const NET_FD: i32 = 3;
@@ -25,6 +33,8 @@ pub(crate) struct Site {
     pub(crate) run_dir: PathBuf,
     /// The program that runs in the nodes.
     pub(crate) node_program: PathBuf,
+    /// Memory of boards, by their numbers.
+    pub(crate) boards: Mutex<BTreeMap<u16, OwnedFd>>,
     /// Kernel, initramfs and machine, for the QEMU backend.
     pub(crate) machine: Option<qemu::Machine>,
 }
@@ -39,6 +49,8 @@ pub(crate) struct Started {
     pub(crate) net: Option<UnixDatagram>,
     /// The harness's end of the control port of its seat: the guest starts that one itself.
     pub(crate) seat: Option<UnixStream>,
+    /// What is worth a line to people.
+    pub(crate) remark: Option<String>,
     /// Keeps QEMU's monitor open; a QEMU that loses it complains.
     pub(crate) _monitor: Option<UnixStream>,
 }
@@ -49,6 +61,16 @@ impl Site {
         let numbered = (2u32..).map(|n| self.run_dir.join(format!("{name}-{n}.{end}")));
         let mut paths = std::iter::once(self.run_dir.join(format!("{name}.{end}"))).chain(numbered);
         paths.find(|path| !path.exists()).unwrap_or_default()
+    }
+
+    /// For nodes of which none runs yet.
+    pub(crate) fn new(
+        spawner: Spawner,
+        run_dir: PathBuf,
+        node_program: PathBuf,
+        machine: Option<qemu::Machine>,
+    ) -> Self {
+        Self { spawner, run_dir, node_program, boards: Mutex::default(), machine }
     }
 
     /// Where a node's console goes.
@@ -82,7 +104,7 @@ impl Site {
             fds,
         };
         let process = self.spawner.start(program, on_exit).await?;
-        Ok(Started { process, control, net, seat: None, _monitor: None })
+        Ok(Started { process, control, net, seat: None, remark: None, _monitor: None })
     }
 
     async fn start_guest(
@@ -91,32 +113,75 @@ impl Site {
         node: &NodePlan,
         on_exit: OnExit,
     ) -> Result<Started> {
-        let (control, their_control) = UnixStream::pair().context("cannot make a socket pair")?;
-        let (monitor, their_monitor) = UnixStream::pair().context("cannot make a socket pair")?;
-        let (net, their_net) = UnixDatagram::pair().context("cannot make a socket pair")?;
+        let mut remark = None;
+        if let Some(template) = machine.template(node) {
+            match self.start_copy(machine, template, node).await {
+                Ok((started, end)) => {
+                    tokio::spawn(async move { on_exit(end.await.unwrap_or_default()) });
+                    return Ok(started);
+                }
+                Err(e) => {
+                    template.doubt();
+                    remark = Some(format!("{} boots: it cannot be a copy: {e:#}", node.name));
+                }
+            }
+        }
         let console = self.console(&node.name);
         log(&console)?;
-        let mut fds = vec![
-            (their_net.into(), NET_FD),
-            (their_control.into(), qemu::CONTROL_FD),
-            (their_monitor.into(), qemu::QMP_FD),
-        ];
-        let mut seat = None;
-        if let Some(name) = &node.seat {
-            let (ours, theirs) = UnixStream::pair().context("cannot make a socket pair")?;
-            fds.push((theirs.into(), qemu::SEAT_FD));
-            seat = Some(ours);
-            one_console(&console, &self.console(name))?;
+        let command = machine.command(node, &console, Memory::Own)?;
+        let Cables { control, monitor, net, seat, theirs } = Cables::new(node.seat.is_some())?;
+        self.seat_console(node)?;
+        let more = self.board(node)?.into_iter().collect();
+        let process = self.start_qemu(&node.name, command, theirs, more, on_exit).await?;
+        Ok(Started { process, control, net: Some(net), seat, remark, _monitor: Some(monitor) })
+    }
+
+    /// Both node programs of a guest write to its console.
+    fn seat_console(&self, node: &NodePlan) -> Result<()> {
+        match &node.seat {
+            Some(seat) => one_console(&self.console(&node.name), &self.console(seat)),
+            None => Ok(()),
         }
-        let program = Program {
-            words: machine.command(node, &console)?,
-            stdin: None,
-            stdout: None,
-            log: log(&self.run_dir.join(format!("qemu-{}.log", node.name)))?,
-            fds,
+    }
+
+    /// The memory of a node's board, for its machine to inherit; made when it is first asked for.
+    fn board(&self, node: &NodePlan) -> Result<Option<(OwnedFd, i32)>> {
+        let Some(memory) = node.board_memory() else { return Ok(None) };
+        let mut boards = self.boards.lock().unwrap_or_else(PoisonError::into_inner);
+        let board = match boards.entry(node.board) {
+            Entry::Occupied(board) => board.into_mut(),
+            Entry::Vacant(board) => {
+                board.insert(board_memory(&format!("board-{}", node.board), memory.bytes)?)
+            }
         };
-        let process = self.spawner.start(program, on_exit).await?;
-        Ok(Started { process, control, net: Some(net), seat, _monitor: Some(monitor) })
+        let shared = board.try_clone().context("cannot share the memory of a board")?;
+        Ok(Some((shared, qemu::BOARD_FD)))
+    }
+
+    /// Starts the machine of a guest with these ends of its cables, and more descriptors.
+    async fn start_qemu(
+        &self,
+        name: &str,
+        words: Vec<OsString>,
+        theirs: Theirs,
+        more: Vec<(OwnedFd, i32)>,
+        on_exit: OnExit,
+    ) -> Result<Process> {
+        let mut fds = vec![
+            (theirs.net.into(), NET_FD),
+            (theirs.control.into(), qemu::CONTROL_FD),
+            (theirs.monitor.into(), qemu::QMP_FD),
+        ];
+        fds.extend(theirs.seat.map(|seat| (seat.into(), qemu::SEAT_FD)));
+        fds.extend(more);
+        let log = log(&self.qemu_log(name))?;
+        let program = Program { words, stdin: None, stdout: None, log, fds };
+        self.spawner.start(program, on_exit).await
+    }
+
+    /// What the machine of a guest says.
+    fn qemu_log(&self, name: &str) -> PathBuf {
+        self.run_dir.join(format!("qemu-{name}.log"))
     }
 
     /// The program whose addresses a node names; only bare-metal nodes do.
@@ -146,8 +211,54 @@ impl Site {
             lines[..shown].iter().rev().filter(tells).take(4).cloned().collect();
         let mut words: Vec<String> =
             reasons.into_iter().rev().chain(lines.drain(shown..)).collect();
-        words.extend(tail(&self.run_dir.join(format!("qemu-{node}.log")), 4));
+        words.extend(tail(&self.qemu_log(node), 4));
         words
+    }
+}
+
+/// Memory without a name: it goes with those who have it.
+fn board_memory(name: &str, bytes: u64) -> Result<OwnedFd> {
+    let file = memfd_create(name, MFdFlags::MFD_CLOEXEC).context("cannot make shared memory")?;
+    let file = File::from(file);
+    file.set_len(bytes).with_context(|| format!("cannot make {bytes} bytes of shared memory"))?;
+    Ok(file.into())
+}
+
+/// The cables of a guest's machine.
+#[derive(Debug)]
+struct Cables {
+    control: UnixStream,
+    monitor: UnixStream,
+    net: UnixDatagram,
+    seat: Option<UnixStream>,
+    theirs: Theirs,
+}
+
+/// The ends that the machine gets.
+#[derive(Debug)]
+struct Theirs {
+    control: UnixStream,
+    monitor: UnixStream,
+    net: UnixDatagram,
+    seat: Option<UnixStream>,
+}
+
+impl Cables {
+    /// `has_seat`: it has a second control port.
+    fn new(has_seat: bool) -> Result<Self> {
+        let stream = || UnixStream::pair().context("cannot make a socket pair");
+        let (control, their_control) = stream()?;
+        let (monitor, their_monitor) = stream()?;
+        let (net, their_net) = UnixDatagram::pair().context("cannot make a socket pair")?;
+        let (seat, their_seat) =
+            if has_seat { stream().map(|(a, b)| (Some(a), Some(b)))? } else { (None, None) };
+        let theirs = Theirs {
+            control: their_control,
+            monitor: their_monitor,
+            net: their_net,
+            seat: their_seat,
+        };
+        Ok(Self { control, monitor, net, seat, theirs })
     }
 }
 

@@ -7,6 +7,7 @@ mod links;
 mod mcapi;
 mod outages;
 mod soak;
+mod starts;
 mod summary;
 
 use crate::backend::Site;
@@ -67,6 +68,8 @@ enum Part {
     Footprint,
     /// Links, without guests: delay, jitter, loss and rate, asked and measured; throughput under delay.
     Links,
+    /// How soon clusters are there: Linux guests that boot or are copies, and many bare-metal guests.
+    Starts,
     /// Whole clusters: how soon the others notice that a node is gone, and compute again; what checkpoints cost.
     Outages,
     /// Only if asked for: a cluster of processes under full load, in which nobody may be taken for dead.
@@ -126,7 +129,7 @@ async fn run(places: &Places, args: &BenchArgs) -> Result<()> {
     progress.step(0, 0, "the guests' images are built, and the accelerator probed");
     let wanted = |part: Part| args.only.is_none_or(|only| only == part);
     let mut images = vec![Image::BareMetal];
-    if wanted(Part::Pairs) {
+    if wanted(Part::Pairs) || wanted(Part::Starts) {
         images.push(Image::Linux);
     }
     let node_program = places.node_program()?;
@@ -137,7 +140,7 @@ async fn run(places: &Places, args: &BenchArgs) -> Result<()> {
     };
     progress.line(&machine.words);
     let (run_dir, factor) = (places.new_run("bench")?, machine.factor);
-    let site = Site { spawner: Spawner::new()?, run_dir, node_program, machine: Some(machine) };
+    let site = Site::new(Spawner::new()?, run_dir, node_program, Some(machine));
     let hall = Hall { site: Arc::new(site), factor, progress };
     let mut text = String::new();
     if wanted(Part::Footprint) {
@@ -147,6 +150,9 @@ async fn run(places: &Places, args: &BenchArgs) -> Result<()> {
         let mut rows = hall.pair(Image::Linux, args).await?;
         rows.extend(hall.pair(Image::BareMetal, args).await?);
         text += &summary::ways(&rows);
+    }
+    if wanted(Part::Starts) {
+        text += &hall.starts().await?;
     }
     if wanted(Part::Crowds) {
         text += &summary::crowds(&hall.crowds().await?);

@@ -7,7 +7,7 @@ mod live;
 use crate::backend::console;
 use crate::bench::{self, BenchArgs};
 use crate::cc::{self, CcArgs};
-use crate::client::{Connection, Failure, Launch};
+use crate::client::{Connection, Failure, How, Launch};
 use crate::daemon::{self, Setup};
 use crate::paths::Places;
 use crate::plan::Backend;
@@ -48,9 +48,8 @@ enum Verb {
         /// The topology.
         #[arg(default_value = "topology/examples/failover.yaml")]
         file: PathBuf,
-        /// What the nodes are made of.
-        #[arg(long, value_enum, default_value_t = Backend::Qemu)]
-        backend: Backend,
+        #[command(flatten)]
+        how: How,
         /// Take down a cluster of the same name first, if one is up.
         #[arg(long)]
         replace: bool,
@@ -66,6 +65,9 @@ enum Verb {
         /// Another backend than that of the run.
         #[arg(long, value_enum)]
         backend: Option<Backend>,
+        /// Have every guest boot, rather than go on as a copy of one that booted before.
+        #[arg(long)]
+        cold: bool,
     },
     /// Write the story of a run as one page for a browser.
     Report(ReportArgs),
@@ -142,8 +144,8 @@ enum Verb {
     #[command(hide = true)]
     Daemon {
         file: PathBuf,
-        #[arg(long, value_enum)]
-        backend: Backend,
+        #[command(flatten)]
+        how: How,
         #[arg(long)]
         run_dir: PathBuf,
         #[arg(long)]
@@ -178,11 +180,11 @@ pub fn main() -> ExitCode {
 fn verb(cli: Cli) -> Result<u8, Failure> {
     let places = Places::find(cli.target_dir.as_deref())?;
     match cli.verb {
-        Verb::Up { file, backend, replace } => {
+        Verb::Up { file, how, replace } => {
             if replace {
                 take_down_same(&places, &file)?;
             }
-            let launch = Launch { detach: true, ..Launch::new(&file, backend) };
+            let launch = Launch { detach: true, ..Launch::new(&file, how) };
             let mut connection = Connection::start(&places, &launch)?;
             let status = connection.answer()?.status()?;
             print!("{}", table::status(&status));
@@ -190,7 +192,7 @@ fn verb(cli: Cli) -> Result<u8, Failure> {
         }
         Verb::Run(which) => run(&mut attach(&places, &which)?),
         Verb::Test(args) => runner::test(&places, &args),
-        Verb::Replay { run, backend } => runner::replay(&places, &run, backend),
+        Verb::Replay { run, backend, cold } => runner::replay(&places, &run, backend, cold),
         Verb::Report(args) => report::main(&places, &args),
         Verb::Schema => {
             print!("{}", topology::schema());
@@ -218,10 +220,10 @@ fn verb(cli: Cli) -> Result<u8, Failure> {
         Verb::Validate { files } => validate(&files),
         Verb::Sim(args) => sim::main(&args),
         Verb::Bench(args) => bench::main(&places, &args),
-        Verb::Daemon { file, backend, run_dir, name, seed, detach } => {
+        Verb::Daemon { file, how, run_dir, name, seed, detach } => {
             tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
             let embedded = None;
-            daemon::main(&Setup { places, file, backend, run_dir, name, seed, detach, embedded })?;
+            daemon::main(&Setup { places, file, how, run_dir, name, seed, detach, embedded })?;
             Ok(EXIT_OK)
         }
     }

@@ -81,12 +81,23 @@ impl Response {
     }
 }
 
+/// How the nodes of a cluster come to life.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct How {
+    /// What the nodes are made of.
+    #[arg(long, value_enum, default_value_t = Backend::Qemu)]
+    pub(crate) backend: Backend,
+    /// Have every guest boot, rather than go on as a copy of one that booted before.
+    #[arg(long)]
+    pub(crate) cold: bool,
+}
+
 /// How a cluster is to be started.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Launch<'a> {
     /// The topology.
     pub(crate) file: &'a Path,
-    pub(crate) backend: Backend,
+    pub(crate) how: How,
     /// It outlives its owner once it is up.
     pub(crate) detach: bool,
     /// Instead of that of the file.
@@ -101,9 +112,9 @@ pub(crate) struct Launch<'a> {
 
 impl<'a> Launch<'a> {
     /// As the file says; with progress, and gone with its owner.
-    pub(crate) const fn new(file: &'a Path, backend: Backend) -> Self {
+    pub(crate) const fn new(file: &'a Path, how: How) -> Self {
         let (detach, seed, own_name, quiet, program) = (false, None, false, false, None);
-        Self { file, backend, detach, seed, own_name, quiet, program }
+        Self { file, how, detach, seed, own_name, quiet, program }
     }
 }
 
@@ -135,7 +146,7 @@ impl Connection {
     /// Starts a daemon for a topology file, and is its owner: when this closes before the cluster
     /// is up, or ever unless it is to outlive its owner, the daemon takes everything down.
     pub(crate) fn start(places: &Places, launch: &Launch<'_>) -> Result<Self, Failure> {
-        let Launch { file, backend, .. } = *launch;
+        let Launch { file, how: How { backend, cold }, .. } = *launch;
         let topology = topology::load(file).map_err(|e| Failure::usage(e.to_string()))?;
         let unsupported = plan::unsupported(&topology, backend);
         if !unsupported.is_empty() {
@@ -165,6 +176,7 @@ impl Connection {
             .arg(&run_dir)
             .args(["--name", name])
             .args(launch.detach.then_some("--detach"))
+            .args(cold.then_some("--cold"))
             .args(launch.seed.map(|seed| format!("--seed={seed}")))
             .arg(file)
             .stdin(Stdio::from(OwnedFd::from(theirs)))

@@ -8,12 +8,14 @@ pub(crate) mod clients;
 mod consoles;
 pub(crate) mod nodes;
 pub(crate) mod record;
+mod starting;
 
 use crate::backend::loopback::Loopback;
-use crate::backend::qemu::{Machine, bare_metal_end};
+use crate::backend::qemu::Machine;
 use crate::backend::spawn::{Process, Spawner};
 use crate::backend::{Site, console};
 use crate::cc;
+use crate::client::How;
 use crate::dispatcher::{Action, Dispatcher, Event, OWNER};
 use crate::manifest::Manifest;
 use crate::paths::Places;
@@ -27,6 +29,7 @@ use consoles::Consoles;
 use nodes::Node;
 use record::{Audience, Record};
 use runtime_core::node::Image;
+use starting::Starting;
 use std::fs;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -42,7 +45,7 @@ use tokio::sync::mpsc;
 pub(crate) struct Setup {
     pub(crate) places: Places,
     pub(crate) file: PathBuf,
-    pub(crate) backend: Backend,
+    pub(crate) how: How,
     pub(crate) run_dir: PathBuf,
     /// Name of the cluster, instead of that of the file.
     pub(crate) name: Option<String>,
@@ -209,19 +212,13 @@ async fn prepare(
     file.seed = setup.seed.unwrap_or(file.seed);
     let name = setup.places.take_name(&file.name).map_err(usage)?;
     let socket = setup.places.socket(&file.name).map_err(broken)?;
-    // Nobody else has the name: what is there belongs to a dead daemon.
-    drop(fs::remove_file(&socket));
-    let listener = UnixListener::bind(&socket)
-        .with_context(|| format!("cannot listen on {}", socket.display()))
-        .map_err(broken)?;
-    fs::set_permissions(&socket, fs::Permissions::from_mode(0o600))
-        .map_err(|e| broken(e.into()))?;
+    let listener = listen(&socket).map_err(broken)?;
 
     let node_program = setup.places.node_program().map_err(broken)?;
     let spawner = Spawner::new().map_err(broken)?;
     let program = program(setup, &file).await.map_err(usage)?;
     let (mut machine, mut loopback) = (None, None);
-    let words = match setup.backend {
+    let words = match setup.how.backend {
         Backend::Qemu => {
             let text = "the guests' image is built, and the accelerator probed".to_owned();
             clients.send(OWNER, Response::Progress { done: 0, of: 0, text });
@@ -244,7 +241,8 @@ async fn prepare(
     let factor = machine.as_ref().map_or(1, |m| m.factor);
     let placed_by = setup.run_dir.join("mcapi.yaml");
     let program = program.as_deref().map(|program| (program, placed_by.as_path()));
-    let setting = Setting { backend: setup.backend, factor, loopback: loopback.as_ref(), program };
+    let setting =
+        Setting { backend: setup.how.backend, factor, loopback: loopback.as_ref(), program };
     let plan = Plan::new(&file, &setting);
     keep(setup, topology, &plan, &words).map_err(broken)?;
     let mut wire = None;
@@ -254,12 +252,17 @@ async fn prepare(
     let audience = setup.embedded.as_ref().map(|e| e.audience.clone());
     let attended = audience.is_some();
     let consoles = Consoles::wanted(&setup.run_dir, &plan, attended, inbox).map_err(broken)?;
+    let kinds = machine.as_ref().map(|m| m.kinds(&plan.nodes)).filter(|_| !setup.how.cold);
+    let mut site = Site::new(spawner, setup.run_dir.clone(), node_program, machine);
+    let tell = |text| clients.send(OWNER, Response::Progress { done: 0, of: 0, text });
+    site.keep_templates(&setup.places.templates(), &kinds.unwrap_or_default(), &tell).await;
     let executor = Executor {
         consoles,
-        site: Arc::new(Site { spawner, run_dir: setup.run_dir.clone(), node_program, machine }),
+        site: Arc::new(site),
         nodes: plan.nodes.iter().map(|_| None).collect(),
         record: Record::new(&setup.run_dir, audience).map_err(broken)?,
         inbox: inbox.clone(),
+        starting: Starting::new(),
         wire,
         sim: None,
         sims: 0,
@@ -271,6 +274,15 @@ async fn prepare(
     };
     inbox.put(Event::Begin { detach: setup.detach });
     Ok((executor, Dispatcher::new(plan, words, attended)))
+}
+
+/// Listens for verbs, of this user only. Nobody else has the name: what is there belongs to a dead daemon.
+fn listen(socket: &Path) -> Result<UnixListener> {
+    drop(fs::remove_file(socket));
+    let listener = UnixListener::bind(socket)
+        .with_context(|| format!("cannot listen on {}", socket.display()))?;
+    fs::set_permissions(socket, fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
 }
 
 /// The program of the file, built if need be.
@@ -292,7 +304,7 @@ fn keep(setup: &Setup, topology: String, plan: &Plan, machine: &str) -> Result<(
     let manifest = Manifest {
         topology,
         seed: plan.seed,
-        backend: setup.backend.name().to_owned(),
+        backend: setup.how.backend.name().to_owned(),
         machine: machine.to_owned(),
         factor: plan.factor,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -338,6 +350,7 @@ impl Signals {
 struct Executor {
     site: Arc<Site>,
     nodes: Vec<Option<Node>>,
+    starting: Starting,
     record: Record,
     inbox: Inbox,
     wire: Option<Wire>,
@@ -373,6 +386,10 @@ impl Executor {
             };
             let arrival = tokio::select! {
                 Some(arrival) = events.recv() => arrival,
+                arrived = self.starting.next() => {
+                    self.arrived(arrived);
+                    continue;
+                }
                 () = timer => self.now(Event::Tick),
                 () = told_to_end(signals) => self.now(Event::Signal),
             };
@@ -398,25 +415,21 @@ impl Executor {
 
     async fn perform(&mut self, action: Action, clients: &Clients) {
         match action {
-            Action::Spawn { node } => match self.start_node(node).await {
-                Ok(pid) => self.inbox.put(Event::Spawned { node, pid }),
-                Err(e) => {
-                    let reason = format!("cannot be started: {e:#}");
-                    self.inbox.put(Event::NotSpawned { node, reason });
-                }
-            },
+            Action::Spawn { node } => {
+                self.spawn(node);
+            }
             Action::Send { node, message } => {
                 if let Some(node) = &self.nodes[node] {
                     node.send(&message);
                 }
             }
             Action::Kill { node } => {
-                if let Some(killed) = &self.nodes[node] {
+                if let Some(fate) = self.on_its_way(node) {
+                    fate.killed = true;
+                } else if let Some(killed) = &self.nodes[node] {
                     killed.process.kill();
                 }
-                if let Some(wire) = &self.wire {
-                    wire.unplug(node);
-                }
+                self.unplug(node);
                 self.record.killed(self.inbox.start.elapsed(), &self.plan.nodes[node].name);
             }
             Action::Freeze { .. } | Action::Slow { .. } | Action::Link { .. } => {
@@ -489,13 +502,17 @@ impl Executor {
     fn disturb(&mut self, action: Action) {
         match action {
             Action::Freeze { node, still } => {
-                if let Some(frozen) = &self.nodes[node] {
+                if let Some(fate) = self.on_its_way(node) {
+                    fate.still = still;
+                } else if let Some(frozen) = &self.nodes[node] {
                     frozen.process.freeze(still);
                 }
                 self.log(node, if still { "stands still" } else { "goes on" });
             }
             Action::Slow { node, percent } => {
-                if let Some(node) = &self.nodes[node] {
+                if let Some(fate) = self.on_its_way(node) {
+                    fate.percent = Some(percent);
+                } else if let Some(node) = &self.nodes[node] {
                     node.process.slow(percent);
                 }
             }
@@ -509,28 +526,10 @@ impl Executor {
         }
     }
 
-    async fn start_node(&mut self, node: usize) -> Result<u32> {
-        let plan = &self.plan.nodes[node];
-        if let (Backend::Qemu, Some(host)) = (self.plan.backend, plan.host) {
-            // Its guest has started it.
-            let machine = self.nodes[host].as_mut().context("its machine is not there")?;
-            let (started, end) = machine.seat().context("its machine has no seat")?;
-            let pid = started.process.pid;
-            self.nodes[node] = Some(Node::new(node, started, end, self.inbox.clone())?);
-            return Ok(pid);
+    fn unplug(&self, node: usize) {
+        if let Some(wire) = &self.wire {
+            wire.unplug(node);
         }
-        let (ended, end) = tokio::sync::oneshot::channel();
-        let metal = self.plan.runs(node) == Image::BareMetal;
-        let on_exit = Box::new(move |status: String| {
-            drop(ended.send(if metal { bare_metal_end(&status) } else { status }));
-        });
-        let mut started = self.site.start(plan, on_exit).await?;
-        if let (Some(wire), Some(net)) = (&self.wire, started.net.take()) {
-            wire.plug(node, net);
-        }
-        let pid = started.process.pid;
-        self.nodes[node] = Some(Node::new(node, started, end, self.inbox.clone())?);
-        Ok(pid)
     }
 
     /// Adds what the dispatcher does not know.
@@ -571,6 +570,10 @@ impl Executor {
     async fn end(&mut self) {
         if let Some(sim) = self.sim.take() {
             sim.kill();
+        }
+        while !self.starting.is_empty() {
+            let arrived = self.starting.next().await;
+            self.arrived(arrived);
         }
         let nodes: Vec<Node> = self.nodes.iter_mut().filter_map(Option::take).collect();
         for node in &nodes {

@@ -43,6 +43,8 @@ pub(crate) enum Event {
     Begin { detach: bool },
     /// A node's process was started.
     Spawned { node: usize, pid: u32 },
+    /// Something about the machines that people should know.
+    Remark { text: String },
     /// A node's process could not be started.
     NotSpawned { node: usize, reason: String },
     /// A node spoke.
@@ -205,6 +207,7 @@ impl Dispatcher {
                 self.nodes[node].pid = Some(pid);
                 self.nodes[node].spawned = now;
             }
+            Event::Remark { text } => self.note(text),
             Event::NotSpawned { node, reason } => self.fail_node(node, &reason),
             Event::Node { node, message } => self.heard(now, node, message),
             Event::Garbled { node, reason } => self.fail_node(node, &reason),

@@ -64,6 +64,11 @@ impl Places {
         self.target.join("understudy/cache")
     }
 
+    /// Guests that were booted once, of which others are copies.
+    pub(crate) fn templates(&self) -> PathBuf {
+        self.cache().join("templates")
+    }
+
     /// The program that runs in the nodes.
     pub(crate) fn node_program(&self) -> Result<PathBuf> {
         let path = match std::env::var_os("UNDERSTUDY_NODE") {

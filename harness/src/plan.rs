@@ -6,7 +6,7 @@ pub(crate) mod tests;
 
 use crate::backend::loopback::Loopback;
 use images_control::sim::{SimLink, SimProfile, SimStrike, Trigger};
-use images_control::{Configure, Hold, Nic, NodeSpec, RuntimeSpec, Transport};
+use images_control::{BoardSpec, Configure, Hold, Nic, NodeSpec, RuntimeSpec, Transport};
 use netem::Profile;
 use runtime_core::id::Rank;
 use runtime_core::node::{Image, Role};
@@ -71,6 +71,8 @@ pub(crate) struct NodePlan {
     pub(crate) memory_bytes: u64,
     /// Most bytes that its machine may need for epochs, as the validator says.
     pub(crate) kept_limit: u64,
+    /// Memory that the Linux guests of its board share; 0 for none.
+    pub(crate) board_bytes: u64,
     pub(crate) cpus: u32,
     /// `ip:port` where it listens.
     pub(crate) address: String,
@@ -88,6 +90,14 @@ pub(crate) struct NodePlan {
     /// The same link for the switch: from the node, and to it.
     pub(crate) up: Profile,
     pub(crate) down: Profile,
+}
+
+impl NodePlan {
+    /// What it shares with others of its board, if it is a guest that can.
+    pub(crate) fn board_memory(&self) -> Option<BoardSpec> {
+        let bytes = self.board_bytes;
+        (bytes > 0 && self.image == Image::Linux).then_some(BoardSpec { bytes })
+    }
 }
 
 /// A program with its arguments.
@@ -220,6 +230,7 @@ impl Plan {
                 })
                 .collect(),
             nic: self.nodes[node].nic.clone(),
+            board_memory: self.nodes[node].board_memory(),
             runtime: self.runtime.clone(),
             holds: self.faults.iter().filter_map(|f| f.watch(node)).collect(),
             bench: None,
@@ -288,7 +299,10 @@ impl Plan {
                 "{free}: delay, loss and the like do not touch TCP between processes of one machine"
             )
         });
-        others.chain(free).collect()
+        let boards = names(&|n| self.backend != Backend::Qemu && self.nodes[n].board_bytes > 0);
+        let boards = (!boards.is_empty())
+            .then(|| format!("{boards}: only guests share the memory of their board"));
+        others.chain(free).chain(boards).collect()
     }
 
     /// Does a node speak TCP to another over a link that is not perfect?

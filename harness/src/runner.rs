@@ -3,7 +3,7 @@
 mod junit;
 mod room;
 
-use crate::client::{Connection, Failure, Launch};
+use crate::client::{Connection, Failure, How, Launch};
 use crate::manifest::Manifest;
 use crate::paths::Places;
 use crate::plan::Backend;
@@ -24,9 +24,8 @@ pub(crate) struct TestArgs {
     /// Topologies, or directories of them.
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// What the nodes are made of.
-    #[arg(long, value_enum, default_value_t = Backend::Qemu)]
-    backend: Backend,
+    #[command(flatten)]
+    how: How,
     /// So many times each, until one fails.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: Option<u32>,
@@ -188,20 +187,20 @@ fn run(
             return failed(job, failure);
         }
     };
-    let need = Need::of(topology, args.backend);
+    let need = Need::of(topology, args.how.backend);
     let place = match room.enter(need) {
         Ok(place) => place,
         Err(reason) => return failed(job, Failure { exit: EXIT_TESTBED, reason }),
     };
     if alone {
-        println!("{} on {}{}", job.file.display(), args.backend.name(), which(&job));
+        println!("{} on {}{}", job.file.display(), args.how.backend.name(), which(&job));
     }
     let start = Instant::now();
     let launch = Launch {
         seed: args.seed,
         own_name: !single,
         quiet: !alone,
-        ..Launch::new(&job.file, args.backend)
+        ..Launch::new(&job.file, args.how)
     };
     let mut logs = None;
     let result = Connection::once(places, &launch, &mut logs, || place.is_up());
@@ -281,7 +280,12 @@ fn summary(outcomes: &[Outcome]) -> String {
 }
 
 /// Runs again what a directory recorded.
-pub(crate) fn replay(places: &Places, run: &Path, backend: Option<Backend>) -> Result<u8, Failure> {
+pub(crate) fn replay(
+    places: &Places,
+    run: &Path,
+    backend: Option<Backend>,
+    cold: bool,
+) -> Result<u8, Failure> {
     let dir = if run.is_dir() { run.to_owned() } else { places.runs().join(run) };
     let manifest =
         Manifest::read(&dir).map_err(|e| Failure { exit: EXIT_USAGE, reason: format!("{e:#}") })?;
@@ -299,8 +303,11 @@ pub(crate) fn replay(places: &Places, run: &Path, backend: Option<Backend>) -> R
         manifest.seed
     );
     let file = dir.join("topology.yaml");
-    let launch =
-        Launch { seed: Some(manifest.seed), own_name: true, ..Launch::new(&file, backend) };
+    let launch = Launch {
+        seed: Some(manifest.seed),
+        own_name: true,
+        ..Launch::new(&file, How { backend, cold })
+    };
     let mut logs = None;
     let result = Connection::once(places, &launch, &mut logs, || {});
     if let Ok(result) = &result {

@@ -31,6 +31,12 @@ pub enum Error {
         /// Which.
         tool: &'static str,
     },
+    /// The emulator is not installed.
+    #[error("{program} is not installed: `make setup` installs it (on Debian: qemu-system-x86)")]
+    NoQemu {
+        /// Which.
+        program: &'static str,
+    },
     /// A tool cannot be started.
     #[error("cannot run {tool}: {source}")]
     Run {

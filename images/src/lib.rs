@@ -13,6 +13,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+mod acpi;
 mod cpio;
 mod error;
 pub mod footprint;
@@ -62,6 +63,8 @@ pub struct Built {
     pub kernel: PathBuf,
     /// For `-initrd`.
     pub initramfs: PathBuf,
+    /// What an emulated guest is to have at [`qemu`]'s place for it: its ACPI tables.
+    pub acpi: PathBuf,
     /// Where the manifest was written, as JSON.
     pub manifest_path: PathBuf,
     /// The manifest.
@@ -89,6 +92,8 @@ pub struct Manifest {
     pub modules: Vec<Module>,
     /// The initramfs.
     pub initramfs: Part,
+    /// ACPI tables.
+    pub acpi: Part,
 }
 
 /// Size and hash of a file.
@@ -146,6 +151,7 @@ pub fn build(options: &Options) -> Result<Built, Error> {
     let unpacked = vmlinux::unpack(&image);
     let modules = modules::load_order(&kernel.modules, initramfs::MODULES)?;
     let initramfs = initramfs::write(&node, program.as_deref(), &modules);
+    let acpi = acpi::tables();
     let boot = unpacked.as_deref().unwrap_or(&image);
     let manifest = Manifest {
         kernel_version: kernel.version,
@@ -159,12 +165,14 @@ pub fn build(options: &Options) -> Result<Built, Error> {
             .map(|m| Module { name: m.name.clone(), part: Part::of(&m.bytes) })
             .collect(),
         initramfs: Part::of(&initramfs),
+        acpi: Part::of(&acpi),
     };
 
     let out = |name: &str| options.out.join(name);
     let built = Built {
         kernel: out("kernel"),
         initramfs: out("initramfs.cpio"),
+        acpi: out("acpi"),
         manifest_path: out("manifest.json"),
         manifest,
     };
@@ -172,6 +180,7 @@ pub fn build(options: &Options) -> Result<Built, Error> {
     let json = serde_json::to_vec_pretty(&built.manifest).unwrap_or_default();
     write(&built.kernel, boot)?;
     write(&built.initramfs, &initramfs)?;
+    write(&built.acpi, &acpi)?;
     write(&built.manifest_path, &json)?;
     Ok(built)
 }

@@ -5,9 +5,11 @@
 //! nothing but the PIT to measure the counter by, and a guest that stands still while it measures
 //! gets no usable value.
 
-use crate::{Arch, Error};
+use crate::{Arch, Error, acpi};
+use duct::cmd;
 use images_control::{PORT_NAME, SEAT_PORT_NAME};
 use std::fs;
+use std::io;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
@@ -78,6 +80,8 @@ pub enum Boot {
         kernel: PathBuf,
         /// [`crate::Built::initramfs`].
         initramfs: PathBuf,
+        /// [`crate::Built::acpi`].
+        acpi: PathBuf,
     },
     /// The node program itself: an ELF file with an entry for PVH.
     BareMetal {
@@ -88,6 +92,30 @@ pub enum Boot {
     },
 }
 
+/// Where a guest's memory is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// With QEMU alone.
+    Own,
+    /// In this file, which keeps it: of a template.
+    Kept(PathBuf),
+    /// What is in this file, until it is written to: of a copy of the template. The copy boots nothing, and
+    /// waits for the template's state through QMP's `migrate-incoming`.
+    Copied(PathBuf),
+}
+
+/// Memory that guests have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Board {
+    /// An inherited descriptor of it: a file in memory, of that size.
+    pub fd: RawFd,
+    /// Bytes, a power of two.
+    pub bytes: u64,
+}
+
+/// Hardware address of a template's card; each copy gets another.
+pub const TEMPLATE_MAC: &str = "52:54:00:ff:ff:fe";
+
 /// One guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuestSpec {
@@ -97,6 +125,10 @@ pub struct GuestSpec {
     pub boot: Boot,
     /// Memory in MiB.
     pub memory_mib: u32,
+    /// Where that is.
+    pub memory: Memory,
+    /// What a Linux guest shares with others, as a PCI device.
+    pub board: Option<Board>,
     /// Processors.
     pub cpus: u32,
     /// What executes its instructions.
@@ -149,9 +181,18 @@ pub fn qemu_args(spec: &GuestSpec) -> Vec<String> {
     args.extend(words(&["-no-reboot", "-display", "none"]));
     args.extend(machine(spec));
     match &spec.boot {
-        Boot::Linux { kernel, initramfs, .. } => {
+        // What it boots is in its memory already.
+        _ if matches!(spec.memory, Memory::Copied(_)) => {
+            args.extend(words(&["-incoming", "defer"]));
+        }
+        Boot::Linux { kernel, initramfs, acpi, .. } => {
             args.extend(words(&["-kernel", &text(kernel), "-initrd", &text(initramfs)]));
             args.extend(words(&["-append", &kernel_command_line(spec)]));
+            if has_own_tables(spec) {
+                let (file, at) = (escaped(acpi), acpi::BASE);
+                let loader = format!("loader,file={file},addr={at:#x},force-raw=on");
+                args.extend(words(&["-device", &loader]));
+            }
         }
         Boot::BareMetal { program, options } => {
             args.extend(words(&["-kernel", &text(program)]));
@@ -179,6 +220,13 @@ pub fn qemu_args(spec: &GuestSpec) -> Vec<String> {
             &format!("virtserialport,chardev=seat,name={SEAT_PORT_NAME}"),
         ]));
     }
+    if let Some(Board { fd, bytes }) = spec.board {
+        let path = format!("/proc/self/fd/{fd}");
+        let object = format!("memory-backend-file,id=board,size={bytes},mem-path={path},share=on");
+        args.extend(words(&["-object", &object]));
+        // Not the master of the memory, it could not be a template's.
+        args.extend(words(&["-device", "ivshmem-plain,memdev=board,master=on"]));
+    }
     for (i, nic) in spec.nics.iter().enumerate() {
         args.extend(words(&[
             "-netdev",
@@ -202,14 +250,20 @@ fn machine(spec: &GuestSpec) -> Vec<String> {
         Accel::Tcg => ("tcg", "qemu64,+rdrand"),
     };
     let kind = match &spec.boot {
+        Boot::Linux { .. } if spec.board.is_some() => "microvm,pcie=on",
         Boot::Linux { .. } => "microvm",
         // Without ACPI the devices stand on the command line. The old timers and interrupt controllers
         // have no use, and would take a little of a processor even while the guest sleeps.
         Boot::BareMetal { .. } => "microvm,acpi=off,pit=off,pic=off,rtc=off",
     };
-    words(&[
+    let (kind, memory) = match &spec.memory {
+        Memory::Own => (kind.to_owned(), Vec::new()),
+        Memory::Kept(file) => memory_in(spec, kind, file, "on"),
+        Memory::Copied(file) => memory_in(spec, kind, file, "off"),
+    };
+    let mut args = words(&[
         "-machine",
-        kind,
+        &kind,
         "-global",
         "virtio-mmio.force-legacy=off",
         "-accel",
@@ -220,31 +274,67 @@ fn machine(spec: &GuestSpec) -> Vec<String> {
         &spec.cpus.to_string(),
         "-m",
         &format!("{}M", spec.memory_mib),
-    ])
+    ]);
+    args.extend(memory);
+    args
+}
+
+/// The machine, and the arguments that put its memory into a file.
+fn memory_in(spec: &GuestSpec, kind: &str, file: &Path, share: &str) -> (String, Vec<String>) {
+    let (size, path) = (spec.memory_mib, escaped(file));
+    let object =
+        format!("memory-backend-file,id=memory,size={size}M,mem-path={path},share={share}");
+    (format!("{kind},memory-backend=memory"), words(&["-object", &object]))
 }
 
 /// Initcalls that no guest needs: tracing, certificates and self-tests cost an emulated boot a third
-/// of its time; the last one complains of a machine without PCI.
+/// of its time; the last two complain of a machine without PCI, and of a clock that is in no table (its time is read
+/// without a driver).
 const SKIPPED: &[&str] = &[
     "init_kprobe_trace",
     "load_system_certificate_list",
     "crypto_kdf108_init",
     "crypto_algapi_init",
     "pci_arch_init",
+    "cmos_init",
 ];
+
+/// Emulated guests without PCI have tables of their own (see [`crate::acpi`]); KVM's timers are not measured.
+fn has_own_tables(spec: &GuestSpec) -> bool {
+    spec.accel == Accel::Tcg && spec.board.is_none() && !spec.is_aarch64()
+}
 
 fn kernel_command_line(spec: &GuestSpec) -> String {
     if spec.is_aarch64() {
         return virt::KERNEL_COMMAND_LINE.to_owned();
     }
-    let mut line = String::from("console=ttyS0 quiet panic=-1 pci=off ipv6.disable=1");
+    let mut line = String::from("console=ttyS0 quiet panic=-1 ipv6.disable=1");
+    if spec.board.is_none() {
+        line += " pci=off";
+    }
     line += " mitigations=off nokaslr random.trust_cpu=on rcupdate.rcu_expedited=1";
     line += " cryptomgr.notests initcall_blacklist=";
     line += &SKIPPED.join(",");
     if spec.accel == Accel::Tcg {
         line += &format!(" tsc_early_khz={} tsc=reliable no_timer_check", spec.tsc_khz);
     }
+    if has_own_tables(spec) {
+        line += &format!(" acpi_rsdp={:#x} nr_cpus={}", acpi::BASE, spec.cpus);
+    }
     line
+}
+
+/// What the emulator calls its version.
+///
+/// # Errors
+/// When it is not installed, or cannot be started.
+pub fn version() -> Result<String, Error> {
+    let output = cmd(PROGRAM, ["--version"]).stdin_null().stderr_null().read();
+    let output = output.map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => Error::NoQemu { program: PROGRAM },
+        _ => Error::Run { tool: PROGRAM, source },
+    })?;
+    Ok(output.lines().next().unwrap_or_default().to_owned())
 }
 
 /// Frequency of this machine's time stamp counter, which an emulated guest reads directly.

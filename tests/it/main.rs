@@ -9,6 +9,7 @@ mod failures;
 mod faults;
 mod library;
 mod litmus;
+mod machines;
 mod mcapi;
 mod members;
 mod metal;

@@ -15,6 +15,7 @@ impl Topology {
     #[must_use]
     pub fn describe(&self) -> String {
         let mut lines = vec![self.nodes_line()];
+        lines.extend(self.board_lines());
         if let Some(program) = self.run.as_ref().and_then(|run| run.program.as_ref()) {
             lines.extend(self.program_lines(program));
             return lines.join("\n");
@@ -74,6 +75,16 @@ impl Topology {
         let metal = of(Image::BareMetal, "bare metal");
         let arm = of(Image::LinuxAarch64, "aarch64");
         format!("{}: {} compute ({compute}), {standbys}{metal}{arm}", self.name, self.ranks())
+    }
+
+    /// Boards whose guests share memory.
+    fn board_lines(&self) -> impl Iterator<Item = String> {
+        let shared = self.boards.iter().zip(&self.board_memory).enumerate();
+        shared.filter(|(_, (_, bytes))| **bytes > 0).map(|(board, (name, bytes))| {
+            let on = |node: &&Node| usize::from(node.board) == board && node.image == Image::Linux;
+            let nodes: Vec<&str> = self.nodes.iter().filter(on).map(|n| n.name.as_str()).collect();
+            format!("board {name}: {} of memory shared by {}", show_size(*bytes), nodes.join(", "))
+        })
     }
 
     /// Between which nodes which transport. Nodes that speak TCP at all do so among each other.

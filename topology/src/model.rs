@@ -27,6 +27,8 @@ pub struct Topology {
     pub seed: u64,
     /// Names of the fault domains.
     pub boards: Vec<String>,
+    /// Bytes of memory that the Linux guests of each board share: a power of two, or 0 for none.
+    pub board_memory: Vec<u64>,
     /// The nodes, in the order of the file: `nodes[i].id` is `NodeId(i)`.
     pub nodes: Vec<Node>,
     /// The switches.

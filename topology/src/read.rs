@@ -88,6 +88,7 @@ pub(crate) fn topology(r: &mut Reader<'_>, yaml: &Yaml) -> Option<Topology> {
     Some(Topology {
         name: name.map(|(_, text)| text.to_string())?,
         seed: seed.unwrap_or(0),
+        board_memory: board_memory(&cluster),
         boards: cluster.boards,
         nodes: cluster.nodes,
         switches,
@@ -108,4 +109,11 @@ pub(crate) fn link_changes(
 ) -> Option<[netem::Change; 2]> {
     let fields = Fields::read(r, yaml, yaml.span, "degrade", impairments::KEYS, &[])?;
     (!fields.entries().is_empty()).then(|| impairments::changes(r, &fields, macs))
+}
+
+/// For every board, also those that the file does not name.
+fn board_memory(cluster: &Cluster) -> Vec<u64> {
+    let mut memory = cluster.board_memory.clone();
+    memory.resize(cluster.boards.len(), 0);
+    memory
 }

@@ -1,16 +1,18 @@
 //! What boots in a guest, and on what.
 
+use super::template::{Kind, Template};
 use crate::paths::Places;
 use crate::plan::NodePlan;
 use anyhow::{Context as _, Result};
 use images::kernel::Override;
 use images::probe::{self, Probe};
 use images::qemu::{
-    Accel, Boot, Console, EXIT_FAULT, EXIT_ORDERLY, EXIT_RESET, GuestSpec, NicSpec, host_tsc_khz,
-    program, qemu_args,
+    Accel, Board, Boot, Console, EXIT_FAULT, EXIT_ORDERLY, EXIT_RESET, GuestSpec, Memory, NicSpec,
+    TEMPLATE_MAC, host_tsc_khz, program, qemu_args,
 };
-use images::{Arch, Built, Options};
+use images::{Arch, Built, Manifest, Options};
 use runtime_core::node::Image;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +22,10 @@ pub(super) const CONTROL_FD: i32 = 4;
 pub(super) const QMP_FD: i32 = 5;
 /// The same for the control port of a seat.
 pub(super) const SEAT_FD: i32 = 6;
+/// The same for the state of which a copy goes on.
+pub(super) const STATE_FD: i32 = 7;
+/// The same for the memory of a board.
+pub(super) const BOARD_FD: i32 = 8;
 /// Variable with more words for the command line of bare-metal guests, for example `drill=stack`.
 const OPTIONS: &str = "UNDERSTUDY_BAREMETAL_OPTIONS";
 /// Everything takes longer when QEMU translates instructions on few cores.
@@ -42,6 +48,10 @@ pub(crate) struct Machine {
     pub(crate) factor: u32,
     /// Which accelerator and why, for people.
     pub(crate) words: String,
+    /// Version of the emulator.
+    version: String,
+    /// Of which guests are copies.
+    pub(super) templates: Vec<Template>,
 }
 
 impl Machine {
@@ -53,6 +63,7 @@ impl Machine {
         program: Option<&Path>,
         wanted: &[Image],
     ) -> Result<Self> {
+        let version = images::qemu::version()?;
         let mut bare_metal = None;
         if wanted.contains(&Image::BareMetal) {
             bare_metal = Some(places.bare_metal_program()?);
@@ -102,13 +113,43 @@ impl Machine {
             _ => host_tsc_khz().context("guests cannot be given a clock")?,
         };
         let options = std::env::var(OPTIONS).unwrap_or_default();
-        Ok(Self { linux, aarch64, bare_metal, options, accel, tsc_khz, factor, words })
+        let templates = Vec::new();
+        Ok(Self {
+            linux,
+            aarch64,
+            bare_metal,
+            options,
+            accel,
+            tsc_khz,
+            factor,
+            words,
+            version,
+            templates,
+        })
+    }
+
+    /// The same machine, without templates.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            linux: self.linux.clone(),
+            aarch64: self.aarch64.clone(),
+            bare_metal: self.bare_metal.clone(),
+            options: self.options.clone(),
+            words: self.words.clone(),
+            version: self.version.clone(),
+            templates: Vec::new(),
+            ..*self
+        }
     }
 
     /// The same machine with another program for bare-metal guests, and nothing for others.
     pub(crate) fn with_bare_metal(&self, program: PathBuf) -> Self {
-        let (options, words) = (self.options.clone(), self.words.clone());
-        Self { linux: None, aarch64: None, bare_metal: Some(program), options, words, ..*self }
+        Self { linux: None, aarch64: None, bare_metal: Some(program), ..self.again() }
+    }
+
+    /// Are there any?
+    pub(crate) fn has_templates(&self) -> bool {
+        !self.templates.is_empty()
     }
 
     /// The program of bare-metal guests, if there are any.
@@ -116,16 +157,88 @@ impl Machine {
         self.bare_metal.as_deref()
     }
 
-    /// The command that boots a node.
-    pub(super) fn command(&self, node: &NodePlan, console: &Path) -> Result<Vec<OsString>> {
+    /// Which templates are worth while for these nodes, and where they are kept: none for KVM, where a boot is
+    /// quick, and none for bare metal, where it is quicker than anything.
+    pub(crate) fn kinds<'a>(
+        &self,
+        nodes: impl IntoIterator<Item = &'a NodePlan>,
+    ) -> BTreeSet<Kind> {
+        // A seat has no machine of its own.
+        let linux = |node: &&NodePlan| {
+            node.image == Image::Linux && node.host.is_none() && self.accel == Accel::Tcg
+        };
+        nodes.into_iter().filter(linux).map(Kind::of).collect()
+    }
+
+    /// The template of which a node may be a copy.
+    pub(super) fn template(&self, node: &NodePlan) -> Option<&Template> {
+        let kind = Kind::of(node);
+        let fits = |template: &&Template| template.kind == kind && node.image == Image::Linux;
+        self.templates.iter().find(fits)
+    }
+
+    /// All that a template is made of. It is valid until the host starts again, for nobody waits until its
+    /// memory is on the disk.
+    pub(super) fn made_of(&self, kind: Kind) -> Result<String> {
+        let linux = self.linux.as_ref().context("no image was built for Linux guests")?;
+        let boot = "/proc/sys/kernel/random/boot_id";
+        let boot = std::fs::read_to_string(boot).with_context(|| format!("cannot read {boot}"))?;
+        let (console, ram) = (Path::new("console"), Memory::Kept("ram".into()));
+        let line = self.template_command(kind, console, ram)?;
+        // Where a file is does not matter, but what is in it.
+        let files = [linux.kernel.as_os_str(), linux.initramfs.as_os_str()];
+        let line = line.iter().filter(|word| !files.contains(&word.as_os_str()));
+        let line = line.map(|word| word.to_string_lossy());
+        let line: Vec<_> = line.filter(|word| !word.starts_with("loader,file=")).collect();
+        let Manifest { boot: kernel, initramfs, acpi, .. } = &linux.manifest;
+        Ok(format!(
+            "{}\nkernel {}\ninitramfs {}\nacpi {}\nhost {}{}\n",
+            self.version,
+            kernel.sha256,
+            initramfs.sha256,
+            acpi.sha256,
+            boot,
+            line.join(" ")
+        ))
+    }
+
+    /// The command that boots a template.
+    pub(super) fn template_command(
+        &self,
+        kind: Kind,
+        console: &Path,
+        memory: Memory,
+    ) -> Result<Vec<OsString>> {
+        self.line("template", Image::Linux, kind, memory, console, TEMPLATE_MAC)
+    }
+
+    /// The command that boots a node, or has it go on as a copy.
+    pub(super) fn command(
+        &self,
+        node: &NodePlan,
+        console: &Path,
+        memory: Memory,
+    ) -> Result<Vec<OsString>> {
         let nic = node.nic.as_ref().context("a guest needs a NIC")?;
-        let memory_mib = u32::try_from(node.memory_bytes >> 20).unwrap_or(u32::MAX);
+        self.line(&node.name, node.image, Kind::of(node), memory, console, &nic.mac)
+    }
+
+    fn line(
+        &self,
+        name: &str,
+        image: Image,
+        kind: Kind,
+        memory: Memory,
+        console: &Path,
+        mac: &str,
+    ) -> Result<Vec<OsString>> {
+        let board = Some(kind.board_bytes).filter(|bytes| *bytes > 0);
         let linux = |arch, built: Option<&Built>| {
             let built = built.context("no image was built for Linux guests")?;
-            let (kernel, initramfs) = (built.kernel.clone(), built.initramfs.clone());
-            anyhow::Ok(Boot::Linux { arch, kernel, initramfs })
+            let Built { kernel, initramfs, acpi, .. } = built.clone();
+            anyhow::Ok(Boot::Linux { arch, kernel, initramfs, acpi })
         };
-        let boot = match node.image {
+        let boot = match image {
             Image::Linux => linux(Arch::X86_64, self.linux.as_ref())?,
             Image::LinuxAarch64 => linux(Arch::Aarch64, self.aarch64.as_ref())?,
             Image::BareMetal => {
@@ -136,17 +249,19 @@ impl Machine {
         };
         let emulator = program(&boot);
         let args = qemu_args(&GuestSpec {
-            name: node.name.clone(),
+            name: name.to_owned(),
             boot,
-            memory_mib,
-            cpus: node.cpus,
+            memory_mib: kind.memory_mib,
+            memory,
+            board: board.map(|bytes| Board { fd: BOARD_FD, bytes }),
+            cpus: kind.cpus,
             accel: self.accel,
             tsc_khz: self.tsc_khz,
             control: CONTROL_FD,
-            seat: node.seat.is_some().then_some(SEAT_FD),
+            seat: kind.seat.then_some(SEAT_FD),
             qmp: QMP_FD,
             console: Console::File(console.to_owned()),
-            nics: vec![NicSpec { mac: nic.mac.clone(), fd: super::NET_FD }],
+            nics: vec![NicSpec { mac: mac.to_owned(), fd: super::NET_FD }],
         });
         Ok(std::iter::once(emulator.into()).chain(args.into_iter().map(Into::into)).collect())
     }

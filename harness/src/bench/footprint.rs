@@ -34,10 +34,10 @@ impl Hall {
 
     /// The same hall for guests that boot another image.
     fn with(&self, image: &Path) -> Arc<Site> {
-        let Site { spawner, run_dir, node_program, machine } = &*self.site;
+        let Site { spawner, run_dir, node_program, machine, .. } = &*self.site;
         let machine = machine.as_ref().map(|machine| machine.with_bare_metal(image.to_owned()));
         let (spawner, run_dir) = (spawner.clone(), run_dir.clone());
-        Arc::new(Site { spawner, run_dir, node_program: node_program.clone(), machine })
+        Arc::new(Site::new(spawner, run_dir, node_program.clone(), machine))
     }
 
     /// Peak of two guests that share memory.

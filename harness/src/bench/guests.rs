@@ -4,7 +4,7 @@ use crate::backend::Site;
 use crate::daemon::nodes::Node;
 use crate::daemon::{Arrival, Inbox};
 use crate::dispatcher::Event as Happening;
-use crate::plan::{Plan, image_name};
+use crate::plan::{NodePlan, Plan, image_name};
 use crate::switch::Fabric;
 use crate::switch::wire::Wire;
 use anyhow::{Context as _, Result, bail};
@@ -83,10 +83,18 @@ impl Guests {
         let (inbox, events) = Inbox::new();
         let wire = Wire::new(Fabric::new(&plan))?;
         let (mut nodes, mut pids) = (Vec::new(), Vec::new());
-        for (n, node) in plan.nodes.iter().enumerate() {
+        let start = |node: &NodePlan| {
             let (ended, end) = tokio::sync::oneshot::channel();
             let on_exit = Box::new(move |status: String| drop(ended.send(status)));
-            let mut started = site.start(node, on_exit).await?;
+            let (site, node) = (site.clone(), node.clone());
+            (tokio::spawn(async move { site.start(&node, on_exit).await }), end)
+        };
+        let starting: Vec<_> = plan.nodes.iter().map(start).collect();
+        for (n, (starting, end)) in starting.into_iter().enumerate() {
+            let mut started = starting.await??;
+            if let Some(remark) = &started.remark {
+                bail!("{remark}");
+            }
             if let Some(net) = started.net.take() {
                 wire.plug(n, net);
             }

@@ -2,7 +2,7 @@
 //! again; and what checkpoints cost. Whole clusters, as `understudy test` runs them.
 
 use super::summary::{self, Outage, Price};
-use crate::client::{Connection, Failure, Launch};
+use crate::client::{Connection, Failure, How, Launch};
 use crate::paths::Places;
 use crate::plan::Backend;
 use crate::progress::Progress;
@@ -137,7 +137,8 @@ pub(super) fn write(dir: &Path, name: &str, text: &str) -> Result<PathBuf, Failu
 /// One run; what does not pass measures nothing.
 fn pass(places: &Places, file: &Path, backend: Backend) -> Result<Box<RunResult>, Failure> {
     let mut logs = None;
-    let launch = Launch { own_name: true, quiet: true, ..Launch::new(file, backend) };
+    let launch =
+        Launch { own_name: true, quiet: true, ..Launch::new(file, How { backend, cold: false }) };
     let result = Connection::once(places, &launch, &mut logs, || {});
     let logs = logs.unwrap_or_default();
     let result = result?;

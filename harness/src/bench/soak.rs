@@ -2,7 +2,7 @@
 //! heartbeats of 10 ms computes for as long as it is told to, beside a loop on each processor that does nothing else.
 
 use super::outages::write;
-use crate::client::{Connection, Failure, Launch};
+use crate::client::{Connection, Failure, How, Launch};
 use crate::paths::Places;
 use crate::plan::Backend;
 use crate::progress::Progress;
@@ -132,7 +132,11 @@ pub(super) fn main(places: &Places, minutes: u32, progress: &Progress) -> Result
     let dir = places.new_run(NAME)?;
     let file = write(&dir, "soak.yaml", TOPOLOGY)?;
     let loops = std::thread::available_parallelism()?.get();
-    let launch = Launch { own_name: true, quiet: true, ..Launch::new(&file, Backend::Process) };
+    let launch = Launch {
+        own_name: true,
+        quiet: true,
+        ..Launch::new(&file, How { backend: Backend::Process, cold: true })
+    };
     let (mut connection, logs) = Connection::own(places, &launch)?;
     progress.step(0, 0, &format!("{minutes} min of heartbeats, logs in {logs}"));
     let _busy = Loops::start(loops);

@@ -61,7 +61,10 @@ impl Node {
     pub(crate) fn seat(&mut self) -> Option<(Started, oneshot::Receiver<String>)> {
         let (control, end) = (self.started.seat.take()?, self.seat_end.take()?);
         let process = self.process.clone();
-        Some((Started { process, control, net: None, seat: None, _monitor: None }, end))
+        Some((
+            Started { process, control, net: None, seat: None, remark: None, _monitor: None },
+            end,
+        ))
     }
 
     /// Tells the node something, as soon as it can take it.

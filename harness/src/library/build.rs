@@ -2,6 +2,7 @@
 
 use super::cluster::{Cluster, Daemon};
 use super::error::Error;
+use crate::client::How;
 use crate::daemon::{self, Embedded, Inbox, Setup, clients::Clients, record::Audience};
 use crate::paths::Places;
 use crate::plan::{self, Backend};
@@ -111,7 +112,7 @@ impl Builder {
         let setup = Setup {
             places,
             file,
-            backend: self.backend,
+            how: How { backend: self.backend, cold: false },
             run_dir: run_dir.clone(),
             name: Some(name.clone()),
             seed: self.seed,

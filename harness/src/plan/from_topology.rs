@@ -183,6 +183,7 @@ fn node_plan(topology: &Topology, index: usize, setting: &Setting<'_>) -> NodePl
         image: node.image,
         memory_bytes: node.memory_bytes,
         kept_limit: 0,
+        board_bytes: topology.board_memory[usize::from(node.board)],
         cpus: node.cpus.into(),
         address: match setting.loopback {
             Some(loopback) => loopback.address(index),

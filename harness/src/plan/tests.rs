@@ -24,6 +24,7 @@ pub(crate) fn plan() -> Plan {
         address: format!("10.0.0.{}:7411", n + 1),
         mac: format!("52:54:00:00:00:{n:02x}"),
         transports: vec![Transport::Tcp; 4],
+        board_bytes: 0,
         nic: None,
         switch: 0,
         node_first: true,

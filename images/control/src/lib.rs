@@ -4,6 +4,7 @@
 //! ```text
 //! node                                   harness
 //!  Hello{image,…}        ──────────────▶
+//!  (the copy of a booted machine waits for Awake{…} and then says Hello)
 //!                        ◀──────────────  Configure{…}
 //!  Event(LinkUp)… Event(Ready) ────────▶
 //!                        ◀──────────────  Run{job,workload,args}
@@ -45,6 +46,9 @@ pub const SEAT_PORT_NAME: &str = "understudy.seat";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum ToNode {
+    /// You are the copy of a machine that has said its Hello: take an identity of your own, and say
+    /// [`FromNode::Hello`] again.
+    Awake(Awake),
     /// Who you are, and who the others are. Once, first.
     Configure(Configure),
     /// Run a program; to every node.
@@ -153,6 +157,28 @@ pub enum FromNode {
     },
 }
 
+/// What the copy of a machine must not have in common with the machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Awake {
+    /// Its network cards.
+    pub cards: Vec<Card>,
+    /// What its random numbers begin from, in hexadecimal; at least 32 bytes.
+    pub seed: String,
+    /// The time: microseconds since 1970.
+    pub unix_us: u64,
+}
+
+/// A network card that gets another address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Card {
+    /// Its hardware address so far: `52:54:00:…`.
+    pub was: String,
+    /// From now on.
+    pub mac: String,
+}
+
 /// Who a node is, and who the others are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -166,6 +192,9 @@ pub struct Configure {
     /// The NIC to bring up first; `None` where the network is there already (process backend). The seat of a
     /// guest is told of its machine's, which is up when the seat starts.
     pub nic: Option<Nic>,
+    /// The memory that this guest shares with those of its board, if there is any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub board_memory: Option<BoardSpec>,
     /// Settings that all nodes share.
     pub runtime: RuntimeSpec,
     /// Where to stand still, for tests that kill a node at an exact point.
@@ -243,6 +272,14 @@ pub struct Nic {
     /// A descriptor that the process inherited, on which a datagram is a frame; `None`: a real NIC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fd: Option<i32>,
+}
+
+/// Memory that the guests of a board share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoardSpec {
+    /// Bytes, a power of two.
+    pub bytes: u64,
 }
 
 /// Settings that all nodes share.

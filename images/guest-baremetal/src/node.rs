@@ -190,6 +190,7 @@ impl Harness {
             }
             ToNode::Configure(configure) => self.configure = Some(Box::new(configure)),
             ToNode::Shutdown => self.commands.push_back(Command::Shutdown),
+            ToNode::Awake(_) => failed("a bare-metal guest is no copy: it boots".into()),
             _ if !self.configured => failed("this node is not configured yet".into()),
             ToNode::Crash => panic!("told to crash"),
             ToNode::Fill { .. } => failed("only a Linux guest can have its memory filled".into()),

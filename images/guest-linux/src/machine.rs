@@ -18,9 +18,13 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+mod board;
+mod identity;
 mod memory;
 mod net;
 
+pub(crate) use board::Board;
+pub(crate) use identity::{awake, introduce};
 pub(crate) use memory::fill;
 
 /// How long a device may take to show up once its driver is loaded. Generous: under emulation on

@@ -2,11 +2,11 @@
 
 use crate::bench;
 use crate::control_port::{ControlPort, Incoming, Sender, report_panics};
-use crate::machine;
+use crate::machine::{self, Board};
 use crate::network::{network, places};
 use crate::program;
 use anyhow::{Context, Error, Result, bail};
-use images_control::{Configure, FromNode, ToNode, VERSION};
+use images_control::{Awake, Configure, FromNode, ToNode, VERSION};
 use runtime_core::id::{Job, NodeId, Rank};
 use runtime_driver::conductor::{Command, Ending};
 use runtime_driver::layout::Layout;
@@ -106,6 +106,8 @@ pub(crate) enum First {
     Configure(Box<Configure>),
     /// Run the program; only where there is one.
     Run(u32),
+    /// This machine is a copy, and now its own.
+    Awake(Box<Awake>),
     /// From now on messages go to this one.
     End(String),
 }
@@ -127,14 +129,8 @@ fn serve(port: ControlPort, home: Home) -> Result<Ending> {
         let mut reader = reader;
         move |incoming| reader.on(incoming)
     })?;
-    let uptime_us = uptime_us();
-    let hello = FromNode::Hello { version: VERSION, image: guest::hex(&image), uptime_us };
-    sender.send(&hello).context("cannot speak to the harness")?;
-    let configure = match first.recv() {
-        Ok(First::Configure(configure)) => configure,
-        Ok(First::Run(_)) => bail!("told to run before it was told what"),
-        Ok(First::End(reason)) => bail!("{reason}"),
-        Err(_) => return Ok(Ending::Shutdown),
+    let Some(configure) = await_configure(home, &image, &sender, &first)? else {
+        return Ok(Ending::Shutdown);
     };
     let interface = home.interface(&configure)?;
     let has_seat = configure.nodes.iter().any(|node| node.host == Some(configure.node));
@@ -155,7 +151,14 @@ fn serve(port: ControlPort, home: Home) -> Result<Ending> {
     if let Some(me) = configure.nodes.get(usize::from(configure.node)) {
         // The console's first line: kernel and node are silent while all is well.
         let (image, places) = (guest::hex(&image[..6]), places(&configure, &network));
-        eprintln!("understudy: node {} {places}, image {image}", me.name);
+        let life = match home {
+            Home::Guest => format!(", boot {}", machine::introduce(&me.name)?),
+            Home::Seat | Home::Process => String::new(),
+        };
+        eprintln!("understudy: node {} {places}, image {image}{life}", me.name);
+        if let (Some(spec), Home::Guest) = (&configure.board_memory, home) {
+            enter_board(&configure, Board::map(spec)?);
+        }
     }
     let (driver, commander) = Driver::new(setup(&configure, network, image)?)?;
     let _gone = commander_in.send(commander);
@@ -164,6 +167,47 @@ fn serve(port: ControlPort, home: Home) -> Result<Ending> {
         let _gone = sender.send(&guest::message(notice));
     })?;
     Ok(ending)
+}
+
+/// Tells the others of the board that this node is here, and people who is.
+fn enter_board(configure: &Configure, board: Board) {
+    board.enter(configure.node, configure.generation);
+    let name = |node: u16| configure.nodes.get(usize::from(node)).map(|spec| spec.name.as_str());
+    let here = board.nodes().map(|(node, life)| {
+        let later = if life > 1 { format!(" (life {life})") } else { String::new() };
+        format!("{}{later}", name(node).unwrap_or("?"))
+    });
+    let here = here.collect::<Vec<_>>().join(", ");
+    eprintln!(
+        "understudy: {} KiB of the board's memory are mapped, by {here}",
+        board.bytes() >> 10
+    );
+}
+
+/// Says hello until it is told what to be; nothing when nobody says so any more.
+fn await_configure(
+    home: Home,
+    image: &[u8],
+    sender: &Sender,
+    first: &Receiver<First>,
+) -> Result<Option<Box<Configure>>> {
+    let mut woke_us = 0;
+    loop {
+        let uptime_us = uptime_us().saturating_sub(woke_us);
+        let hello = FromNode::Hello { version: VERSION, image: guest::hex(image), uptime_us };
+        sender.send(&hello).context("cannot speak to the harness")?;
+        match first.recv() {
+            Ok(First::Configure(configure)) => return Ok(Some(configure)),
+            Ok(First::Awake(_)) if home != Home::Guest => bail!("only a guest can be a copy"),
+            Ok(First::Run(_)) => bail!("told to run before it was told what"),
+            Ok(First::Awake(awake)) => {
+                machine::awake(&awake).context("this copy cannot have its own identity")?;
+                woke_us = self::uptime_us();
+            }
+            Ok(First::End(reason)) => bail!("{reason}"),
+            Err(_) => return Ok(None),
+        }
+    }
 }
 
 /// Runs on the thread that reads the control port.
@@ -195,6 +239,11 @@ impl Reader {
             ToNode::Configure(configure) => {
                 self.runs_program = configure.program.is_some();
                 if self.first.send(First::Configure(Box::new(configure))).is_err() {
+                    self.failed("this node is configured already".into());
+                }
+            }
+            ToNode::Awake(awake) => {
+                if self.first.send(First::Awake(Box::new(awake))).is_err() {
                     self.failed("this node is configured already".into());
                 }
             }

@@ -7,8 +7,11 @@ fn spec() -> GuestSpec {
             arch: Arch::X86_64,
             kernel: "/images/kernel".into(),
             initramfs: "/images/initramfs.cpio".into(),
+            acpi: "/images/a,cpi".into(),
         },
         memory_mib: 96,
+        memory: Memory::Own,
+        board: None,
         cpus: 1,
         accel: Accel::Tcg,
         tsc_khz: 2_445_430,
@@ -29,10 +32,11 @@ setpriv --pdeathsig KILL -- qemu-system-x86_64
 -machine microvm -global virtio-mmio.force-legacy=off
 -accel tcg -cpu qemu64,+rdrand -smp 1 -m 96M
 -kernel /images/kernel -initrd /images/initramfs.cpio
--append console=ttyS0 quiet panic=-1 pci=off ipv6.disable=1
+-append console=ttyS0 quiet panic=-1 ipv6.disable=1 pci=off
  mitigations=off nokaslr random.trust_cpu=on rcupdate.rcu_expedited=1
- cryptomgr.notests initcall_blacklist=init_kprobe_trace,load_system_certificate_list,crypto_kdf108_init,crypto_algapi_init,pci_arch_init
- tsc_early_khz=2445430 tsc=reliable no_timer_check
+ cryptomgr.notests initcall_blacklist=init_kprobe_trace,load_system_certificate_list,crypto_kdf108_init,crypto_algapi_init,pci_arch_init,cmos_init
+ tsc_early_khz=2445430 tsc=reliable no_timer_check acpi_rsdp=0x60000 nr_cpus=1
+-device loader,file=/images/a,,cpi,addr=0x60000,force-raw=on
 -chardev file,id=console,path=/runs/a,,b/n0.log -serial chardev:console
 -chardev socket,id=qmp,fd=11 -mon chardev=qmp,mode=control
 -device virtio-serial-device -chardev socket,id=control,fd=10
@@ -58,6 +62,7 @@ setpriv --pdeathsig KILL -- qemu-system-aarch64
         arch: Arch::Aarch64,
         kernel: "/arm/kernel".into(),
         initramfs: "/arm/initramfs.cpio".into(),
+        acpi: "/images/acpi".into(),
     };
     let arm = command_line(&GuestSpec { boot, ..spec() }).join(" ");
     let x86 = command_line(&spec()).join(" ");
@@ -88,6 +93,30 @@ fn a_bare_metal_guest_has_a_smaller_machine_and_no_kernel() {
     assert_eq!(qemu_args(&metal).join(" "), expected.replace('\n', " "));
     let kvm = qemu_args(&GuestSpec { accel: Accel::Kvm, ..metal }).join(" ");
     assert!(kvm.contains("-append tsc_khz=2445430 "), "its clock has nothing else: {kvm}");
+}
+
+#[test]
+fn a_template_keeps_its_memory_in_a_file_and_copies_begin_from_it() {
+    let of = |memory| qemu_args(&GuestSpec { memory, ..spec() }).join(" ");
+    let kept = of(Memory::Kept("/cache/a,b/ram".into()));
+    let object = "-object memory-backend-file,id=memory,size=96M,mem-path=/cache/a,,b/ram,share=";
+    assert!(kept.contains("-machine microvm,memory-backend=memory "), "{kept}");
+    assert!(kept.contains(&format!("{object}on ")), "{kept}");
+    assert!(kept.contains("-kernel /images/kernel "), "{kept}");
+    let copied = of(Memory::Copied("/cache/a,b/ram".into()));
+    assert!(copied.contains(&format!("{object}off -incoming defer ")), "{copied}");
+    assert!(!copied.contains("-kernel"), "{copied}");
+}
+
+#[test]
+fn a_board_with_memory_needs_pci() {
+    let board = Some(Board { fd: 13, bytes: 1 << 24 });
+    let args = qemu_args(&GuestSpec { board, ..spec() }).join(" ");
+    assert!(args.contains("-machine microvm,pcie=on "), "{args}");
+    assert!(!args.contains("pci=off"), "{args}");
+    let object =
+        "-object memory-backend-file,id=board,size=16777216,mem-path=/proc/self/fd/13,share=on";
+    assert!(args.contains(&format!("{object} -device ivshmem-plain,memdev=board,")), "{args}");
 }
 
 #[test]

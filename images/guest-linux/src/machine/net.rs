@@ -1,7 +1,7 @@
 //! Network cards by the classic ioctls.
 
 use anyhow::{Context, Result, bail, ensure};
-use images_control::Nic;
+use images_control::{Card, Nic};
 use nix::libc;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use std::fs;
@@ -14,6 +14,7 @@ mod tests;
 nix::ioctl_write_ptr_bad!(set_address, libc::SIOCSIFADDR, libc::ifreq);
 nix::ioctl_write_ptr_bad!(set_netmask, libc::SIOCSIFNETMASK, libc::ifreq);
 nix::ioctl_write_ptr_bad!(set_mtu, libc::SIOCSIFMTU, libc::ifreq);
+nix::ioctl_write_ptr_bad!(set_hardware_address, libc::SIOCSIFHWADDR, libc::ifreq);
 nix::ioctl_write_ptr_bad!(set_flags, libc::SIOCSIFFLAGS, libc::ifreq);
 
 /// Brings up an interface as it is.
@@ -49,6 +50,22 @@ pub(super) fn configure(nic: &Nic) -> Result<String> {
         .with_context(|| format!("cannot set netmask {mask}"))?;
     set_up(&name)?;
     Ok(name)
+}
+
+/// Gives a card that is down another MAC.
+pub(super) fn rename(card: &Card) -> Result<()> {
+    let mut request = request(&find(&card.was)?)?;
+    let mac: runtime_driver::ethernet::Mac =
+        card.mac.parse().with_context(|| format!("bad address \"{}\"", card.mac))?;
+    let mut data = [0; 14];
+    for (to, from) in data.iter_mut().zip(mac.0) {
+        *to = libc::c_char::from_ne_bytes([from]);
+    }
+    request.ifr_ifru.ifru_hwaddr = libc::sockaddr { sa_family: libc::ARPHRD_ETHER, sa_data: data };
+    // SAFETY: as in `set_up`.
+    unsafe { set_hardware_address(any_socket()?.as_raw_fd(), &raw const request) }
+        .with_context(|| format!("cannot give {} the address {}", card.was, card.mac))?;
+    Ok(())
 }
 
 /// Name of the card with this MAC.

@@ -37,6 +37,7 @@ pub(crate) fn configure(transports: &[Transport], nic: Option<NicSpec>) -> Confi
         generation: 1,
         nodes,
         nic,
+        board_memory: None,
         runtime,
         holds: Vec::new(),
         bench: None,
