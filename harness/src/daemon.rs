@@ -245,13 +245,11 @@ async fn prepare(
         Setting { backend: setup.how.backend, factor, loopback: loopback.as_ref(), program };
     let plan = Plan::new(&file, &setting);
     keep(setup, topology, &plan, &words).map_err(broken)?;
-    let mut wire = None;
-    if plan.needs_switch() {
-        wire = Some(Wire::new(Fabric::new(&plan)).map_err(broken)?);
-    }
+    let wire = plan.needs_switch().then(|| Wire::new(Fabric::new(&plan)));
+    let wire = wire.transpose().map_err(broken)?;
     let audience = setup.embedded.as_ref().map(|e| e.audience.clone());
-    let attended = audience.is_some();
-    let consoles = Consoles::wanted(&setup.run_dir, &plan, attended, inbox).map_err(broken)?;
+    let consoles =
+        Consoles::wanted(&setup.run_dir, &plan, audience.is_some(), inbox).map_err(broken)?;
     let kinds = machine.as_ref().map(|m| m.kinds(&plan.nodes)).filter(|_| !setup.how.cold);
     let mut site = Site::new(spawner, setup.run_dir.clone(), node_program, machine);
     let tell = |text| clients.send(OWNER, Response::Progress { done: 0, of: 0, text });
@@ -273,7 +271,7 @@ async fn prepare(
         _loopback: loopback,
     };
     inbox.put(Event::Begin { detach: setup.detach });
-    Ok((executor, Dispatcher::new(plan, words, attended)))
+    Ok((executor, Dispatcher::new(plan, words, setup.embedded.is_some())))
 }
 
 /// Listens for verbs, of this user only. Nobody else has the name: what is there belongs to a dead daemon.
