@@ -4,7 +4,7 @@
 use super::{Registers, Words};
 use core::arch::naked_asm;
 
-/// Words of a first frame, see [`first_frame`].
+/// Words of the frame of a rank that begins.
 pub const FRAME_WORDS: usize = 22;
 /// What the stack pointer of a stack that stands still is a multiple of.
 pub(crate) const FRAME_ALIGN: usize = 16;

@@ -23,7 +23,7 @@ macro_rules! interrupts {
     };
 }
 
-/// Words of a first frame, see [`first_frame`].
+/// Words of the frame of a rank that begins.
 pub const FRAME_WORDS: usize = 8;
 /// What the stack pointer of a stack that stands still is a multiple of.
 pub(crate) const FRAME_ALIGN: usize = 8;
