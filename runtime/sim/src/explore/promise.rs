@@ -81,13 +81,17 @@ impl Promise {
                 if (*job, *epoch) < self.committed {
                     return Some(format!("{node} goes back to {epoch} from {}", self.committed.1));
                 }
-                self.committed = (*job, *epoch);
+                if *job > self.committed.0 {
+                    self.committed = (*job, Epoch(0));
+                }
             }
             Event::CheckpointCommitted { epoch, .. } => {
                 // A rank returned from it, and perhaps told the world.
                 self.committed.1 = self.committed.1.max(*epoch);
             }
-            Event::Resumed { view, .. } => {
+            Event::Resumed { view, job, epoch } => {
+                // An epoch that a recovery chose may still be given up by the next one, as long as no rank went on from it.
+                self.committed = self.committed.max((*job, *epoch));
                 if *view > self.running.id
                     && let Some(view) = self.views.get(view)
                 {
