@@ -1,4 +1,4 @@
-//! Guests with an aarch64 processor, alone and beside x86_64. Where their program could not be built, `make build` said why.
+//! Guests with an aarch64 processor, alone and beside x86_64. `make aarch64` builds their program, or says why not.
 
 use tests::{Bench, aarch64_program, workspace};
 
