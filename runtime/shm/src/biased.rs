@@ -1,9 +1,10 @@
 //! A lock that leans towards the thread that takes it again and again: to that one it costs two stores.
 //!
 //! An atomic step that reads and writes waits until all earlier stores are out, and after a frame that is as long as it
-//! takes to get the frame's cache lines from the receiver. (So does a load of what was just stored in smaller parts.) So the thread that the lock leans towards only says that it is
-//! inside, and looks whether the lock still leans. Whoever else wants it takes the mutex, ends the leaning, has all
-//! processors pass a fence (see `barrier`), and waits until that thread is not inside.
+//! takes to get the frame's cache lines from the receiver. (So does a load of what was just stored in smaller parts.)
+//! So the thread that the lock leans towards only says that it is inside, and looks whether the lock still leans. Whoever
+//! else wants it takes the mutex, ends the leaning, has all processors pass a fence (see `barrier`), and waits until that
+//! thread is not inside.
 //!
 //! It leans towards one thread in its life, the first that took it often enough in a row: a thread that has seen that the
 //! lock leans may say at any later time that it is inside, for a moment, before it sees that this is over.
