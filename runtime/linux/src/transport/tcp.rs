@@ -248,9 +248,8 @@ impl Tcp {
             tracing::debug!(node = %hello.node, generation = %hello.generation, "a process before the one that is known: closing");
             return;
         }
-        if peer.up {
-            self.happened.push_back(Happening::Down(peer.node));
-        }
+        // In place of one that nobody here knew to be broken: the peer is there, so it is not said to be down. What
+        // the old one still held goes out again, or was of a life before.
         connection.greet(Preamble { node: self.me, generation: self.generation });
         peer.connection = Some(connection);
         peer.greet(hello.generation);

@@ -81,6 +81,28 @@ fn a_broken_connection_is_told_and_dialled_again() {
 }
 
 #[test]
+fn a_connection_in_place_of_one_that_seemed_to_work_is_no_death() {
+    let (mut a, mut b, _) = pair();
+    up(&mut a, &mut b);
+    // It stays open at the other end, as after a cut that only one side felt.
+    let silent = b.tcp.as_mut().unwrap().peers[0].connection.take();
+    b.tcp.as_mut().unwrap().peers[0].lose(NodeId(1));
+    let mut seen = Vec::new();
+    drive(&mut a, &mut b, |side, happening, _| {
+        seen.push((side, happening));
+        seen.len() == 2
+    });
+    b.send(NodeId(0), b"new".to_vec());
+    drive(&mut a, &mut b, |side, happening, frame| {
+        seen.push((side, happening));
+        frame == b"new"
+    });
+    drop(silent);
+    seen.retain(|(side, _)| *side == 0);
+    assert_eq!(seen, [(0, Happening::Up(NodeId(1))), (0, Happening::Frame(NodeId(1)))]);
+}
+
+#[test]
 fn a_connection_that_is_broken_on_purpose_is_made_anew_but_for_no_older_process() {
     let (mut a, mut b, address) = pair();
     up(&mut a, &mut b);
