@@ -13,8 +13,8 @@ use runtime_core::limits::MAX_NODES;
 use runtime_core::node::{Binding, Quorum};
 use runtime_core::sabotage::{Sabotage, Step};
 use runtime_sim::Scenario;
-use runtime_sim::explore::{Broken, Crash, Media, Program, suite};
-use runtime_sim::world::End;
+use runtime_sim::explore::{Broken, Crash, Media, Program, Run, suite};
+use runtime_sim::world::{End, Told};
 use std::str::FromStr;
 use std::time::Instant;
 
@@ -71,6 +71,9 @@ pub(crate) struct SimArgs {
     /// Nobody sees the connections of a dead node close.
     #[arg(long)]
     silent: bool,
+    /// Tell all that nodes tell in a run that is described: step, virtual time, node, event.
+    #[arg(long, conflicts_with_all = ["exhaustive", "soak"])]
+    story: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -133,6 +136,9 @@ pub(crate) fn main(args: &SimArgs) -> Result<u8, Failure> {
     let progress = Progress::new();
     let mut sums = Sums::default();
     for (i, scenario) in (0_u64..).zip(scenarios) {
+        if args.story {
+            tell(&scenario);
+        }
         if i % if total == u64::MAX { 1_000 } else { 100 } == 0 && i > 0 {
             let of = if total == u64::MAX { String::new() } else { format!(" of {total}") };
             let rate = exhaustive::rate(sums.runs, began);
@@ -172,6 +178,24 @@ pub(crate) fn main(args: &SimArgs) -> Result<u8, Failure> {
     );
     println!("PASS");
     Ok(EXIT_OK)
+}
+
+/// Runs it once, for its story.
+fn tell(scenario: &Scenario) {
+    let mut run = Run::new(scenario);
+    loop {
+        let step = run.steps();
+        let end = run.step_telling(&mut |at, node, told| {
+            let told = match told {
+                Told::Event(event) => format!("{event:?}"),
+                other => format!("{other:?}"),
+            };
+            println!("{step:>7}  {:>12} us  {node}  {told}", at / 1_000);
+        });
+        if end.is_some() {
+            return;
+        }
+    }
 }
 
 /// Runs the suite without a safety step: it must find fault.

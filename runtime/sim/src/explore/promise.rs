@@ -2,7 +2,8 @@
 //!
 //! A crash at any instant never gives a wrong answer, a fork or a standstill. The answer comes while, of the
 //! nodes of the view in which ranks last ran, no more die than each rank has copies, a majority is left and a
-//! node for each rank. Beyond that the run may be refused, in words that the facts bear out.
+//! node for each rank. Beyond that the run may be refused, in words that the facts bear out; or it begins again, if with
+//! the dead went all that knew of a first commit: the answer is right then as well, only late.
 
 use crate::world::End;
 use runtime_core::checkpoint::Placement;
@@ -25,8 +26,11 @@ pub(super) struct Promise {
     dead: BTreeSet<NodeId>,
     /// Nodes that live, but were out of reach for others.
     troubled: BTreeSet<NodeId>,
-    /// No recovery may go back behind this.
-    committed: (Job, Epoch),
+    /// No recovery may go back behind what a node that is there knew to bind; or, while no more died than each rank has
+    /// copies, any node.
+    bound: BTreeMap<NodeId, (Job, Epoch)>,
+    /// The newest.
+    job: Job,
     exited: BTreeSet<Rank>,
     done: Option<Job>,
 }
@@ -42,7 +46,8 @@ impl Promise {
             running: first,
             dead: BTreeSet::new(),
             troubled: BTreeSet::new(),
-            committed: (Job(0), Epoch(0)),
+            bound: BTreeMap::new(),
+            job: Job(0),
             exited: BTreeSet::new(),
             done: None,
         }
@@ -78,20 +83,19 @@ impl Promise {
             // Whoever slept may hear late of a view that is over; nothing comes of that.
             Event::Recovering { view, .. } if self.views.keys().any(|newest| newest > view) => {}
             Event::Recovering { job, epoch, .. } => {
-                if (*job, *epoch) < self.committed {
-                    return Some(format!("{node} goes back to {epoch} from {}", self.committed.1));
-                }
-                if *job > self.committed.0 {
-                    self.committed = (*job, Epoch(0));
+                self.job = self.job.max(*job);
+                let bound = self.bound();
+                if (*job, *epoch) < bound {
+                    return Some(format!("{node} goes back to {epoch} from {}", bound.1));
                 }
             }
             Event::CheckpointCommitted { epoch, .. } => {
                 // A rank returned from it, and perhaps told the world.
-                self.committed.1 = self.committed.1.max(*epoch);
+                self.binds(node, self.job, *epoch);
             }
             Event::Resumed { view, job, epoch } => {
                 // An epoch that a recovery chose may still be given up by the next one, as long as no rank went on from it.
-                self.committed = self.committed.max((*job, *epoch));
+                self.binds(node, *job, *epoch);
                 if *view > self.running.id
                     && let Some(view) = self.views.get(view)
                 {
@@ -114,6 +118,23 @@ impl Promise {
             _ => {}
         }
         None
+    }
+
+    fn binds(&mut self, node: NodeId, job: Job, epoch: Epoch) {
+        let known = self.bound.entry(node).or_default();
+        *known = (*known).max((job, epoch));
+    }
+
+    fn bound(&self) -> (Job, Epoch) {
+        let kept = self.died_at_a_time() <= self.replicas;
+        let counts = self.bound.iter().filter(|(node, _)| kept || !self.gone(node));
+        counts.map(|(_, known)| *known).max().unwrap_or_default()
+    }
+
+    /// Machines of the view in which ranks last ran.
+    fn died_at_a_time(&self) -> usize {
+        let died = self.running.members.keys().filter(|node| self.gone(node));
+        died.map(|node| self.machine(*node)).collect::<BTreeSet<_>>().len()
     }
 
     /// Is this end of the run as promised? Otherwise: why not.
@@ -160,8 +181,7 @@ impl Promise {
 
     /// More died at a time than there are copies; it says which epoch, rank and copies are lost.
     fn judge_lost(&self, reason: &str) -> Result<(), String> {
-        let died = self.running.members.keys().filter(|node| self.gone(node));
-        let died = died.map(|node| self.machine(*node)).collect::<BTreeSet<_>>().len();
+        let died = self.died_at_a_time();
         if died <= self.replicas {
             let replicas = self.replicas;
             return Err(format!(

@@ -92,6 +92,11 @@ impl Run {
 
     /// One step; the verdict if it was the last.
     pub fn step(&mut self) -> Option<Verdict> {
+        self.step_telling(&mut |_, _, _| {})
+    }
+
+    /// The same; what nodes tell is also given to `story`, with its time in nanoseconds.
+    pub fn step_telling(&mut self, story: &mut dyn FnMut(u64, NodeId, &Told)) -> Option<Verdict> {
         self.crash_what_is_due();
         let steps = self.world.steps();
         while let Some((step, fault)) = self.faults.front().copied()
@@ -101,7 +106,8 @@ impl Run {
             self.befall(fault);
         }
         let mut end = self.world_step();
-        for (_, node, told) in self.world.take_told() {
+        for (at, node, told) in self.world.take_told() {
+            story(at, node, &told);
             let Told::Event(event) = told else { continue };
             if let Some(wrong) = self.promise.observe(node, &event) {
                 end = Some(End::Wrong(wrong));

@@ -316,6 +316,34 @@ fn a_death_in_the_middle_of_a_takeover_is_survived() {
 }
 
 #[test]
+fn more_deaths_than_copies_may_take_the_first_commit_with_them_and_the_job_begins_again() {
+    // n0 commits epoch 1 and dies, perhaps before anybody hears of it, and n2 with it: no copies are whole, and
+    // then nobody who lives knows of more than the beginning.
+    let mut again = 0;
+    for seed in 0..40 {
+        let mut run = Run::new(&Scenario::tour(seed, 3, 2, 1));
+        let (mut first, mut committed, mut end) = (None, false, None);
+        while end.is_none() {
+            end = run.step_telling(&mut |_, node, told| match told {
+                Told::Event(Event::CheckpointCommitted { .. }) => committed |= node == NodeId(0),
+                Told::Event(Event::Recovering { view, epoch, .. }) if view.0 > 1 => {
+                    first.get_or_insert(*epoch);
+                }
+                _ => {}
+            });
+            if committed && run.crashed().is_empty() {
+                run.crash(NodeId(0));
+                run.crash(NodeId(2));
+            }
+        }
+        let end = end.unwrap();
+        assert_eq!(end.broken, None, "seed {seed}");
+        again += u32::from(end.end == End::Done && first == Some(Epoch(0)));
+    }
+    assert!(again > 0, "never");
+}
+
+#[test]
 fn a_short_soak_finds_nothing() {
     let (mut done, mut takeovers) = (0, 0);
     for seed in 0..150 {
