@@ -20,7 +20,7 @@ use crate::progress::Progress;
 use crate::proto::EXIT_OK;
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, ValueEnum};
-use guests::{Guests, hello, ready, topology};
+use guests::{Guests, hello, topology};
 use images_control::bench::Bench;
 use images_control::{FromNode, ToNode};
 use runtime_core::node::Image;
@@ -212,19 +212,8 @@ impl Hall {
     }
 
     async fn crowds(&self) -> Result<Crowds> {
-        let plan = self.plan("many", Image::BareMetal, CLUSTER, MTU)?;
-        self.progress.step(0, 0, &format!("{CLUSTER} bare-metal guests boot"));
-        let start = Instant::now();
-        let mut guests = Guests::boot(&self.site, plan).await?;
-        guests.gather(hello).await?;
-        let all_hello = start.elapsed();
-        for (node, configure) in guests.configures() {
-            guests.send(node, &ToNode::Configure(configure));
-        }
-        guests.gather(ready).await?;
-        let all_ready = start.elapsed();
-        guests.end().await?;
-
+        let start = self.start("many", &self.site, Image::BareMetal, CLUSTER);
+        let (all_hello, all_ready) = start.await?;
         self.progress.step(0, 0, &format!("{IDLE} bare-metal guests idle"));
         let plan = self.plan("idle", Image::BareMetal, IDLE, MTU)?;
         let mut guests = Guests::boot(&self.site, plan).await?;

@@ -1,5 +1,6 @@
 //! A cluster as a picture: nodes on their boards, switches below them, links between.
 
+use crate::escape::markup;
 use crate::plan::image_name;
 use crate::proto::{NodeStatus, PortStatus, Status};
 use runtime_core::node::Role;
@@ -59,7 +60,7 @@ pub(crate) fn svg(topology: &Topology, status: Option<&Status>) -> String {
         Some(status) => format!("{} ({}): {}", topology.name, status.backend, status.phase),
         None => topology.name.clone(),
     };
-    let title = escape(&title);
+    let title = markup(&title);
     // Writing to a string cannot fail.
     let _ = writeln!(
         svg,
@@ -79,7 +80,7 @@ pub(crate) fn svg(topology: &Topology, status: Option<&Status>) -> String {
     for (n, switch) in topology.switches.iter().enumerate() {
         let x = switch_x(topology, n, width);
         let (left, (w, h)) = (x - SWITCH.0 / 2, SWITCH);
-        let name = escape(&switch.name);
+        let name = markup(&switch.name);
         let _ = writeln!(
             svg,
             "<rect class=\"switch\" x=\"{left}\" y=\"{SWITCH_TOP}\" width=\"{w}\" height=\"{h}\" rx=\"4\"/>\
@@ -114,7 +115,7 @@ fn boards(svg: &mut String, topology: &Topology, order: &[usize]) {
             BOX.1 + 32,
             x + width / 2,
             TOP - 8,
-            escape(name)
+            markup(name)
         );
         first += count;
     }
@@ -143,11 +144,11 @@ fn draw_node(svg: &mut String, node: &Node, place: usize, state: Option<&NodeSta
          <text x=\"{x}\" y=\"{}\">{}</text>",
         x - w / 2,
         TOP + 21,
-        escape(&node.name)
+        markup(&node.name)
     );
     for (n, line) in words.iter().enumerate() {
         let y = TOP + 38 + 14 * n;
-        let _ = writeln!(svg, "<text class=\"small\" x=\"{x}\" y=\"{y}\">{}</text>", escape(line));
+        let _ = writeln!(svg, "<text class=\"small\" x=\"{x}\" y=\"{y}\">{}</text>", markup(line));
     }
 }
 
@@ -178,21 +179,6 @@ fn link(
     );
     for (n, line) in words.split([',', ';']).map(str::trim).filter(|w| !w.is_empty()).enumerate() {
         let y = from + 28 + 13 * n;
-        let _ = writeln!(svg, "<text class=\"small\" x=\"{x}\" y=\"{y}\">{}</text>", escape(line));
+        let _ = writeln!(svg, "<text class=\"small\" x=\"{x}\" y=\"{y}\">{}</text>", markup(line));
     }
-}
-
-/// Text that means itself in XML.
-fn escape(text: &str) -> String {
-    let mut escaped = String::new();
-    for c in text.chars() {
-        match c {
-            '&' => escaped += "&amp;",
-            '<' => escaped += "&lt;",
-            '>' => escaped += "&gt;",
-            '"' => escaped += "&quot;",
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }

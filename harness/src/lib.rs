@@ -49,6 +49,7 @@ pub mod cli;
 mod client;
 mod daemon;
 mod dispatcher;
+mod escape;
 mod graph;
 mod library;
 mod manifest;
@@ -64,8 +65,8 @@ mod switch;
 mod table;
 
 pub use library::{
-    Builder, Check, Cluster, Death, Error, Events, Expectation, Happening, Link, Node, NodeStatus,
-    PortStatus, Run, Seconds, Sighting, State, Status, Takeover, Verdict, Way, What, checkpoint,
-    event, line, node, takeover,
+    Amount, Builder, Check, Cluster, Death, Error, Events, Expectation, Happening, Link, Measure,
+    Node, NodeStatus, PortStatus, Run, Seconds, Sighting, State, Status, Takeover, Verdict, Way,
+    What, checkpoint, event, in_order, line, metric, never, node, takeover,
 };
 pub use plan::Backend;

@@ -18,7 +18,8 @@ pub use cluster::Cluster;
 pub use error::Error;
 pub use events::{Events, Happening, What};
 pub use expect::{
-    Expectation, Seconds, Sighting, State, Takeover, checkpoint, event, line, node, takeover,
+    Amount, Expectation, Measure, Seconds, Sighting, State, Takeover, checkpoint, event, in_order,
+    line, metric, never, node, takeover,
 };
 pub use link::{Link, Way};
 pub use node::Node;

@@ -115,6 +115,31 @@ pub(crate) enum Awaited {
         /// At most so long after it.
         within_us: Option<u64>,
     },
+    /// That does not show.
+    Never {
+        /// What.
+        shown: Shown,
+        /// On this node; `None`: on any.
+        on: Option<String>,
+        /// Less often is no matter.
+        times: u32,
+        /// For so long; `None`: until the run is over.
+        within_us: Option<u64>,
+    },
+    /// One shows after the other, from the same moment on as [`Awaited::Seen`].
+    Order {
+        /// What.
+        sights: Vec<Sighted>,
+    },
+    /// What the run measures is within bounds.
+    Metric {
+        /// Its word in the file.
+        metric: String,
+        /// As the file writes it.
+        at_least: Option<String>,
+        /// The same.
+        at_most: Option<String>,
+    },
     /// So many checkpoints are committed.
     Checkpoints {
         /// Or more.
@@ -129,6 +154,18 @@ pub(crate) enum Awaited {
         /// At most so long from now on.
         within_us: Option<u64>,
     },
+}
+
+/// One of an order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Sighted {
+    /// What.
+    pub(crate) shown: Shown,
+    /// On this node; `None`: on any.
+    pub(crate) on: Option<String>,
+    /// At most so long after what all of them come after.
+    pub(crate) within_us: Option<u64>,
 }
 
 /// What may show.

@@ -5,7 +5,6 @@
 
 mod charts;
 mod data;
-mod escape;
 mod failover;
 mod gather;
 mod lanes;

@@ -141,7 +141,7 @@ fn files(args: &TestArgs) -> Result<Vec<PathBuf>, Failure> {
 /// All jobs, as many at a time as there is room for.
 fn run_all(places: &Places, args: &TestArgs, jobs: VecDeque<Job>) -> Vec<Outcome> {
     let room = Room::of_this_machine(args.jobs.map(usize::from));
-    let single = jobs.len() == 1;
+    let (single, all, start) = (jobs.len() == 1, jobs.len(), Instant::now());
     let alone = single || room.most_at_once() == 1;
     let workers = room.most_at_once().min(jobs.len());
     let (queue, outcomes) = (Mutex::new(jobs), Mutex::new(Vec::new()));
@@ -157,6 +157,10 @@ fn run_all(places: &Places, args: &TestArgs, jobs: VecDeque<Job>) -> Vec<Outcome
                 lock(&queue).clear();
             }
             outcomes.push(outcome);
+            let done = outcomes.len();
+            if done < all {
+                eprintln!("{}", how_far(done, all, start.elapsed()));
+            }
         }
     };
     std::thread::scope(|scope| {
@@ -205,6 +209,21 @@ fn run(
     let mut logs = None;
     let result = Connection::once(places, &launch, &mut logs, || place.is_up());
     Outcome { job, took: start.elapsed(), logs, result }
+}
+
+/// How many are done, and when the rest may be, if they take as long.
+fn how_far(done: usize, all: usize, took: Duration) -> String {
+    let rest = u32::try_from(all.saturating_sub(done)).unwrap_or(u32::MAX);
+    let each = took / u32::try_from(done).unwrap_or(u32::MAX).max(1);
+    let whole = |time: Duration| match time.as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds => format!("{} min", (seconds + 30) / 60),
+    };
+    format!(
+        "{done} of {all} done after {}, about {} to go",
+        whole(took),
+        whole(each.saturating_mul(rest))
+    )
 }
 
 fn which(job: &Job) -> String {

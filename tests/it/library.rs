@@ -1,6 +1,9 @@
 //! The testbed as a library: what a test of another crate does with it, and what it leaves behind.
 
-use harness::{Backend, Cluster, Error, Seconds, What, checkpoint, event, line, node, takeover};
+use harness::{
+    Backend, Cluster, Error, Seconds, What, checkpoint, event, in_order, line, metric, never, node,
+    takeover,
+};
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -74,6 +77,40 @@ fn a_node_is_killed_and_its_takeover_awaited() {
             }
         }
         assert_eq!((kills, commits), (1, 3), "events end with their cluster");
+    });
+}
+
+#[test]
+fn orders_measures_and_what_never_shows_are_awaited_as_a_file_expects_them() {
+    let bench = Bench::process();
+    wait(async {
+        let cluster = process(&bench).boot().await.unwrap();
+        let run = cluster.start().await.unwrap();
+        let seen = cluster.expect(metric("checkpoints").at_least(2)).await.unwrap();
+        assert_eq!(seen, "2");
+        assert_eq!(cluster.status().await.unwrap().phase, "running");
+        cluster.node("n1").kill().await.unwrap();
+        let story = || [event("suspected").within(20.s()), event("recovering"), event("resumed")];
+        cluster.expect(in_order(story())).await.unwrap();
+        let early = cluster.expect(never(event("suspected"))).await.unwrap_err();
+        let Error::Unmet { expected, seen, .. } = &early else { panic!("{early:?}") };
+        assert!(expected == "never suspected" && seen.starts_with("on n"), "{early}");
+        assert_eq!(cluster.status().await.unwrap().phase, "running", "it was known at once");
+        let many = cluster.expect(metric("checkpoints").at_most(1)).await.unwrap_err();
+        assert!(many.to_string().contains("checkpoints at most 1"), "{many}");
+        let wrong = cluster.expect(metric("checkpoints").at_most(1.s())).await.unwrap_err();
+        assert!(matches!(&wrong, Error::Usage(text) if text.contains("1s")), "{wrong}");
+
+        // All of these are known when it is over.
+        cluster.expect(never(line("panicked"))).await.unwrap();
+        let took = metric("recovery-time").at_least(1.ms()).at_most(60.s());
+        assert!(cluster.expect(took).await.unwrap().contains("(n1)"));
+        cluster.expect(metric("sent-ratio").at_most("130%")).await.unwrap();
+        let [a, b, c] = story();
+        let back = cluster.expect(in_order([c, b, a])).await.unwrap_err();
+        assert!(back.to_string().contains("then nothing like the "), "{back}");
+        assert!(run.verdict().await.unwrap().pass);
+        cluster.down().await.unwrap();
     });
 }
 

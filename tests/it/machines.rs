@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use tests::{Bench, Cluster};
 
 /// What a guest said on its console so far.
@@ -37,25 +37,64 @@ fn copies_of_a_guest_are_no_twins() {
     bench.verb(&["down"]).must(0, &["is down"]);
 }
 
+/// An emulator that takes nothing but what it is told at its start: guests boot in it, but cannot go on from a state.
+fn without_copies(bench: Bench) -> Bench {
+    let path = std::env::var("PATH").unwrap();
+    let real = std::env::split_paths(&path).map(|dir| dir.join("qemu-system-x86_64"));
+    let real = real.into_iter().find(|file| file.is_file()).unwrap();
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *-incoming*) echo 'no copies today' >&2; exit 1;; esac\nexec {} \"$@\"\n",
+        real.display()
+    );
+    let dir = bench.target().join("bin");
+    fs::create_dir(&dir).unwrap();
+    let file = bench.file("bin/qemu-system-x86_64", script);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    bench.with("PATH", format!("{}:{path}", dir.display()))
+}
+
 #[test]
-fn guests_boot_when_their_template_is_broken_or_not_wanted() {
-    let bench = Bench::qemu();
-    let cluster = Cluster::of(1, 1).named("broken").expects_the_right_result();
-    bench.test(&cluster).must_pass();
-    let templates = bench.target().join("understudy/cache/templates");
-    let states = fs::read_dir(templates).unwrap().flatten().map(|e| e.path().join("state"));
-    let states: Vec<_> = states.filter(|state| state.is_file()).collect();
-    assert!(!states.is_empty());
-    for state in &states {
-        fs::write(state, b"nothing").unwrap();
+fn templates_are_shared_checked_and_done_without() {
+    let bench = Bench::qemu().with_own_templates();
+    let cluster = |name: &str| Cluster::of(1, 1).named(name).expects_the_right_result();
+    let names = ["one", "other"];
+    // Both need the same one: who comes first makes it, and the other waits. Then they run side by side.
+    let up = names.map(|name| bench.start_on("up", &cluster(name))).map(|verb| verb.end());
+    for said in &up {
+        said.must(0, &["n1", "ready"]);
     }
-    bench.on("test", &cluster).must(0, &["n0 boots: it cannot be a copy", "verdict: PASS"]);
-    // The next run makes another.
-    bench.on("test", &cluster).must(0, &["the template booted in", "verdict: PASS"]);
-    let file = bench.topology(&cluster);
+    let made = |said: &&tests::Said| said.text.contains("the template booted in");
+    assert_eq!(up.iter().filter(made).count(), 1, "{up:?}");
+    let run = names.map(|name| bench.start(&["run", "--cluster", name]));
+    for verb in run {
+        verb.end().must(0, &["verdict: PASS"]);
+    }
+    bench.verb(&["down"]).must(0, &["cluster one is down", "cluster other is down"]);
+
+    // One bit of a guest's memory would change what any program computes, or nothing at all for hours.
+    let house = bench.target().join("understudy/cache/templates");
+    let all = fs::read_dir(house).unwrap().flatten().map(|entry| entry.path());
+    let [template] = &all.filter(|path| path.is_dir()).collect::<Vec<_>>()[..] else {
+        panic!("not one template")
+    };
+    let memory = fs::File::options().read(true).write(true).open(template.join("ram")).unwrap();
+    let (mut byte, middle) = ([0], memory.metadata().unwrap().len() / 2);
+    memory.read_exact_at(&mut byte, middle).unwrap();
+    memory.write_all_at(&[byte[0] ^ 1], middle).unwrap();
+    drop(memory);
+    let said = bench.on("test", &cluster("one"));
+    said.must(0, &["is damaged, and made anew", "ram is not what it was", "verdict: PASS"]);
+    said.must(0, &["the template booted in"]);
+
+    let file = bench.topology(&cluster("cold"));
     let said = bench.verb(&["test", "--cold", &file]);
     said.must(0, &["verdict: PASS"]);
     assert!(!said.text.contains("template"), "{said}");
+    let bench = without_copies(bench);
+    let said = bench.on("test", &cluster("one"));
+    said.must(0, &["n0 boots: it cannot be a copy", "no copies today", "verdict: PASS"]);
+    // So the next run makes another.
+    assert!(template.is_dir() && !template.join("made-of").exists());
 }
 
 #[test]

@@ -137,6 +137,11 @@ pub fn understudy() -> PathBuf {
     program(dir.join("understudy"))
 }
 
+/// Where what was fetched is, for all benches.
+fn shared_cache() -> PathBuf {
+    workspace().join("target/understudy/cache")
+}
+
 /// The node program.
 #[must_use]
 pub fn node_program() -> PathBuf {
@@ -155,7 +160,7 @@ impl Bench {
         };
         let target = dir.path().to_owned();
         // The kernel is fetched once for all.
-        let cache = workspace().join("target/understudy/cache");
+        let cache = shared_cache();
         let linked = fs::create_dir_all(&cache)
             .and_then(|()| fs::create_dir(target.join("understudy")))
             .and_then(|()| std::os::unix::fs::symlink(&cache, target.join("understudy/cache")));
@@ -188,6 +193,19 @@ impl Bench {
     #[must_use]
     pub fn sim() -> Self {
         Self::new(Backend::Sim)
+    }
+
+    /// With templates of guests of its own, of which there is none yet; the kernel is that of all.
+    #[must_use]
+    pub fn with_own_templates(self) -> Self {
+        let (cache, shared) = (self.target.join("understudy/cache"), shared_cache());
+        let own = fs::remove_file(&cache)
+            .and_then(|()| fs::create_dir(&cache))
+            .and_then(|()| std::os::unix::fs::symlink(shared.join("kernel"), cache.join("kernel")));
+        if let Err(e) = own {
+            panic!("no cache at {}: {e}", cache.display());
+        }
+        self
     }
 
     /// Sets a variable for all verbs to come.

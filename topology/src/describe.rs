@@ -245,12 +245,12 @@ impl Topology {
             }
             Expectation::State { node, outcome } => {
                 let outcome = match outcome {
-                    Outcome::Dead => "dead".into(),
-                    Outcome::Rank(rank) => rank.to_string(),
-                    Outcome::Standby => "a standby".into(),
-                    Outcome::Exited(code) => format!("ended with code {code}"),
+                    Outcome::Dead => "is dead".into(),
+                    Outcome::Rank(rank) => format!("is {rank}"),
+                    Outcome::Standby => "is a standby".into(),
+                    Outcome::Exited(code) => format!("has ended with code {code}"),
                 };
-                format!("{} is {outcome} in the end", self.name_of(*node))
+                format!("{} {outcome} in the end", self.name_of(*node))
             }
             Expectation::Metric { metric, at_least, at_most } => {
                 let bound = |word: &str, value: &Option<u64>| {

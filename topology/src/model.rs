@@ -4,7 +4,6 @@
 mod expect;
 mod faults;
 
-pub(crate) use expect::Unit;
 pub use expect::{Expectation, Metric, Outcome, Shown, Sight};
 pub use faults::{Changes, Fault, Phase, Strike, Trigger, Way};
 

@@ -3,7 +3,8 @@
 //! A template is a guest that was stopped after its first word: a file with its memory, and one with the rest
 //! of its state. A copy maps the memory, writes to pages of its own, goes on from the state, and is told who
 //! it is; a guest cannot see that it stood still meanwhile. Templates are kept from run to run, each in a
-//! directory whose name follows from all that it is made of. Where anything fails guests boot.
+//! directory whose name follows from all that it is made of, with checksums that are looked at before each use.
+//! Where anything fails guests boot.
 
 use super::qmp::Qmp;
 use super::spawn::OnExit;
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::oneshot;
 
+mod seal;
 #[cfg(test)]
 mod tests;
 
@@ -113,12 +115,14 @@ impl Site {
         let machine = self.machine.as_ref().context("no machine")?;
         let parts = machine.made_of(kind)?;
         // Nobody else builds or removes one meanwhile.
-        let alone = {
-            let dir = dir.to_owned();
-            tokio::task::spawn_blocking(move || lock_house(&dir)).await??
-        };
+        let house = house(dir)?;
+        if house.try_lock().is_err() {
+            tell("another cluster is at the templates: this one waits".to_owned());
+        }
+        let waits = tokio::task::spawn_blocking(move || house.lock().map(|()| house));
+        let alone = waits.await?.context("cannot lock the templates")?;
         let place = dir.join(name(&parts));
-        if fs::read_to_string(made_of(&place)).ok().as_ref() != Some(&parts) {
+        if !is_good(&place, &parts, kind, tell).await? {
             let start = Instant::now();
             tell(format!(
                 "a template of Linux guests with {} MiB boots; the next run finds it",
@@ -167,7 +171,10 @@ impl Site {
         captured.with_context(|| {
             let words = [tail(&console, 3), tail(&self.qemu_log("template"), 2)].concat();
             format!("the template's machine: {status}; its last words: {}", words.join(" / "))
-        })
+        })?;
+        // Only now does nobody write to its memory any more.
+        let dir = dir.to_owned();
+        tokio::task::spawn_blocking(move || seal::seal(&dir)).await?
     }
 
     /// Starts a node as a copy.
@@ -210,6 +217,22 @@ impl Site {
         let started = Started { process, control, net, seat, remark: None, _monitor: monitor };
         Ok((started, end))
     }
+}
+
+/// Is there a template, made of this, and as it was when it was made? What is wrong with one is told.
+async fn is_good(place: &Path, parts: &str, kind: Kind, tell: &dyn Fn(String)) -> Result<bool> {
+    if fs::read_to_string(made_of(place)).ok().as_deref() != Some(parts) {
+        return Ok(false);
+    }
+    let dir = place.to_owned();
+    let damage = tokio::task::spawn_blocking(move || seal::damage(&dir)).await?;
+    if let Some(damage) = &damage {
+        let mib = kind.memory_mib;
+        tell(format!(
+            "the template of Linux guests with {mib} MiB is damaged, and made anew: {damage}"
+        ));
+    }
+    Ok(damage.is_none())
 }
 
 /// Tells of the end of a process that may still be replaced by another.
@@ -284,14 +307,12 @@ fn name(parts: &str) -> String {
     format!("{:016x}", hasher.finish())
 }
 
-/// Locks all templates, once nobody else builds or removes one.
-fn lock_house(dir: &Path) -> Result<File> {
+/// What whoever builds or removes templates locks.
+fn house(dir: &Path) -> Result<File> {
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     let path = dir.join("lock");
     let file = File::options().create(true).append(true).open(&path);
-    let file = file.with_context(|| format!("cannot open {}", path.display()))?;
-    file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
-    Ok(file)
+    file.with_context(|| format!("cannot open {}", path.display()))
 }
 
 /// QEMU would be killed in the middle when the disk is full.

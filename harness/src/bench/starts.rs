@@ -31,27 +31,28 @@ impl Hall {
                 ready.as_secs_f64()
             );
         };
-        let cold = self.start(&self.site, Image::Linux, LINUX).await?;
+        let cold = self.start("start", &self.site, Image::Linux, LINUX).await?;
         told(&format!("{LINUX} Linux guests that boot"), cold, "");
         let (site, build) = self.with_templates().await?;
-        let copies = self.start(&site, Image::Linux, LINUX).await?;
+        let copies = self.start("start", &site, Image::Linux, LINUX).await?;
         std::fs::remove_dir_all(self.templates()).context("cannot remove the template")?;
         let what =
             format!("{LINUX} copies of a Linux guest, which took {:.2} s", build.as_secs_f64());
         told(&what, copies, " (aim 2 s)");
-        let metal = self.start(&self.site, Image::BareMetal, METAL).await?;
+        let metal = self.start("start", &self.site, Image::BareMetal, METAL).await?;
         told(&format!("{METAL} bare-metal guests"), metal, " (aim 4 s)");
         Ok(text)
     }
 
-    /// From nothing to guests that speak, and to guests that see each other.
-    async fn start(
+    /// From nothing to guests that speak, and to guests that see each other. Their names begin with `name`.
+    pub(super) async fn start(
         &self,
+        name: &str,
         site: &Arc<Site>,
         image: Image,
         count: usize,
     ) -> Result<(Duration, Duration)> {
-        let plan = self.plan("start", image, count, MTU)?;
+        let plan = self.plan(name, image, count, MTU)?;
         self.progress.step(0, 0, &format!("{count} {} guests start", image_name(image)));
         let start = Instant::now();
         let mut guests = Guests::boot(site, plan).await?;

@@ -215,7 +215,10 @@ fn event_line(line: &[u8]) -> String {
 /// Names and values, the innermost ones.
 fn words(value: &serde_json::Value, text: &mut String) {
     let Some(object) = value.as_object() else { return };
-    for (key, value) in object {
+    // What it is comes first.
+    let is_kind = |key: &&String| matches!(key.as_str(), "type" | "kind");
+    let (kinds, rest): (Vec<_>, Vec<_>) = object.iter().partition(|(key, _)| is_kind(key));
+    for (key, value) in kinds.into_iter().chain(rest) {
         match value {
             serde_json::Value::Object(_) => words(value, text),
             // When it happened on the node's own clock.
@@ -264,6 +267,8 @@ mod tests {
         assert_eq!(event_line(killed), "   1.500000 s  n1      killed\n");
         let event = br#"{"at_us":7,"node":"n0","message":{"type":"event","at_us":5,"event":{"kind":"ready","peers":3}}}"#;
         assert_eq!(event_line(event), "   0.000007 s  n0      ready peers=3\n");
+        let view = br#"{"at_us":7,"node":"n0","message":{"type":"event","at_us":5,"event":{"kind":"view","coordinator":0,"view":3}}}"#;
+        assert_eq!(event_line(view), "   0.000007 s  n0      view coordinator=0 view=3\n");
         assert_eq!(event_line(b"no json"), "no json");
     }
 }

@@ -3,6 +3,7 @@
 use super::run::Run;
 use super::{Dispatcher, Life};
 use crate::result::Death;
+use crate::table;
 use topology::{Metric, Outcome};
 
 /// A run that is over.
@@ -25,11 +26,17 @@ impl Measured<'_> {
             Ok(found) => found,
             Err(why) => return (why, false),
         };
-        let mut seen = metric.show(value) + &of;
+        let mut seen = show(metric, value) + &of;
         if let (true, Some(most)) = (metric.is_time(), at_most) {
             seen += &format!(" (at most {} on this machine)", metric.show(most));
         }
         (seen, at_least.is_none_or(|b| value >= b) && at_most.is_none_or(|b| value <= b))
+    }
+
+    /// Is it more already than it may be, and will stay so?
+    pub(super) fn is_beyond(&self, metric: Metric, at_most: Option<u64>) -> bool {
+        let value = self.value(metric);
+        !metric.can_fall() && at_most.is_some_and(|most| value.is_ok_and(|(v, _)| v > most))
     }
 
     /// In the unit of the metric, and whose it is.
@@ -73,6 +80,17 @@ impl Measured<'_> {
             }
         }
         slowest
+    }
+}
+
+/// What was measured, rounded for people: a bound is a round number by itself.
+fn show(metric: Metric, value: u64) -> String {
+    if metric.is_time() {
+        table::time(Some(value / 1_000))
+    } else if metric.is_size() {
+        table::bytes(value)
+    } else {
+        metric.show(value)
     }
 }
 

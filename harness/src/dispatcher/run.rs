@@ -45,7 +45,7 @@ pub(super) struct Run {
     pub(super) deaths: Vec<Dead>,
     /// The job cannot go on, for this reason; the last words of a node are waited for.
     lost: Option<String>,
-    /// When and how it ended, while what is on consoles is still being told.
+    /// When and how it ended; for a while what is on consoles is still being told.
     pub(super) end: Option<(Duration, End)>,
     /// What somebody looks for and has shown.
     pub(super) sightings: Vec<Sighting>,
@@ -90,6 +90,17 @@ impl Run {
             end: None,
             sightings: Vec::new(),
         }
+    }
+
+    /// How long it took, or has taken until now, in microseconds.
+    pub(super) fn took_us(&self, now: Duration) -> u64 {
+        let until = self.end.as_ref().map_or(now, |(at, _)| *at);
+        self.started.map_or(0, |started| micros(until.saturating_sub(started)))
+    }
+
+    /// All deaths, in their order.
+    pub(super) fn deaths(&self) -> Vec<Death> {
+        self.deaths.iter().map(|dead| dead.death.clone()).collect()
     }
 
     /// When the next fault with a time is due.

@@ -35,6 +35,23 @@ impl Sighting {
     }
 }
 
+impl Run {
+    /// The earliest of each that comes after the one before it, all of them since then: how long after that, and
+    /// where. Ends at the first that has not come.
+    pub(super) fn in_order<'a>(
+        &'a self,
+        mut sights: impl Iterator<Item = &'a Sight>,
+        since: Duration,
+    ) -> impl Iterator<Item = (Duration, usize)> {
+        let mut rest = self.sightings.iter().skip_while(move |s| s.at < since);
+        std::iter::from_fn(move || {
+            let sight = sights.next()?;
+            let next = rest.find(|s| s.is(sight))?;
+            Some((next.at.saturating_sub(since), next.node))
+        })
+    }
+}
+
 impl Dispatcher {
     pub(super) fn line(&mut self, now: Duration, node: usize, text: &str) {
         self.saw(Sighting { at: now, node, what: Showing::Line(text.to_owned()) });
@@ -117,17 +134,18 @@ impl Dispatcher {
         }
     }
 
-    /// The earliest of each that comes after the one before it.
-    pub(super) fn order_check(&self, run: &Run, sights: &[Sight]) -> (String, bool) {
-        let started = run.started.unwrap_or_default();
-        let mut rest = run.sightings.iter();
-        let mut found = Vec::new();
-        for sight in sights {
-            let Some(next) = rest.find(|s| s.is(sight)) else { break };
-            let after = next.at.saturating_sub(started).as_secs_f64();
-            found.push(format!("{} {after:.2} s", self.name(next.node)));
-        }
-        let all = found.len() == sights.len();
+    pub(super) fn order_check<'a>(
+        &self,
+        run: &'a Run,
+        sights: impl ExactSizeIterator<Item = &'a Sight>,
+        since: Duration,
+    ) -> (String, bool) {
+        let wanted = sights.len();
+        let found: Vec<String> = run
+            .in_order(sights, since)
+            .map(|(took, node)| format!("{} {:.2} s", self.name(node), took.as_secs_f64()))
+            .collect();
+        let all = found.len() == wanted;
         let mut seen = found.join(", ");
         if !all {
             let nothing = format!("nothing like the {} of them", nth(found.len() + 1));

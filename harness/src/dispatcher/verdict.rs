@@ -15,8 +15,8 @@ impl Dispatcher {
         if self.run.as_ref().is_none_or(|run| run.end.is_none()) {
             return;
         }
-        let Some(mut run) = self.run.take() else { return };
-        let Some((now, end)) = run.end.take() else { return };
+        let Some(run) = self.run.take() else { return };
+        let Some((now, end)) = run.end.clone() else { return };
         let result = Box::new(self.result(now, &run, &end));
         self.deadline = None;
         self.phase = Phase::Up;
@@ -28,8 +28,8 @@ impl Dispatcher {
     }
 
     fn result(&self, now: Duration, run: &Run, end: &End) -> RunResult {
-        let run_us = run.started.map_or(0, |s| micros(now.saturating_sub(s)));
-        let deaths: Vec<Death> = run.deaths.iter().map(|d| d.death.clone()).collect();
+        let run_us = run.took_us(now);
+        let deaths = run.deaths();
         let mut checks = match (&self.plan.program, end) {
             (Some(_), End::Done) => Vec::new(),
             _ => vec![job_check(end)],
@@ -129,7 +129,9 @@ impl Dispatcher {
                 self.seen_check(run, sight, *times, *within, since)
             }
             Wanted::Never(sight) => self.never_check(run, sight),
-            Wanted::Order(sights) => self.order_check(run, sights),
+            Wanted::Order(sights) => {
+                self.order_check(run, sights.iter(), run.started.unwrap_or_default())
+            }
             Wanted::State { node, outcome } => self.state_check(*node, *outcome),
             Wanted::Metric { metric, at_least, at_most } => {
                 measured.check(*metric, *at_least, *at_most)

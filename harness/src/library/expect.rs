@@ -1,6 +1,6 @@
 //! What a test waits for.
 
-use crate::proto::{Awaited, Outcome, Shown};
+use crate::proto::{Awaited, Outcome, Shown, Sighted};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -22,7 +22,26 @@ impl Seconds for u64 {
     }
 }
 
-/// Something to wait for: [`takeover`], [`event`], [`line()`], [`checkpoint`], [`node`].
+/// Something to wait for: [`takeover`], [`event`], [`line()`], [`never`], [`in_order`], [`metric`], [`checkpoint`], [`node`].
+///
+/// ```no_run
+/// use harness::{Backend, Cluster, Seconds, event, in_order, line, metric, never};
+///
+/// # async fn test() -> Result<(), harness::Error> {
+/// let cluster = Cluster::from_file("failover.yaml").backend(Backend::Process).boot().await?;
+/// let run = cluster.start().await?;
+/// cluster.expect(metric("checkpoints").at_least(2)).await?;
+/// cluster.node("n1").kill().await?;
+/// let story = [event("suspected").within(1.s()), event("recovering"), event("resumed")];
+/// cluster.expect(in_order(story)).await?;
+/// // Whether these hold is known when the run is over, or as soon as they do not.
+/// cluster.expect(never(line("panicked").on("n0"))).await?;
+/// cluster.expect(metric("recovery-time").at_most(2.s())).await?;
+/// cluster.expect(metric("sent-ratio").at_most("110%")).await?;
+/// assert!(run.verdict().await?.pass);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// Bounds (`within`) are times of a file: guests without KVM get as much more as all time-outs do. What was seen says
 /// how much that is.
@@ -45,6 +64,35 @@ pub fn event(kind: &str) -> Sighting {
 /// A line that holds this text is on a console, or printed by a rank.
 pub fn line(text: &str) -> Sighting {
     Sighting::new(Shown::Line { text: text.to_owned() })
+}
+
+/// It does not show, until the run is over; [`within`](Sighting::within): for so long after the latest thing that was done.
+/// With [`times`](Sighting::times), less often is no matter.
+#[must_use]
+pub fn never(what: Sighting) -> Expectation {
+    let words = format!("never {}", what.words());
+    let Sighting { shown, on, times, within } = what;
+    Expectation { what: Awaited::Never { shown, on, times, within_us: micros(within) }, words }
+}
+
+/// One shows after the other; others may come between. All of them after the latest thing that was done, as each would
+/// alone. What is to come [several times](Sighting::times) comes so often before the next.
+#[must_use]
+pub fn in_order(what: impl IntoIterator<Item = Sighting>) -> Expectation {
+    let (mut sights, mut all) = (Vec::new(), Vec::new());
+    for one in what {
+        all.push(one.words());
+        let Sighting { shown, on, times, within } = one;
+        let sighted = Sighted { shown, on, within_us: micros(within) };
+        sights.extend(std::iter::repeat_n(sighted, times.max(1) as usize));
+    }
+    Expectation { what: Awaited::Order { sights }, words: all.join(", then ") }
+}
+
+/// What a run measures, as a topology file calls it, for example `recovery-time`. Of one that can only grow it is known
+/// early that it is too much; that it was not, when the run is over.
+pub fn metric(name: &str) -> Measure {
+    Measure { name: name.to_owned(), at_least: None, at_most: None }
 }
 
 /// So many checkpoints are committed in this run, or more.
@@ -135,20 +183,92 @@ impl Sighting {
     }
 }
 
-impl From<Sighting> for Expectation {
-    fn from(Sighting { shown, on, times, within }: Sighting) -> Self {
-        let mut words = match &shown {
+impl Sighting {
+    fn words(&self) -> String {
+        let Self { shown, on, times, within } = self;
+        let mut words = match shown {
             Shown::Event { kind, number: None } => kind.clone(),
             Shown::Event { kind, number: Some(number) } => format!("{kind} {number}"),
             Shown::Line { text } => format!("a line with \"{text}\""),
         };
         // Writing to a string cannot fail.
         let _ = on.iter().try_for_each(|on| write!(words, " on {on}"));
-        if times > 1 {
+        if *times > 1 {
             let _ = write!(words, ", {times} times");
         }
-        add_bound(&mut words, within);
+        add_bound(&mut words, *within);
+        words
+    }
+}
+
+impl From<Sighting> for Expectation {
+    fn from(sighting: Sighting) -> Self {
+        let words = sighting.words();
+        let Sighting { shown, on, times, within } = sighting;
         Self { what: Awaited::Seen { shown, on, times, within_us: micros(within) }, words }
+    }
+}
+
+/// A bound of something that is measured, with its unit as in a file: `"110%"`, `"4MiB"`, `"2s"`. A number alone is one of
+/// checkpoints.
+#[derive(Clone, Debug)]
+pub struct Amount(String);
+
+impl From<Duration> for Amount {
+    fn from(time: Duration) -> Self {
+        let nanos = time.as_nanos();
+        let units = [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")];
+        let unit = units.into_iter().find(|(unit, _)| nanos.is_multiple_of(*unit));
+        let (unit, name) = unit.unwrap_or((1, "ns"));
+        Self(format!("{}{name}", nanos / unit))
+    }
+}
+
+impl From<u64> for Amount {
+    fn from(number: u64) -> Self {
+        Self(number.to_string())
+    }
+}
+
+impl From<&str> for Amount {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+/// See [`metric`].
+#[derive(Clone, Debug)]
+#[must_use = "it is to be expected of a cluster"]
+pub struct Measure {
+    name: String,
+    at_least: Option<Amount>,
+    at_most: Option<Amount>,
+}
+
+impl Measure {
+    /// Not less.
+    pub fn at_least(mut self, amount: impl Into<Amount>) -> Self {
+        self.at_least = Some(amount.into());
+        self
+    }
+
+    /// Not more.
+    pub fn at_most(mut self, amount: impl Into<Amount>) -> Self {
+        self.at_most = Some(amount.into());
+        self
+    }
+}
+
+impl From<Measure> for Expectation {
+    fn from(Measure { name: metric, at_least, at_most }: Measure) -> Self {
+        let bound = |word: &str, amount: &Option<Amount>| {
+            amount.as_ref().map(|Amount(text)| format!("{word} {text}"))
+        };
+        let bounds = [bound("at least", &at_least), bound("at most", &at_most)];
+        let bounds: Vec<String> = bounds.into_iter().flatten().collect();
+        let words = format!("{metric} {}", bounds.join(" and "));
+        let [at_least, at_most] = [at_least, at_most].map(|amount| amount.map(|Amount(text)| text));
+        Self { what: Awaited::Metric { metric, at_least, at_most }, words }
     }
 }
 

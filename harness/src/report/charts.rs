@@ -1,6 +1,6 @@
 //! Checkpoints as bars: bytes and times of each epoch.
 
-use super::escape;
+use crate::escape;
 use crate::result::Checkpoint;
 use crate::table;
 use std::fmt::Write as _;
@@ -70,8 +70,8 @@ fn chart(
     };
     let mut svg = format!(
         "<figure class=\"chart\"><figcaption>{}</figcaption><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">",
-        escape::html(title),
-        escape::html(title)
+        escape::markup(title),
+        escape::markup(title)
     );
     // Writing to a string cannot fail.
     for tick in 0..=top / step {

@@ -1,8 +1,8 @@
 //! Deaths and what followed, as measured bars beside the limits that were asked for.
 
 use super::data::Told;
-use super::escape::html;
 use super::words::Group;
+use crate::escape::markup as html;
 use crate::result::Death;
 use crate::table;
 use std::fmt::Write as _;

@@ -1,8 +1,8 @@
 //! The page: sections in their order, with style and script inside it.
 
 use super::data::Told;
-use super::escape::{self, html};
 use super::{charts, failover};
+use crate::escape::{self, markup as html};
 use crate::graph;
 use crate::proto::{NodeStatus, Status};
 use crate::result::{Checkpoint, RunResult};

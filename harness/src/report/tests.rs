@@ -1,6 +1,7 @@
 use super::data::Told;
 use super::gather::{Console, Recorded};
-use super::{escape, page};
+use super::page;
+use crate::escape;
 use crate::result::{Check, Death};
 use crate::table::tests::run as result;
 

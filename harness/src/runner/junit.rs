@@ -1,6 +1,7 @@
 //! The outcome as JUnit XML, in the part of it that all readers understand. Written here, for it is six elements.
 
 use super::Outcome;
+use crate::escape;
 use std::fmt::Write as _;
 
 /// A suite for each run; in it a case for the run as such, and one for each thing that had to hold.
@@ -72,22 +73,7 @@ fn suite(outcome: &Outcome) -> (String, [usize; 3]) {
     (text, [tests, failures, errors])
 }
 
-/// As text or attribute; characters that XML cannot hold are shown as a replacement.
+/// As text or attribute. Readers make blanks of ends of lines in an attribute, unless they are written so.
 fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    for c in text.chars() {
-        match c {
-            '&' => out += "&amp;",
-            '<' => out += "&lt;",
-            '>' => out += "&gt;",
-            '"' => out += "&quot;",
-            '\n' => out += "&#10;",
-            '\t' => out.push(c),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => {
-                out.push(char::REPLACEMENT_CHARACTER);
-            }
-            c => out.push(c),
-        }
-    }
-    out
+    escape::markup(text).replace('\n', "&#10;")
 }

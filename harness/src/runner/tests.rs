@@ -1,5 +1,5 @@
 use super::room::{Need, Room};
-use super::{Job, Outcome, junit, summary};
+use super::{Job, Outcome, how_far, junit, summary};
 use crate::client::Failure;
 use crate::plan::Backend;
 use crate::proto::EXIT_TESTBED;
@@ -45,6 +45,13 @@ fn the_table_counts_those_that_passed_and_says_why_others_did_not() {
     }
     assert!(text.contains("no kernel") && text.contains("no node said anything"), "{text}");
     assert!(text.ends_with("1 of 3 runs passed, with 2 deaths\n"), "{text}");
+}
+
+#[test]
+fn whoever_waits_is_told_how_far_it_is() {
+    let seconds = Duration::from_secs;
+    assert_eq!(how_far(3, 4, seconds(30)), "3 of 4 done after 30 s, about 10 s to go");
+    assert_eq!(how_far(1, 23, seconds(9)), "1 of 23 done after 9 s, about 3 min to go");
 }
 
 const fn need(bytes: u64, busy: usize) -> Need {

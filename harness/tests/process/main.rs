@@ -300,6 +300,33 @@ fn a_shell_that_asks_gets_the_names_of_what_is_up() {
 }
 
 #[test]
+fn bash_that_reads_the_script_completes_verbs_names_and_files() {
+    let bench = Bench::new();
+    std::fs::write(bench.file(), ETHERNET).unwrap();
+    assert_eq!(bench.on_file("up").0, 0);
+    // What bash itself does when somebody presses Tab: it calls what is registered for the command.
+    let script = r#"
+        source <("$UNDERSTUDY" completion bash) || exit 1
+        registered=$(complete -p understudy | sed 's/.*-F \([^ ]*\).*/\1/')
+        tab() {
+            COMP_WORDS=(understudy "$@"); COMP_CWORD=$#; COMP_TYPE=9; COMP_LINE="${COMP_WORDS[*]}"
+            COMP_POINT=${#COMP_LINE}; COMPREPLY=()
+            $registered understudy "${@: -1}" "${COMP_WORDS[COMP_CWORD - 1]}" || exit 1
+            echo "$* -> ${COMPREPLY[*]}"
+        }
+        tab mig; tab kill n; tab cut n1; tab degrade n0 jit; tab run --cluster ''; tab validate smo
+    "#;
+    let mut bash = Command::new("bash");
+    bash.args(["--norc", "-c", script]).current_dir(bench.dir.path());
+    bash.env("UNDERSTUDY", env!("CARGO_BIN_EXE_understudy"));
+    let output = bash.env("UNDERSTUDY_TARGET_DIR", bench.dir.path()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let wanted = "mig -> migrate\nkill n -> n0 n1\ncut n1 -> n1 n1-sw0\ndegrade n0 jit -> jitter=\n\
+                  run --cluster  -> live\nvalidate smo -> smoke.yaml\n";
+    assert_eq!(text, wanted, "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn two_clusters_at_once_do_not_disturb_each_other() {
     let bench = Bench::new();
     let other = bench.dir.path().join("other.yaml");

@@ -1,5 +1,6 @@
 //! What must hold in the end.
 
+use crate::units::{self, Parsed, show_duration, show_size};
 use runtime_core::id::{NodeId, Rank};
 use std::time::Duration;
 
@@ -116,7 +117,7 @@ pub enum Metric {
 
 /// In which unit a metric is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unit {
+enum Unit {
     Nanoseconds,
     Bytes,
     Count,
@@ -153,13 +154,48 @@ impl Metric {
         }
     }
 
+    /// That of this word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|metric| metric.word() == word)
+    }
+
+    /// A bound of it as the file writes one, in its unit.
+    ///
+    /// # Errors
+    /// What is wrong with the text, and what to write.
+    pub fn bound(self, text: &str) -> Result<u64, String> {
+        self.read(text).map_err(|bad| format!("{}: {}", bad.message, bad.help))
+    }
+
+    pub(crate) fn read(self, text: &str) -> Parsed<u64> {
+        match self.unit() {
+            Unit::Nanoseconds => units::nanoseconds(text),
+            Unit::Bytes => units::size(text),
+            Unit::Count => units::integer(text),
+            Unit::Millionths => units::millionths(text),
+        }
+    }
+
+    /// Is it a number of bytes?
+    #[must_use]
+    pub const fn is_size(self) -> bool {
+        matches!(self.unit(), Unit::Bytes)
+    }
+
+    /// Can it fall while a run goes on? All others only grow.
+    #[must_use]
+    pub const fn can_fall(self) -> bool {
+        matches!(self, Self::SentRatio)
+    }
+
     /// Is it a time? Those are scaled where guests have no KVM.
     #[must_use]
     pub const fn is_time(self) -> bool {
         matches!(self.unit(), Unit::Nanoseconds)
     }
 
-    pub(crate) const fn unit(self) -> Unit {
+    const fn unit(self) -> Unit {
         match self {
             Self::Checkpoints => Unit::Count,
             Self::ChangedBytes | Self::SentBytes => Unit::Bytes,
@@ -171,7 +207,6 @@ impl Metric {
     /// A value of it in words, with its unit.
     #[must_use]
     pub fn show(self, value: u64) -> String {
-        use crate::units::{show_duration, show_size};
         match self.unit() {
             Unit::Nanoseconds => show_duration(Duration::from_nanos(value)),
             Unit::Bytes => show_size(value),

@@ -215,14 +215,14 @@ fn metrics(r: &mut Reader<'_>, yaml: &Yaml) -> Vec<Expectation> {
     let mut all = Vec::new();
     let fields = Fields::read(r, yaml, yaml.span, "metric", &words, &[]);
     for (word, span, value) in fields.iter().flat_map(Fields::entries) {
-        let Some(metric) = Metric::ALL.into_iter().find(|m| m.word() == *word) else { continue };
+        let Some(metric) = Metric::named(word) else { continue };
         let before = r.count();
         let Some(bounds) = Fields::read(r, value, *span, word, &["at-least", "at-most"], &[])
         else {
             continue;
         };
         let read = |r: &mut Reader<'_>, key| {
-            bounds.get(key).and_then(|y| r.parse(y, key, |text| measured(metric, text)))
+            bounds.get(key).and_then(|y| r.parse(y, key, |text| metric.read(text)))
         };
         let (at_least, at_most) = (read(r, "at-least"), read(r, "at-most"));
         if r.count() > before {
@@ -237,15 +237,4 @@ fn metrics(r: &mut Reader<'_>, yaml: &Yaml) -> Vec<Expectation> {
         }
     }
     all
-}
-
-/// A value of a metric, with its unit.
-fn measured(metric: Metric, text: &str) -> Parsed<u64> {
-    use crate::model::Unit;
-    match metric.unit() {
-        Unit::Nanoseconds => units::nanoseconds(text),
-        Unit::Bytes => units::size(text),
-        Unit::Count => units::integer(text),
-        Unit::Millionths => units::millionths(text),
-    }
 }

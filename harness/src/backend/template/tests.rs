@@ -44,11 +44,42 @@ fn a_template_is_published_whole_and_only_once_at_a_time() {
     assert_eq!(fs::read_to_string(place.join("made-of")).unwrap(), "this");
     assert_eq!(names(house.path()), ["old"]);
 
-    let alone = lock_house(house.path()).unwrap();
-    let second = File::open(house.path().join("lock")).unwrap();
+    let alone = super::house(house.path()).unwrap();
+    alone.try_lock().unwrap();
+    let second = super::house(house.path()).unwrap();
     assert!(second.try_lock().is_err());
     drop(alone);
     second.try_lock().unwrap();
+}
+
+#[test]
+fn one_bit_of_a_template_that_changed_is_noticed() {
+    let house = house(&["t"]);
+    let dir = house.path().join("t");
+    assert_eq!(seal::damage(&dir).unwrap(), "it has no checksums");
+    // More than is read at once.
+    let mut memory = vec![7; 3 << 19];
+    fs::write(ram(&dir), &memory).unwrap();
+    assert!(seal::seal(&dir).is_err(), "half a template is none");
+    fs::write(state(&dir), "state").unwrap();
+    seal::seal(&dir).unwrap();
+    assert_eq!(seal::damage(&dir), None);
+
+    memory[1 << 20] ^= 1;
+    fs::write(ram(&dir), &memory).unwrap();
+    assert_eq!(seal::damage(&dir).unwrap(), format!("{} is not what it was", ram(&dir).display()));
+    memory[1 << 20] ^= 1;
+    // Zeros at its end are its memory, too.
+    memory.push(0);
+    fs::write(ram(&dir), &memory).unwrap();
+    assert!(seal::damage(&dir).is_some());
+    memory.pop();
+    fs::write(ram(&dir), &memory).unwrap();
+    assert_eq!(seal::damage(&dir), None);
+    fs::write(state(&dir), "State").unwrap();
+    assert!(seal::damage(&dir).unwrap().contains("state is not"));
+    fs::remove_file(state(&dir)).unwrap();
+    assert!(seal::damage(&dir).is_some());
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! What comes from a run means itself on the page, whatever it holds.
+//! What comes from a run or a file means itself on a page, in a picture or in a report, whatever it holds.
 
-/// Text between tags or in a quoted attribute.
-pub(super) fn html(text: &str) -> String {
+/// Text between tags or in a quoted attribute, of HTML or XML. What no document may hold is shown as a replacement.
+pub(crate) fn markup(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -10,8 +10,10 @@ pub(super) fn html(text: &str) -> String {
             '>' => escaped += "&gt;",
             '"' => escaped += "&quot;",
             '\'' => escaped += "&#39;",
-            // No document may hold these.
-            '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' => escaped.push('\u{fffd}'),
+            '\n' | '\r' | '\t' => escaped.push(c),
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => {
+                escaped.push(char::REPLACEMENT_CHARACTER);
+            }
             c => escaped.push(c),
         }
     }
@@ -19,7 +21,7 @@ pub(super) fn html(text: &str) -> String {
 }
 
 /// JSON inside a script element: nothing in it can end the element or begin a comment.
-pub(super) fn json(value: &serde_json::Value) -> String {
+pub(crate) fn json(value: &serde_json::Value) -> String {
     let text = value.to_string();
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -36,7 +38,7 @@ pub(super) fn json(value: &serde_json::Value) -> String {
 }
 
 /// Base64 of bytes that are given in hexadecimal, as a content security policy names a hash.
-pub(super) fn base64_of_hex(hex: &str) -> String {
+pub(crate) fn base64_of_hex(hex: &str) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let bits: Vec<u32> = hex.chars().filter_map(|c| c.to_digit(16)).collect();
     let mut text = String::new();
@@ -50,4 +52,15 @@ pub(super) fn base64_of_hex(hex: &str) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::markup;
+
+    #[test]
+    fn text_means_itself() {
+        assert_eq!(markup("a<b> & \"c\" 'd'"), "a&lt;b&gt; &amp; &quot;c&quot; &#39;d&#39;");
+        assert_eq!(markup("\u{1}\u{7f}\u{ffff}\n\té"), "\u{fffd}\u{fffd}\u{fffd}\n\té");
+    }
 }
