@@ -1,6 +1,7 @@
 //! The whole system, as its users meet it: the real harness and the real node program.
 
 mod aarch64;
+mod abuse;
 mod bindings;
 mod bytes;
 mod conformance;

@@ -126,6 +126,37 @@ impl Browser {
     }
 }
 
+impl Browser {
+    /// Presses the mouse at the first of these places of the window, moves it to each of the others, and lets go.
+    #[track_caller]
+    pub fn drag(&mut self, path: &[(f64, f64)]) {
+        let [first, .., last] = path else { panic!("a drag has two places") };
+        self.mouse("mouseMoved", *first, 0);
+        self.mouse("mousePressed", *first, 1);
+        for place in &path[1..] {
+            self.mouse("mouseMoved", *place, 1);
+        }
+        self.mouse("mouseReleased", *last, 0);
+    }
+
+    /// Presses a key, and lets go.
+    #[track_caller]
+    pub fn key(&mut self, key: &str) {
+        for kind in ["keyDown", "keyUp"] {
+            self.ask("Input.dispatchKeyEvent", &json!({ "type": kind, "key": key }));
+        }
+    }
+
+    #[track_caller]
+    fn mouse(&mut self, kind: &str, (x, y): (f64, f64), buttons: u8) {
+        let button = if kind == "mouseMoved" && buttons == 0 { "none" } else { "left" };
+        let what = json!({
+            "type": kind, "x": x, "y": y, "button": button, "buttons": buttons, "clickCount": 1,
+        });
+        self.ask("Input.dispatchMouseEvent", &what);
+    }
+}
+
 impl Drop for Browser {
     fn drop(&mut self) {
         // It may have ended by itself.

@@ -89,10 +89,9 @@ function trouble(svg, one, y) {
 }
 
 // Signs of one node; those too close share one, which tells of the most telling.
-function signs(svg, node, y) {
+function signs(svg, node, all, y) {
   const places = new Map();
-  for (const n of inside) {
-    if (events[n][NODE] !== node) continue;
+  for (const n of all) {
     const place = Math.round(x(events[n][AT]) / 11);
     const at = places.get(place);
     if (!at) places.set(place, { n, count: 1, all: [n] });
@@ -137,6 +136,8 @@ function drawLanes() {
   svg.append(hatch());
   spots = [];
   axis(svg, height);
+  const of = nodes.map(() => []);
+  for (const n of inside) of[events[n][NODE]].push(n);
   shownNodes.forEach((n, row) => {
     const y = HEAD + row * LANE;
     const lane = draw("g", { class: "lane", "data-node": nodes[n].name });
@@ -146,9 +147,9 @@ function drawLanes() {
     lane.append(titled(draw("text", { class: "name", x: 2, y: y + 24 }, name), nodes[n].name));
     if (gutter > 60) lane.append(draw("text", { class: "role", x: 2, y: y + 37 }, nodes[n].role));
     data.bands.filter((b) => b.n === n && overlaps(b)).forEach((b) => band(lane, b, y));
-    if (!view.hiddenGroups.has(4)) marksOf(n).forEach((m) => checkpoint(lane, m, y));
+    if (!view.hiddenGroups.has(4)) marksOf(n).forEach((m) => (m.length > 1 ? crowd(lane, m, y) : checkpoint(lane, m[0], y)));
     if (!view.hiddenGroups.has(5)) data.troubles.filter((t) => t.n === n && overlaps(t)).forEach((t) => trouble(lane, t, y));
-    signs(lane, n, y);
+    signs(lane, n, of[n], y);
     svg.append(lane);
   });
   flags(svg, height);
@@ -160,16 +161,34 @@ function drawLanes() {
   drawOverview();
 }
 
-// Checkpoints that lie within one pixel of each other are drawn once.
+// Checkpoints that begin too close to each other to be told apart are a crowd: one stretch, which says how many.
+const CROWDED = 4;
 function marksOf(node) {
-  let last = -1;
-  return data.marks.filter((mark) => {
-    if (mark.n !== node || !overlaps(mark)) return false;
-    const px = Math.round(x(mark.a));
-    const far = px !== last || x(mark.b) - px > 3;
-    last = px;
-    return far;
-  });
+  const crowds = [];
+  let begun = -Infinity;
+  for (const mark of data.marks) {
+    if (mark.n !== node || !overlaps(mark)) continue;
+    const at = x(mark.a);
+    if (at - begun < CROWDED) crowds.at(-1).push(mark);
+    else crowds.push([mark]);
+    begun = at;
+  }
+  return crowds;
+}
+
+function crowd(svg, marks, y) {
+  const [first, last] = [marks[0], marks.at(-1)];
+  const longest = Math.max(...marks.map((mark) => mark.x - mark.a));
+  const lost = marks.filter((mark) => !mark.ok).length;
+  const words =
+    `${nodes[first.n].name}: ${marks.length} checkpoints, epochs ${first.e} to ${last.e}, stood still at most ` +
+    `${showLength(longest)}${lost ? `, ${lost} never committed` : ""}; zoom in for each`;
+  const [a, b] = clip(first.a, Math.max(...marks.map((mark) => mark.b)));
+  const box = draw("g", { class: lost ? "mark crowd lost" : "mark crowd", "data-count": marks.length });
+  box.append(draw("rect", { class: "overlap", x: a, y: y + 17, width: Math.max(b - a, 1.5), height: 18 }));
+  const text = `${marks.length} checkpoints`;
+  if (b - a > text.length * 7 + 6) box.append(draw("text", { class: "epoch", x: (a + b) / 2, y: y + 30 }, text));
+  svg.append(titled(box, words));
 }
 
 function hatch() {

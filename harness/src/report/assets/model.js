@@ -24,11 +24,12 @@ const changed = (what) => listeners.forEach((listener) => listener(what));
 const isShown = (event) =>
   !view.hiddenNodes.has(event[NODE]) &&
   !view.hiddenGroups.has(event[GROUP]) &&
-  (view.query === "" || event.words.includes(view.query));
+  (view.query === "" || wordsOf(event).includes(view.query));
 
-for (const event of events) {
-  const name = nodes[event[NODE]].name;
-  event.words = `${name} ${data.kinds[event[KIND]]} ${event[TEXT]}`.toLowerCase();
+// What is looked in; made when somebody looks.
+function wordsOf(event) {
+  event.words ??= `${nodes[event[NODE]].name} ${data.kinds[event[KIND]]} ${event[TEXT]}`.toLowerCase();
+  return event.words;
 }
 
 // Events that pass the filter, at any time and in the interval: indices.
@@ -51,8 +52,9 @@ function setTime(from, to) {
   let length = Math.min(Math.max(to - from, least), most);
   let begin = (from + to - length) / 2;
   begin = Math.min(Math.max(begin, whole.from), whole.to - length);
-  view.from = begin;
-  view.to = begin + length;
+  // Sums of such numbers are a little off, and at both ends of a run there are events.
+  view.from = length === most ? whole.from : begin;
+  view.to = begin >= whole.to - length ? whole.to : begin + length;
   changed("time");
 }
 

@@ -23,6 +23,7 @@ pub(crate) fn fill(leave: Option<u64>) -> Result<()> {
     LEAVE.store(leave.unwrap_or(u64::MAX), Ordering::Relaxed);
     let Some(leave) = leave else {
         TAKEN.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        tell("given back", available()?);
         return Ok(());
     };
     available()?;
@@ -37,12 +38,17 @@ fn take(leave: u64) {
         // It changes while it is taken: others take, and the kernel gives up what it had only cached.
         match available() {
             Ok(left) if left >= leave + STEP as u64 => {}
-            Ok(_) => return,
+            Ok(left) => return tell("filled", left),
             Err(e) => return eprintln!("understudy: the memory is not filled: {e:#}"),
         }
         // Each page is written, or it would not be there.
         taken.push(vec![0xa5; STEP]);
     }
+}
+
+/// What became of it, on the console.
+fn tell(what: &str, left: u64) {
+    eprintln!("understudy: the memory is {what}: {} KiB are left", left >> 10);
 }
 
 /// Bytes that the kernel can give to programs without giving up any of theirs.
