@@ -1,5 +1,6 @@
 //! Who is at the other end, in which life, and is it welcome?
 
+use super::flow::Flow;
 use super::frame::{Body, Frame, Hello};
 use super::refusal::Refusal;
 use super::{Event, Link, State};
@@ -125,6 +126,9 @@ impl Link {
     pub(super) fn heard(&mut self, now: Instant) {
         if core::mem::take(&mut self.suspected) {
             self.events.push_back(Event::HeardAgain);
+            if let Flow::Datagram { sender, .. } = &mut self.flow {
+                sender.revive(now);
+            }
         }
         if self.state == State::Up {
             self.pulse.beat(now, now.since(self.heard));

@@ -256,7 +256,10 @@ impl Membership {
         if self.judge_at.is_some_and(|at| now >= at) {
             let next = self.accusations.values().map(|heard| *heard + self.grace);
             self.judge_at = next.filter(|at| *at > now).min();
-            self.reconsider(now);
+            // While members are heard again one after the other, it is too soon to judge who is not.
+            if self.reconsider_at.is_none() {
+                self.reconsider(now);
+            }
         }
     }
 

@@ -41,7 +41,7 @@ impl Default for Rtt {
 }
 
 impl Rtt {
-    /// A round trip of a frame that was sent once. Only this ends a back-off (Karn): an
+    /// A round trip of a frame that was sent once. Only this ends a back-off (Karn), or the end of an outage: an
     /// acknowledgement of a frame sent twice does not say which of the two it is for.
     pub(in crate::link) fn sample(&mut self, now: Instant, trip: Duration) {
         let trip = trip.0.max(1);
@@ -93,6 +93,11 @@ impl Rtt {
     /// A probe went out.
     pub(in crate::link) fn back_off(&mut self) {
         self.backoff = (self.backoff + 1).min(16);
+    }
+
+    /// The path was broken, and is not any more.
+    pub(in crate::link) const fn end_back_off(&mut self) {
+        self.backoff = 0;
     }
 
     /// Silence after which to probe, when so many frames are out.

@@ -81,6 +81,8 @@ pub(in crate::link) struct Sender {
     /// A frame may go out though the window is full.
     probe: bool,
     probed: Option<Probe>,
+    /// When the last outage ended: what went out before tells nothing of round trips.
+    revived: Instant,
     pub(in crate::link) retransmitted: u64,
 }
 
@@ -104,6 +106,7 @@ impl Default for Sender {
             timer: None,
             probe: false,
             probed: None,
+            revived: Instant(0),
             retransmitted: 0,
         }
     }
@@ -261,7 +264,7 @@ impl Sender {
         } else {
             self.newest = self.newest.max(flight.order);
         }
-        (!flight.again).then_some(trip)
+        (!flight.again && flight.sent >= self.revived).then_some(trip)
     }
 
     /// A frame is lost when a much later one has arrived.
@@ -282,6 +285,17 @@ impl Sender {
         let probe = self.probed.take_if(|probe| probe.seq == seq);
         if let Some(took) = probe.and_then(|probe| probe.took) {
             self.rtt.was_slow(took);
+        }
+    }
+
+    /// The peer was silent for so long that it was suspect, and is heard: how long was waited for it says nothing
+    /// of the path any more (as RFC 6069 has it). What waits is tried at once.
+    pub(in crate::link) fn revive(&mut self, now: Instant) {
+        self.rtt.end_back_off();
+        self.revived = now;
+        if !self.flight.is_empty() {
+            self.probe = true;
+            self.timer = Some(now + self.rtt.timeout(self.out));
         }
     }
 

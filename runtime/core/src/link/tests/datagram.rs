@@ -147,6 +147,33 @@ fn after_an_outage_the_whole_window_recovers_fast() {
 }
 
 #[test]
+fn an_outage_is_no_round_trip_and_nobody_waits_longer_because_of_it() {
+    let mut pair = Pair::joined(Datagram);
+    for _ in 0..20 {
+        pair.send(0, b"warm up");
+        pair.run(Duration::from_millis(2));
+    }
+    // It arrives, and the word of it does not; what is said in the outage is tried less and less often.
+    pair.send(0, b"arrives");
+    pair.run(Duration::from_micros(300));
+    pair.cut = true;
+    pair.send(0, b"waits");
+    pair.run(HEARTBEAT.times(60));
+    assert!(pair.links[0].is_suspect() && pair.links[1].is_suspect());
+    pair.cut = false;
+    // The next sign of life, and two round trips.
+    pair.run(HEARTBEAT);
+    pair.run(Duration::from_micros(900));
+    assert_eq!(pair.delivered(1).last(), Some(&b"waits".as_slice()));
+    pair.run(HEARTBEAT);
+    pair.cut = true;
+    pair.send(0, b"lost");
+    let (due, timer) = pair.links[0].deadline().unwrap();
+    assert_eq!(timer, Timer::Retransmit);
+    assert!(due.since(pair.now) < Duration::from_millis(5), "{:?}", due.since(pair.now));
+}
+
+#[test]
 fn an_acknowledgement_of_what_was_never_sent_is_refused() {
     let mut sender = Sender::default();
     sender.push(Proto::Mcapi, b"one".to_vec());

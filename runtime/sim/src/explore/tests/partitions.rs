@@ -179,7 +179,7 @@ fn at_every(stride: usize, medium: Media, death_is_seen: bool, fault: Fault) -> 
 fn an_even_split_of_streams_heals_at_any_moment_and_nobody_goes_back() {
     for (medium, death_is_seen) in STREAMS {
         for ms in [40, 600] {
-            for scenario in at_every(17, medium, death_is_seen, Fault::Split(NodeId(2), ms)) {
+            for scenario in at_every(5, medium, death_is_seen, Fault::Split(NodeId(2), ms)) {
                 let mut run = Run::new(&scenario);
                 let mut newest = 1;
                 let verdict = loop {
@@ -191,9 +191,9 @@ fn an_even_split_of_streams_heals_at_any_moment_and_nobody_goes_back() {
                 };
                 let story = format!("{scenario}: {:?}", scenario.faults);
                 assert_eq!((verdict.end, verdict.broken), (End::Done, None), "{story}");
-                // Over datagrams a word of trust may be lost, and come too late for whoever judges.
-                let agreed = newest > 1;
-                assert!(!agreed || medium == Media::Mixed, "{story}: who agreed on {newest}?");
+                // Before all have met, who is not there yet is not suspected, and votes as soon as it is.
+                let met = scenario.faults[0].0 > 50;
+                assert!(newest == 1 || !met, "{story}: nobody had to go, and {newest} was agreed");
             }
         }
     }
