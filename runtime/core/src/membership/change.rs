@@ -24,11 +24,15 @@
 //! the coordinator waits for a checkpoint, proposes the view in which a standby hosts the rank, and
 //! the host before is a standby from then on.
 //!
+//! A member that is **idle** (it hosts no rank and keeps no copy) is let go in the same way when it dies: nobody needs to
+//! go back for it. Only if one more death could then be survived that cannot while it is counted, it goes at once.
+//!
 //! At such a checkpoint the ranks stay in their call when it is committed, and the new view goes on from that very
 //! epoch: nobody computes anything again (see `node::moving`). Once it is committed, the next view is
 //! agreed on whatever happens, for the ranks wait for it: even if who wanted to join died meanwhile.
 
 use super::{Action, Membership, Message, View};
+use crate::checkpoint::Placement;
 use crate::id::{Generation, Job, NodeId, Rank, ViewId};
 use crate::node::machine_of;
 use crate::sabotage::Step;
@@ -140,10 +144,47 @@ impl Membership {
 
     /// Does this node, as the coordinator, wait for the moment at which a view may change on purpose?
     #[must_use]
-    pub fn wants_change(&self) -> bool {
+    pub fn wants_change(&self, now: Instant) -> bool {
         let leads = self.is_member() && self.view.coordinator() == self.me && !self.fenced;
-        let quiet = !self.changing && self.suspects.is_empty();
-        leads && quiet && (!self.moves.is_empty() || self.joining(&self.view).is_some())
+        if !leads || self.changing || self.attempt.is_some() {
+            return false;
+        }
+        let condemned = self.condemned(now);
+        if condemned.is_empty() {
+            return !self.moves.is_empty() || self.joining(&self.view).is_some();
+        }
+        self.reachable() >= self.needed() && condemned.iter().all(|node| self.is_idle(*node))
+    }
+
+    /// Do ranks run, so that they can be held?
+    pub fn set_running(&mut self, now: Instant, running: bool) {
+        let before = core::mem::replace(&mut self.running, running);
+        if before && !running {
+            self.reconsider(now);
+        }
+    }
+
+    /// Is it no loss to those who run?
+    fn is_idle(&self, node: NodeId) -> bool {
+        let (view, members, redundancy) = (&self.view, &self.members[..], self.redundancy);
+        let placement = Placement { view, members, redundancy };
+        let on_it = |other: &NodeId| machine_of(members, *other) == node || *other == node;
+        let mut on_it = view.members.keys().copied().filter(on_it);
+        let keeps = |node| placement.ids().iter().any(|id| placement.holders(*id).contains(&node));
+        node != view.coordinator() && on_it.all(|node| view.rank_of(node).is_none() && !keeps(node))
+    }
+
+    /// May the view without these wait for a checkpoint? Not if meanwhile a death could be one too many.
+    pub(super) fn may_wait(&self, condemned: &Set<NodeId>) -> bool {
+        let idle = || condemned.iter().all(|node| self.is_idle(*node));
+        if self.changing || !self.running || self.view.coordinator() != self.me || !idle() {
+            return false;
+        }
+        let next = self.view.without(condemned, &self.members, self.redundancy);
+        let voters = next.voters(&self.members);
+        let has_heir = next.members.keys().any(|node| next.rank_of(*node).is_none());
+        let to_spare = self.reachable() > self.needed();
+        to_spare || !has_heir || voters == self.quorum.needed(voters, voters)
     }
 
     /// The moment is there: no job runs, or all ranks are held at a checkpoint. A view is agreed on.

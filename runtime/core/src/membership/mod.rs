@@ -125,6 +125,8 @@ pub struct Membership {
     moves: Map<Rank, NodeId>,
     /// Coordinator: a view is agreed on although nobody must go.
     changing: bool,
+    /// Ranks run here or elsewhere, and can be held at a checkpoint.
+    running: bool,
     actions: VecDeque<Action>,
 }
 
@@ -158,6 +160,7 @@ impl Membership {
             vouched: Map::new(),
             moves: Map::new(),
             changing: false,
+            running: false,
             actions: VecDeque::new(),
         }
     }
@@ -339,7 +342,7 @@ impl Membership {
             return;
         }
         let leader = self.voters().find(|m| !condemned.contains(m));
-        if leader == Some(self.me) && self.attempt.is_none() {
+        if leader == Some(self.me) && self.attempt.is_none() && !self.may_wait(&condemned) {
             self.prepare(now);
         }
     }
@@ -477,7 +480,7 @@ impl Membership {
         self.accusations.clear();
         (self.judge_at, self.reconsider_at) = (None, None);
         self.vouched.clear();
-        self.changing = false;
+        (self.changing, self.running) = (false, false);
         self.view = view;
         if !is_member {
             self.fenced = true;

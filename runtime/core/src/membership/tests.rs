@@ -234,8 +234,8 @@ fn a_later_life_is_let_in_when_all_vouch_and_votes_on_nothing_before() {
     }
     world.run(&mut 7, &dead);
     joining(&mut world, 2);
-    assert!(!world.nodes[3].is_member() && world.nodes[0].wants_change());
-    assert!(!world.nodes[1].wants_change(), "only the coordinator does");
+    assert!(!world.nodes[3].is_member() && world.nodes[0].wants_change(world.now));
+    assert!(!world.nodes[1].wants_change(world.now), "only the coordinator does");
     let ballot = Ballot { round: 9, by: NodeId(0) };
     world.nodes[3].handle(world.now, NodeId(0), Message::Prepare { view: ViewId(3), ballot });
     assert_eq!(world.nodes[3].poll(), None, "no promise");
@@ -260,13 +260,47 @@ fn one_that_does_not_know_the_job_or_is_not_heard_by_all_waits() {
     world.run(&mut 7, &Set::from([NodeId(3)]));
     world.nodes[1].set_job(Job(1));
     joining(&mut world, 2);
-    assert!(!world.nodes[0].wants_change(), "n1 did not vouch");
+    assert!(!world.nodes[0].wants_change(world.now), "n1 did not vouch");
     world.nodes[3].set_job(Job(1));
     world.nodes[3].ask(NodeId(1));
     for pick in 0..20 {
         world.step(pick, &Set::new());
     }
-    assert!(world.nodes[0].wants_change());
+    assert!(world.nodes[0].wants_change(world.now));
+}
+
+#[test]
+fn the_view_without_an_idle_member_waits_for_a_checkpoint_unless_that_costs_a_death() {
+    let waits = |compute, standby, dead: &[u16]| {
+        let mut world = World::new(compute, standby);
+        let dead: Set<NodeId> = dead.iter().copied().map(NodeId).collect();
+        for node in 0..world.nodes.len() {
+            world.nodes[node].set_running(Instant(0), true);
+            if !dead.contains(&NodeId(u16::try_from(node).unwrap())) {
+                dead.iter().for_each(|dead| world.nodes[node].suspect(Instant(0), *dead));
+            }
+        }
+        world.run(&mut 7, &dead);
+        let wanted = world.nodes[0].wants_change(world.now);
+        assert_eq!(world.nodes[0].view().id, ViewId(if wanted { 1 } else { 2 }));
+        if wanted {
+            // At a checkpoint, or when nothing runs any more.
+            world.nodes[0].change(world.now);
+            world.run(&mut 8, &dead);
+        }
+        assert!(dead.iter().all(|node| !world.nodes[0].view().members.contains_key(node)));
+        wanted
+    };
+    assert!(waits(3, 2, &[4]));
+    assert!(waits(3, 1, &[3]), "nobody is left to take a rank over, whenever the view comes");
+    assert!(waits(2, 1, &[2]));
+    assert!(waits(3, 2, &[3, 4]), "nor here");
+    assert!(!waits(3, 3, &[4, 5]), "of six one more would leave no majority; of four one may go");
+    assert!(!waits(2, 2, &[3]), "of four one more would leave no majority; of three one may go");
+    assert!(!waits(3, 2, &[1]), "it hosts a rank");
+    assert!(!waits(3, 2, &[1, 4]));
+    // The only partner of a rank.
+    assert!(!waits(1, 2, &[1]));
 }
 
 /// Everybody hears everybody but for these pairs: the first suspects the second.

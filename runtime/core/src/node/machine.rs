@@ -497,8 +497,10 @@ impl Node {
     fn consider_change(&mut self) -> bool {
         let Shared { done, job, now, .. } = self.shared;
         self.membership.set_job(if done { Job(0) } else { job });
+        let running = !done && self.session.as_ref().is_some_and(Session::is_running);
+        self.membership.set_running(now, running);
         let renew = core::mem::take(&mut self.shared.renew);
-        if !renew && !self.membership.wants_change() {
+        if !renew && !self.membership.wants_change(now) {
             return false;
         }
         if let Some(session) = self.session.as_mut().filter(|_| !renew && !done)

@@ -220,7 +220,7 @@ fn a_partition_that_leaves_no_majority_heals_and_nothing_is_lost() {
         let ways = (0..4).flat_map(|a| (0..4).map(move |b| (a, b)));
         let ways: Vec<_> = ways.filter(|(a, b)| half(*a) != half(*b)).collect();
         let at = 200 + Rng::new(seed ^ 0x6865_616c).below(2_000);
-        let (mut healed_at, mut views) = (None, 0);
+        let (mut healed_at, mut lost) = (None, Vec::new());
         let end = loop {
             if world.steps() == at && healed_at.is_none() {
                 ways.iter().for_each(|(a, b)| world.cut(NodeId(*a), NodeId(*b), false));
@@ -233,7 +233,11 @@ fn a_partition_that_leaves_no_majority_heals_and_nothing_is_lost() {
             let end = world.step();
             for (_, _, told) in world.take_told() {
                 match told {
-                    Told::Event(Event::View { .. }) => views += 1,
+                    Told::Event(
+                        event @ (Event::View { .. }
+                        | Event::RolledBack { .. }
+                        | Event::Fenced { .. }),
+                    ) => lost.push(event),
                     Told::Event(Event::NoMajority { .. }) => waited += 1,
                     _ => {}
                 }
@@ -242,7 +246,10 @@ fn a_partition_that_leaves_no_majority_heals_and_nothing_is_lost() {
                 break end;
             }
         };
-        assert_eq!((end, views), (End::Done, 0), "seed {seed}");
+        // Ranks that were to be held, for a spare was missed first, are held though it is there again.
+        let whole = |e: &Event| matches!(e, Event::View { members, .. } if members.len() == 4);
+        lost.retain(|event| !whole(event));
+        assert_eq!((end, lost), (End::Done, Vec::new()), "seed {seed}");
     }
     assert!(waited > 40, "{waited} nodes saw no majority: the runs test little");
 }

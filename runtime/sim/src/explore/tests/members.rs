@@ -136,6 +136,43 @@ fn a_sleeper_that_was_replaced_comes_back_by_itself_and_takes_over_a_later_death
 }
 
 #[test]
+fn a_spare_that_dies_sends_nobody_back_and_the_next_death_is_taken_over() {
+    let (mut out, mut taken_over) = (0, 0);
+    for scenario in scenarios(6, 3, 2) {
+        let mut story = Story::of(&scenario, 12);
+        story.steps(400 + Rng::new(scenario.seed).below(1_200));
+        let before = story.told.len();
+        story.world.kill(NodeId(4));
+        if !story.until_out(4) {
+            assert_eq!(story.end, Some(End::Done), "{scenario}");
+            continue;
+        }
+        out += 1;
+        assert_eq!(story.went_back(before), 0, "{scenario}");
+        story.world.kill(story.host_of(1));
+        assert_eq!(story.finish(), End::Done, "{scenario}");
+        taken_over += u32::from(story.host_of(1) == NodeId(3));
+    }
+    assert!(out > 3 && taken_over > 3, "{out} were let go, {taken_over} took over");
+}
+
+#[test]
+fn while_the_view_without_a_spare_waits_any_other_may_die() {
+    let mut done = 0;
+    for scenario in scenarios(12, 3, 2) {
+        let mut story = Story::of(&scenario, 12);
+        let mut rng = Rng::new(scenario.seed ^ 0x7370_6172_6500);
+        story.steps(400 + rng.below(1_200));
+        story.world.kill(NodeId(4));
+        story.steps(rng.below(400));
+        story.world.kill(NodeId(rng.small(4)));
+        assert_eq!(story.finish(), End::Done, "{scenario}");
+        done += 1;
+    }
+    assert!(done > 3);
+}
+
+#[test]
 fn a_node_that_starts_again_joins_however_soon_it_is() {
     let mut joined = 0;
     for scenario in scenarios(4, 3, 1) {
