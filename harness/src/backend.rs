@@ -25,6 +25,8 @@ use std::sync::{Mutex, PoisonError};
 
 /// Number of the descriptor on which a node or its machine inherits its end of the cable.
 pub(crate) const NET_FD: i32 = 3;
+/// The same for the memory of its board.
+pub(crate) const BOARD_FD: i32 = 8;
 
 /// What all nodes of a cluster share.
 #[derive(Debug)]
@@ -89,13 +91,14 @@ impl Site {
     async fn start_process(&self, node: &NodePlan, on_exit: OnExit) -> Result<Started> {
         let (control, theirs) = UnixStream::pair().context("cannot make a socket pair")?;
         let theirs = OwnedFd::from(theirs);
-        let (net, fds) = match node.nic.as_ref().and_then(|nic| nic.fd) {
+        let (net, mut fds) = match node.nic.as_ref().and_then(|nic| nic.fd) {
             Some(fd) => {
                 let (net, theirs) = UnixDatagram::pair().context("cannot make a socket pair")?;
                 (Some(net), vec![(theirs.into(), fd)])
             }
             None => (None, Vec::new()),
         };
+        fds.extend(self.board(node)?);
         let program = Program {
             words: vec![self.node_program.clone().into(), "process".into()],
             stdin: Some(theirs.try_clone().context("cannot share a socket")?),
@@ -155,7 +158,7 @@ impl Site {
             }
         };
         let shared = board.try_clone().context("cannot share the memory of a board")?;
-        Ok(Some((shared, qemu::BOARD_FD)))
+        Ok(Some((shared, BOARD_FD)))
     }
 
     /// Starts the machine of a guest with these ends of its cables, and more descriptors.

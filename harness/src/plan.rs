@@ -4,6 +4,7 @@ mod from_topology;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use crate::backend::BOARD_FD;
 use crate::backend::loopback::Loopback;
 use images_control::sim::{SimLink, SimProfile, SimStrike, Trigger};
 use images_control::{BoardSpec, Configure, Hold, Nic, NodeSpec, RuntimeSpec, Transport};
@@ -96,7 +97,7 @@ impl NodePlan {
     /// What it shares with others of its board, if it is a guest that can.
     pub(crate) fn board_memory(&self) -> Option<BoardSpec> {
         let bytes = self.board_bytes;
-        (bytes > 0 && self.image == Image::Linux).then_some(BoardSpec { bytes })
+        (bytes > 0 && self.image == Image::Linux).then_some(BoardSpec { bytes, fd: None })
     }
 }
 
@@ -230,7 +231,10 @@ impl Plan {
                 })
                 .collect(),
             nic: self.nodes[node].nic.clone(),
-            board_memory: self.nodes[node].board_memory(),
+            board_memory: self.nodes[node].board_memory().map(|spec| {
+                let fd = (self.backend == Backend::Process).then_some(BOARD_FD);
+                BoardSpec { fd, ..spec }
+            }),
             runtime: self.runtime.clone(),
             holds: self.faults.iter().filter_map(|f| f.watch(node)).collect(),
             bench: None,
@@ -299,7 +303,9 @@ impl Plan {
                 "{free}: delay, loss and the like do not touch TCP between processes of one machine"
             )
         });
-        let boards = names(&|n| self.backend != Backend::Qemu && self.nodes[n].board_bytes > 0);
+        // A program's processes have it, for MCAPI.
+        let nobody = self.backend != Backend::Qemu && self.program.is_none();
+        let boards = names(&|n| nobody && self.nodes[n].board_bytes > 0);
         let boards = (!boards.is_empty())
             .then(|| format!("{boards}: only guests share the memory of their board"));
         others.chain(free).chain(boards).collect()

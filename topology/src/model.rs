@@ -10,6 +10,7 @@ pub use faults::{Changes, Fault, Phase, Strike, Trigger, Way};
 use netem::{Distribution, Loss, Profile, Queue};
 use runtime_core::checkpoint::Redundancy;
 use runtime_core::id::NodeId;
+use runtime_core::limits::{BOARD_HEAD, BOARD_WAY};
 use runtime_core::node::{Binding, Image, Policy, Quorum, Role};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -28,6 +29,8 @@ pub struct Topology {
     pub boards: Vec<String>,
     /// Bytes of memory that the Linux guests of each board share: a power of two, or 0 for none.
     pub board_memory: Vec<u64>,
+    /// Whether MCAPI nodes of different guests of each board talk through that memory.
+    pub board_carries: Vec<bool>,
     /// The nodes, in the order of the file: `nodes[i].id` is `NodeId(i)`.
     pub nodes: Vec<Node>,
     /// The switches.
@@ -242,9 +245,43 @@ impl Topology {
         if tcp(a) && tcp(b) { Transport::Tcp } else { Transport::Ethernet }
     }
 
+    /// Do MCAPI nodes of these two talk through the memory of their board, and not over links?
+    #[must_use]
+    pub fn share_a_board(&self, a: NodeId, b: NodeId) -> bool {
+        let [Some(a), Some(b)] = [a, b].map(|node| self.nodes.get(node.index())) else {
+            return false;
+        };
+        let carries = self.board_carries.get(usize::from(a.board)).is_some_and(|carries| *carries);
+        carries
+            && a.board == b.board
+            && a.id != b.id
+            && [a, b].iter().all(|n| n.image == Image::Linux)
+    }
+
+    /// The ways through a board's memory, as they lie there: from each MCAPI node of a guest to each of another one.
+    #[must_use]
+    pub fn board_ways(&self, board: u16) -> Vec<[McapiName; 2]> {
+        board_ways(&self.nodes, board.into())
+    }
+
     /// The name of a node.
     #[must_use]
     pub fn name_of(&self, node: NodeId) -> &str {
         self.nodes.get(node.index()).map_or("?", |n| &n.name)
     }
+}
+
+pub(crate) fn board_ways(nodes: &[Node], board: usize) -> Vec<[McapiName; 2]> {
+    let guests = nodes.iter().filter(|n| usize::from(n.board) == board && n.image == Image::Linux);
+    let all: Vec<_> = guests.flat_map(|n| n.mcapi.iter().map(move |name| (n.id, *name))).collect();
+    let to = |from: (NodeId, McapiName)| {
+        let others: Vec<_> = all.iter().filter(|to| to.0 != from.0).map(|to| to.1).collect();
+        others.into_iter().map(move |to| [from.1, to])
+    };
+    all.iter().copied().flat_map(to).collect()
+}
+
+/// Bytes of a board's memory that so many ways need.
+pub(crate) const fn board_bytes(ways: usize) -> u64 {
+    (BOARD_HEAD + ways * BOARD_WAY) as u64
 }

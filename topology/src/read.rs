@@ -1,5 +1,6 @@
 //! From the tree to the model: each section in a file of its own, all on the helpers of [`fields`].
 
+pub(crate) mod boards;
 pub(crate) mod expect;
 pub(crate) mod faults;
 mod fields;
@@ -18,6 +19,7 @@ use crate::model::{Expectation, Fault, Topology};
 use crate::raw::{Shape, Yaml};
 use crate::units;
 use crate::{check, memory, program};
+use boards::Common;
 use fields::{Fields, plausible_name};
 
 pub(crate) use faults::Marks;
@@ -52,7 +54,7 @@ pub(crate) fn topology(r: &mut Reader<'_>, yaml: &Yaml) -> Option<Topology> {
         name.and_then(|y| r.text(y, "name")).filter(|(span, text)| plausible_name(r, *span, text));
     let seed = top.get("seed").and_then(|y| r.parse(y, "seed", units::integer));
     let defaults = nodes::defaults(r, top.get("defaults"));
-    let boards = nodes::boards(r, top.get("boards"));
+    let boards = boards::boards(r, top.get("boards"));
     let before = r.count();
     let mut cluster = nodes::nodes(r, &top, &defaults, boards);
     // Errors of a node's role or address would make others follow that are none.
@@ -80,6 +82,7 @@ pub(crate) fn topology(r: &mut Reader<'_>, yaml: &Yaml) -> Option<Topology> {
             memory::settle(r, &mut cluster, &runtime);
         }
         check::codes(r, &cluster, &runtime);
+        boards::carriers(r, &cluster, on_mcapi.is_some());
         match on_mcapi {
             Some(span) => program::check(r, &cluster, &runtime, span, &faults, &expectations),
             None => check::consequences(r, &cluster.nodes, &runtime, &faults, &expectations),
@@ -88,7 +91,8 @@ pub(crate) fn topology(r: &mut Reader<'_>, yaml: &Yaml) -> Option<Topology> {
     Some(Topology {
         name: name.map(|(_, text)| text.to_string())?,
         seed: seed.unwrap_or(0),
-        board_memory: board_memory(&cluster),
+        board_memory: common(&cluster, |common| common.bytes),
+        board_carries: common(&cluster, |common| common.carries),
         boards: cluster.boards,
         nodes: cluster.nodes,
         switches,
@@ -111,9 +115,9 @@ pub(crate) fn link_changes(
     (!fields.entries().is_empty()).then(|| impairments::changes(r, &fields, macs))
 }
 
-/// For every board, also those that the file does not name.
-fn board_memory(cluster: &Cluster) -> Vec<u64> {
-    let mut memory = cluster.board_memory.clone();
-    memory.resize(cluster.boards.len(), 0);
-    memory
+/// Something of every board, also of those that the file does not name.
+fn common<T: Default + Clone>(cluster: &Cluster, of: impl Fn(&Common) -> T) -> Vec<T> {
+    let mut all: Vec<T> = cluster.common.iter().map(of).collect();
+    all.resize(cluster.boards.len(), T::default());
+    all
 }

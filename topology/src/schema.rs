@@ -3,8 +3,8 @@
 
 use crate::model::{Metric, Phase};
 use crate::read::{
-    Direction, expect, faults, impairments, link_faults, links, names, nodes, run, settings,
-    triggers,
+    Direction, boards, expect, faults, impairments, link_faults, links, names, nodes, run,
+    settings, triggers,
 };
 use crate::units;
 use runtime_core::link::KINDS;
@@ -20,10 +20,7 @@ pub fn schema() -> String {
             reference("machine"),
             "What holds for every node that does not say otherwise.",
         ),
-        "boards" => named(
-            json!({ "type": ["object", "null"], "additionalProperties": true }),
-            "Fault domains: the nodes of one fail together.",
-        ),
+        "boards" => named(reference("board"), "Fault domains: the nodes of one fail together."),
         "nodes" => named(reference("node"), "The nodes, by name."),
         "switches" => named(reference("switch"), "The switches, by name."),
         "links" => list(
@@ -47,6 +44,7 @@ pub fn schema() -> String {
             "rate": quantity(units::RATES, "100Mbit"),
             "percentage": { "type": "string", "pattern": "^[0-9]+([.][0-9]+)? *%$", "examples": ["0.1%"] },
             "machine": machine(nodes::MACHINE, &[]),
+            "board": board(),
             "node": machine(nodes::NODE, &["role"]),
             "switch": switch(),
             "link": link(),
@@ -127,6 +125,20 @@ fn quantity(units: units::Units, example: &str) -> Value {
     let names: Vec<&str> = units.iter().map(|(name, _)| *name).collect();
     let pattern = format!("^[0-9]+([.][0-9]+)? *({})$", names.join("|"));
     json!({ "type": "string", "pattern": pattern, "examples": [example] })
+}
+
+fn board() -> Value {
+    optional(boards::BOARD, |key| match key {
+        "shared-memory" => described(
+            reference("size"),
+            "Memory that its x86_64 Linux guests share: a power of two, from 64KiB to 1GiB.",
+        ),
+        "transport" => word(
+            "How MCAPI nodes of different guests of it talk: through that memory, or as links say. Left out: through it.",
+            &["shm", "links"],
+        ),
+        _ => Value::Bool(true),
+    })
 }
 
 fn machine(keys: &[&str], required: &[&str]) -> Value {

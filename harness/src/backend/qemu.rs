@@ -24,8 +24,6 @@ pub(super) const QMP_FD: i32 = 5;
 pub(super) const SEAT_FD: i32 = 6;
 /// The same for the state of which a copy goes on.
 pub(super) const STATE_FD: i32 = 7;
-/// The same for the memory of a board.
-pub(super) const BOARD_FD: i32 = 8;
 /// Variable with more words for the command line of bare-metal guests, for example `drill=stack`.
 const OPTIONS: &str = "UNDERSTUDY_BAREMETAL_OPTIONS";
 /// Everything takes longer when QEMU translates instructions on few cores.
@@ -253,7 +251,7 @@ impl Machine {
             boot,
             memory_mib: kind.memory_mib,
             memory,
-            board: board.map(|bytes| Board { fd: BOARD_FD, bytes }),
+            board: board.map(|bytes| Board { fd: super::BOARD_FD, bytes }),
             cpus: kind.cpus,
             accel: self.accel,
             tsc_khz: self.tsc_khz,

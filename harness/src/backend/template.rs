@@ -8,7 +8,7 @@
 
 use super::qmp::Qmp;
 use super::spawn::OnExit;
-use super::{Cables, Site, Started, board_memory, log, qemu, tail};
+use super::{BOARD_FD, Cables, Site, Started, board_memory, log, qemu, tail};
 use crate::plan::NodePlan;
 use anyhow::{Context as _, Result, bail, ensure};
 use images::qemu::{Memory, TEMPLATE_MAC};
@@ -159,7 +159,7 @@ impl Site {
         let (on_exit, end) = exit();
         let mut more = Vec::new();
         if kind.board_bytes > 0 {
-            more.push((board_memory("template", kind.board_bytes)?, qemu::BOARD_FD));
+            more.push((board_memory("template", kind.board_bytes)?, BOARD_FD));
         }
         let process = self.start_qemu("template", command, cables.theirs, more, on_exit).await?;
         let (control, monitor, state) = (cables.control, cables.monitor, state(dir));

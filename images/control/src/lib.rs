@@ -280,6 +280,9 @@ pub struct Nic {
 pub struct BoardSpec {
     /// Bytes, a power of two.
     pub bytes: u64,
+    /// The descriptor that it is on, for processes that run a program in place of guests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fd: Option<i32>,
 }
 
 /// Settings that all nodes share.

@@ -13,6 +13,7 @@ use runtime_driver::layout::Layout;
 use runtime_linux::driver::{Commander, Driver, Setup};
 use runtime_linux::transport::Network;
 use sha2::{Digest, Sha256};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender as Channel, channel};
 
 /// Where the node runs: how it ends, and where its network card comes from.
@@ -144,7 +145,8 @@ fn serve(port: ControlPort, home: Home) -> Result<Ending> {
         return Ok(Ending::Shutdown);
     }
     if let Some(program) = &configure.program {
-        program::serve(&configure, program, &first, &sender)?;
+        let memory = board_memory(&configure, home)?;
+        program::serve(&configure, program, memory.as_deref(), &first, &sender)?;
         return Ok(Ending::Shutdown);
     }
     let network = network(&configure, interface.as_deref())?;
@@ -156,8 +158,8 @@ fn serve(port: ControlPort, home: Home) -> Result<Ending> {
             Home::Seat | Home::Process => String::new(),
         };
         eprintln!("understudy: node {} {places}, image {image}{life}", me.name);
-        if let (Some(spec), Home::Guest) = (&configure.board_memory, home) {
-            enter_board(&configure, Board::map(spec)?);
+        if home == Home::Guest {
+            board_memory(&configure, home)?;
         }
     }
     let (driver, commander) = Driver::new(setup(&configure, network, image)?)?;
@@ -169,8 +171,20 @@ fn serve(port: ControlPort, home: Home) -> Result<Ending> {
     Ok(ending)
 }
 
+/// Enters the memory of the board, if there is any; where programs find it.
+fn board_memory(configure: &Configure, home: Home) -> Result<Option<PathBuf>> {
+    let Some(spec) = &configure.board_memory else { return Ok(None) };
+    if home == Home::Guest {
+        let board = Board::map(spec)?;
+        enter_board(configure, &board);
+        return Ok(Some(board.file().to_owned()));
+    }
+    let own = |fd| PathBuf::from(format!("/proc/{}/fd/{fd}", std::process::id()));
+    Ok(spec.fd.map(own))
+}
+
 /// Tells the others of the board that this node is here, and people who is.
-fn enter_board(configure: &Configure, board: Board) {
+fn enter_board(configure: &Configure, board: &Board) {
     board.enter(configure.node, configure.generation);
     let name = |node: u16| configure.nodes.get(usize::from(node)).map(|spec| spec.name.as_str());
     let here = board.nodes().map(|(node, life)| {

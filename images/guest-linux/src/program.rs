@@ -12,17 +12,19 @@ use runtime_core::id::ViewId;
 use std::fs;
 use std::os::fd::AsFd as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::Receiver;
 use std::thread;
 
-/// Runs the program each time it is told to, until the port is closed.
+/// Runs the program each time it is told to, until the port is closed. `board`: the memory that it shares with others.
 ///
 /// # Errors
 /// When the configuration cannot be written or the program cannot be started; says which.
 pub(crate) fn serve(
     configure: &Configure,
     program: &Program,
+    board: Option<&Path>,
     orders: &Receiver<First>,
     sender: &Sender,
 ) -> Result<()> {
@@ -35,7 +37,7 @@ pub(crate) fn serve(
     sender.send(&ready).context("cannot speak to the harness")?;
     while let Ok(order) = orders.recv() {
         let First::Run(job) = order else { continue };
-        let child = start(program, &machine)?;
+        let child = start(program, &machine, board)?;
         let sender = sender.clone();
         // The machine listens while its program runs; the harness tells it to run one at a time.
         thread::spawn(move || {
@@ -49,7 +51,7 @@ pub(crate) fn serve(
     Ok(())
 }
 
-fn start(program: &Program, machine: &str) -> Result<Child> {
+fn start(program: &Program, machine: &str, board: Option<&Path>) -> Result<Child> {
     // Standard output of a process is its control port.
     let log = std::io::stderr().as_fd().try_clone_to_owned().context("cannot share the console")?;
     let nodes: Vec<String> = program.nodes.iter().map(ToString::to_string).collect();
@@ -61,6 +63,9 @@ fn start(program: &Program, machine: &str) -> Result<Child> {
         .env("MCAPI_NODES", nodes.join(","))
         .stdin(Stdio::null())
         .stdout(Stdio::from(log));
+    if let Some(board) = board {
+        command.env("MCAPI_BOARD", board);
+    }
     // SAFETY: between fork and exec there is one system call.
     unsafe {
         command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?));

@@ -60,6 +60,8 @@ enum Place {
     TwoMachines,
     /// The same over raw Ethernet, between the two ends of a cable.
     Ethernet,
+    /// Odd nodes on one machine and even ones on another, over a file in place of the memory of a board that both are on.
+    Board,
 }
 
 /// Makes the two ends of a cable, where nobody else is, and goes on there.
@@ -85,25 +87,33 @@ fn has_cable() -> bool {
     false
 }
 
+/// Bytes of a board's memory.
+const BOARD: u64 = 16 << 20;
+
 /// A topology that places nodes, where no other test listens.
 fn topology(place: Place) -> Option<String> {
     static PORTS: AtomicU16 = AtomicU16::new(7300);
     let port = PORTS.fetch_add(32, Ordering::Relaxed);
     let [_, _, high, low] = std::process::id().to_be_bytes();
+    let board = if let Place::Board = place { "board: a, " } else { "" };
     let node = |n: u8, mcapi: &str| {
         format!(
-            "  n{n}: {{ role: compute, address: 127.{}.{low}.{n}, mcapi: [{mcapi}] }}\n",
+            "  n{n}: {{ role: compute, {board}address: 127.{}.{low}.{n}, mcapi: [{mcapi}] }}\n",
             64 + high % 128
         )
     };
     let nodes: String = match place {
         Place::Here => return None,
         Place::Tcp => (1..10).map(|n| node(n, &n.to_string())).collect(),
-        Place::TwoMachines | Place::Ethernet => node(1, "1, 3, 5, 7, 9") + &node(2, "2, 4, 6, 8"),
+        Place::TwoMachines | Place::Ethernet | Place::Board => {
+            node(1, "1, 3, 5, 7, 9") + &node(2, "2, 4, 6, 8")
+        }
     };
     let transport = if let Place::Ethernet = place { "ethernet" } else { "tcp" };
     let runtime = format!("{{ mcapi-port: {port}, transport: {transport} }}");
-    Some(format!("name: conformance\nnodes:\n{nodes}runtime: {runtime}\n"))
+    let boards = format!("boards: {{ a: {{ shared-memory: {}MiB }} }}\n", BOARD >> 20);
+    let boards = if let Place::Board = place { &boards } else { "" };
+    Some(format!("name: conformance\n{boards}nodes:\n{nodes}runtime: {runtime}\n"))
 }
 
 /// Runs a program where no other test meets. Nodes that are killed are swept up by those that are not.
@@ -136,6 +146,11 @@ fn run_placed(place: Place, program: &Path, arguments: &[&str]) {
         std::fs::write(&file, topology).unwrap();
         command.env("MCAPI_TOPOLOGY", file);
     }
+    if let Place::Board = place {
+        let memory = dir.path().join("memory");
+        std::fs::File::create(&memory).unwrap().set_len(BOARD).unwrap();
+        command.env("MCAPI_BOARD", memory);
+    }
     good(&arguments.join(" "), &command.output().unwrap());
     if let Place::Here = place {
         let left: Vec<_> = std::fs::read_dir(nodes).unwrap().map(|f| f.unwrap().path()).collect();
@@ -152,6 +167,7 @@ fn run_everywhere(program: &Path) {
     run_in(Place::Tcp, program, "threads");
     run_in(Place::Tcp, program, "processes");
     run_in(Place::TwoMachines, program, "processes");
+    run_in(Place::Board, program, "processes");
     if has_cable() {
         run_in(Place::Ethernet, program, "processes");
     }
@@ -195,6 +211,7 @@ fn deaths() {
     let program = program("deaths");
     run(&program, "processes");
     run_in(Place::Tcp, &program, "processes");
+    run_in(Place::Board, &program, "processes");
     if has_cable() {
         run_in(Place::Ethernet, &program, "processes");
     }
@@ -218,6 +235,11 @@ fn wrong_places_are_refused_in_words() {
     };
     let right = topology(Place::Tcp).unwrap();
     let (none, failed) = (("NOTHING", ""), "MCAPI_ERR_NODE_INITFAILED");
+    let board = topology(Place::Board).unwrap();
+    refused(&board, none, failed, &["memory of board a", "MCAPI_BOARD", "transport: links"]);
+    let small = tempfile::NamedTempFile::new().unwrap();
+    let here = ("MCAPI_BOARD", small.path().to_str().unwrap());
+    refused(&board, here, failed, &[here.1, "0 bytes", "need 12128256", "correct MCAPI_BOARD"]);
     refused(
         "name: bad\nnodes: { n1: { role: computer } }\n",
         none,

@@ -33,6 +33,13 @@ pub const MAX_FRAME: usize = MAX_MESSAGE + 64;
 pub const MIN_MTU: usize = 256;
 /// Frames in flight to one peer over a datagram transport.
 pub const LINK_WINDOW: usize = 128;
+/// Bytes at the beginning of a board's memory that belong to the guests themselves.
+pub const BOARD_HEAD: usize = 4096;
+/// Bytes of a board's memory for the way from one MCAPI node to another.
+pub const BOARD_WAY: usize = 296 * 1024;
+/// Microseconds that a node sleeps, at least and at most, between two looks into its board's memory: nobody can wake it.
+/// Each sleep in vain is twice as long as the one before.
+pub const BOARD_PAUSE_US: [u64; 2] = [50, 1000];
 /// Allocations of shared memory in one program.
 pub const MAX_ALLOCATIONS: usize = 4096;
 

@@ -1,13 +1,15 @@
 //! Nodes of several machines, or guests, as a topology file places them: between machines frames go over TCP
-//! connections or raw Ethernet, between the nodes of one machine through its memory.
+//! connections or raw Ethernet, between guests of one board through the memory that they share, between the nodes of one
+//! machine through its own.
 //!
-//! Every node has a port of its own (TCP) or an address of its own on its machine's card (Ethernet), and a
-//! `runtime_core` link to each node of another machine: order, exactly once, signs of life. A node that dies, is cut
+//! Every node has a port of its own (TCP), an address of its own on its machine's card (Ethernet) or a door for each other
+//! node (a board's memory), and a `runtime_core` link to each node of another machine: order, exactly once, signs of life. A node that dies, is cut
 //! off, or falls silent is `Gone`; when it comes back it is another one.
 
 mod life;
 mod place;
 mod watch;
+mod ways;
 mod wire;
 
 pub use place::Map;
@@ -18,6 +20,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use runtime_driver::ethernet::Mac;
 use runtime_linux::transport::TransportError;
 use runtime_linux::transport::nic::NicError;
+use runtime_shm::board::BoardError;
 use runtime_shm::{Event, Fabric, JoinError, NodeName, Options, SendError};
 use std::cell::RefCell;
 use std::io;
@@ -82,6 +85,14 @@ pub enum Why {
     Card { machine: String, interface: String, error: NicError },
     #[error("{machine} cannot use its network: {error}")]
     Network { machine: String, error: TransportError },
+    #[error(
+        "{machine} talks to others through the memory of board {board}, and MCAPI_BOARD does not say where that is: set it to the file (`resource2` of the PCI device), or write `transport: links` for the board"
+    )]
+    NoBoard { machine: String, board: String },
+    #[error(
+        "{machine} cannot use the memory of board {board}: {error}; correct MCAPI_BOARD or the board's `shared-memory`, or write `transport: links` for the board"
+    )]
+    Board { machine: String, board: String, error: BoardError },
 }
 
 /// A node's part of the network, and of its machine's memory.
@@ -116,9 +127,9 @@ impl Net {
         options.dir.as_mut_os_string().push(format!("-{}", map.meeting(at)));
         let fabric = Fabric::join(name, &options)?;
         let life = life::next();
-        let transport = map.open(at, life)?;
+        let ways = map.open(at, life, &options)?;
         let me = map.number(name).unwrap_or_default();
-        let wire = Wire::new(me, life, transport, map.remotes(at), map.manners(at));
+        let wire = Wire::new(me, life, ways, map.remotes(at), map.manners(at));
         let system = |what| move |errno: Errno| NetError::System(what, errno.into());
         let watch = map.has_mates(at).then(|| Watch::start(fabric.bell()));
         let watch = watch.transpose().map_err(|e| NetError::System("no watch over sockets", e))?;
@@ -184,8 +195,9 @@ impl Transport for Net {
         }
         match &self.watch {
             Some(watch) => {
-                let until = until.into_iter().chain(wire.due()).min();
-                watch.arm(&wire.transport().poll_fds());
+                let rest = wire.ways().rest().map(|rest| Instant::now() + rest);
+                let until = until.into_iter().chain(wire.due()).chain(rest).min();
+                watch.arm(&wire.ways().poll_fds());
                 self.fabric.wait(until);
             }
             None => {

@@ -33,16 +33,18 @@ pub struct Options {
     /// Looks that [`Fabric::wait`] takes before it sleeps: at most, and fewer after they were in vain. None with a
     /// single processor.
     pub spin: u32,
+    /// The memory that this guest shares with others of its board, for those who use it ([`crate::board`]).
+    pub board: Option<PathBuf>,
 }
 
 impl Default for Options {
-    /// `UNDERSTUDY_SHM_DIR`, or `/dev/shm/understudy-<uid>`; some tens of microseconds of looking.
+    /// `UNDERSTUDY_SHM_DIR`, or `/dev/shm/understudy-<uid>`; some tens of microseconds of looking; `MCAPI_BOARD`.
     fn default() -> Self {
         let dir = env::var_os("UNDERSTUDY_SHM_DIR").map_or_else(
             || PathBuf::from(format!("/dev/shm/understudy-{}", getuid())),
             PathBuf::from,
         );
-        Self { dir, spin: 2000 }
+        Self { dir, spin: 2000, board: env::var_os("MCAPI_BOARD").map(PathBuf::from) }
     }
 }
 

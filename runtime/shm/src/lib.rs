@@ -6,6 +6,9 @@
 //! node that sends to it. Nodes of all domains find each other there. Every ring has one writer and one reader; a
 //! writer that dies leaves at most a frame that nobody ever sees.
 //!
+//! Nodes of several guests meet in the memory that their board shares ([`board`]), where no system reaches from one to the
+//! other: there they look for each other.
+//!
 //! What MCAPI means by these frames is decided in `runtime_core::mcapi`.
 
 // Of a model, rings and sleep are all there is.
@@ -18,12 +21,15 @@ mod bias;
 #[cfg(not(loom))]
 mod biased;
 #[cfg(not(loom))]
+pub mod board;
+#[cfg(not(loom))]
 mod directory;
 mod error;
 #[cfg(not(loom))]
 mod fabric;
 #[cfg(not(loom))]
 mod lock;
+mod pair;
 #[cfg(not(loom))]
 mod peers;
 #[cfg(not(loom))]

@@ -39,7 +39,9 @@ struct Cell {
 
 /// A lane as it lies in memory. All zero is an empty lane.
 #[derive(Debug)]
-#[repr(C, align(4096))]
+#[repr(C)]
+// The stacks of a model are small.
+#[cfg_attr(not(loom), repr(align(4096)))]
 pub(crate) struct Lane {
     /// The reader's word: bytes of bulk << 32 | cells, given back so far.
     freed: Apart<AtomicU64>,
@@ -116,6 +118,18 @@ impl Lane {
         } else {
             self.cell(position).frame.with_mut(|frame| frame.cast())
         }
+    }
+
+    /// By the writer, when no reader reads on: nothing of what was written is a frame any more.
+    pub(crate) fn forget(&self) {
+        for cell in &self.cells {
+            cell.stamp.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// By the reader, before there is a writer: nothing was given back.
+    pub(crate) fn rewind(&self) {
+        self.freed.0.store(0, Ordering::Relaxed);
     }
 
     /// Whether the reader gave something back since then.
@@ -223,6 +237,20 @@ impl Writer {
         claim(self.lane().cell(ahead));
     }
 
+    /// Writes a frame of at most [`LONGEST`] bytes.
+    pub(crate) fn put(&mut self, frame: &[u8]) -> Result<(), NoRoom> {
+        let at = self.reserve(frame.len())?;
+        // SAFETY: that much room was reserved there.
+        unsafe { words::copy_in(frame, at) };
+        self.commit(frame.len());
+        Ok(())
+    }
+
+    /// Whether the reader has given back all that was written.
+    pub(crate) fn is_read(&self) -> bool {
+        self.lane().freed.0.load(Ordering::Relaxed) == self.next.pack()
+    }
+
     /// Whether a frame that found no room may have some now.
     #[inline]
     pub(crate) fn may_have_room(&self) -> bool {
@@ -295,6 +323,27 @@ impl Reader {
         Ok(Some(on(frame())))
     }
 
+    /// Copies the next frame out, if there is one, in place of what is in `to`: for a writer that may go on writing to
+    /// what it completed.
+    pub(crate) fn take(&mut self, to: &mut Vec<u8>) -> Result<bool, Broken> {
+        let Some(len) = self.ready() else { return Ok(false) };
+        if len > LONGEST {
+            return Err(Broken);
+        }
+        // SAFETY: the place of a frame of a length within the limit lies in the lane, see `frame`.
+        unsafe { words::copy_out(self.lane().frame(self.next, len), len, to) };
+        self.next = self.next.after(len);
+        Ok(true)
+    }
+
+    /// Gives back all that was read.
+    pub(crate) fn give_back_rest(&mut self) {
+        if self.freed != self.next {
+            self.freed = self.next;
+            self.lane().freed.0.store(self.freed.pack(), Ordering::Release);
+        }
+    }
+
     /// Gives back what was read, if it is a quarter of the lane. Says whether the writer is to be woken.
     #[inline]
     pub(crate) fn give_back(&mut self) -> bool {
@@ -322,13 +371,13 @@ impl Reader {
     /// Makes the lane an empty one for the next writer. The last one is dead and its frames are read.
     pub(crate) fn reset(self) {
         let lane = self.lane();
-        for cell in &lane.cells {
-            cell.stamp.store(0, Ordering::Relaxed);
-        }
+        lane.forget();
         lane.starved.0.store(0, Ordering::Relaxed);
-        lane.freed.0.store(0, Ordering::Relaxed);
+        lane.rewind();
     }
 }
+
+mod words;
 
 #[cfg(all(test, not(loom)))]
 mod tests;

@@ -19,7 +19,7 @@ fn name(node: u32) -> NodeName {
 }
 
 fn try_join(dir: &Path, node: u32) -> Result<Fabric, JoinError> {
-    Fabric::join(name(node), &Options { dir: dir.to_owned(), spin: 50 })
+    Fabric::join(name(node), &Options { dir: dir.to_owned(), spin: 50, board: None })
 }
 
 fn join(dir: &Path, node: u32) -> Fabric {

@@ -4,7 +4,7 @@ use super::Settings;
 use super::fields::{Fields, plausible_name, suggestion};
 use super::impairments;
 use super::nodes::Cluster;
-use super::settings::TRANSPORTS;
+use super::settings;
 use crate::error::{Reader, Span};
 use crate::model::{Link, Node, Switch, Transport};
 use crate::raw::{Shape, Yaml};
@@ -251,7 +251,7 @@ fn transport(
 ) -> Transport {
     let usual = usual(node.image, default);
     let Some(yaml) = fields.get("transport") else { return usual };
-    let given = r.choice(yaml, "transport", TRANSPORTS).unwrap_or(usual);
+    let given = settings::transport(r, yaml).unwrap_or(usual);
     if node.image == Image::BareMetal && given == Transport::Tcp {
         let message = format!("node \"{}\" is bare metal and has no tcp", node.name);
         r.error(yaml.span, message, "remove it, or write `transport: ethernet`");

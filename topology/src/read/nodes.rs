@@ -1,5 +1,6 @@
 //! Boards and nodes.
 
+use super::boards::Common;
 use super::fields::{Fields, plausible_name, suggestion};
 use super::mcapi::Names;
 use crate::address::{self, Claims};
@@ -23,8 +24,6 @@ const LEAST_LINUX_AARCH64: u64 = 128 << 20;
 /// Least memory in which a bare-metal guest boots.
 const LEAST_BARE_METAL: u64 = 16 << 20;
 const MOST_MEMORY: u64 = 64 << 30;
-/// What guests of one board may share: a device of QEMU has it, in a power of two.
-const BOARD_MEMORY: (u64, u64) = (1 << 16, 1 << 30);
 const MOST_CPUS: u64 = 16;
 /// So many nodes get a name to refer to, even when they are too many.
 const NAMED: usize = 16 * MAX_NODES;
@@ -57,8 +56,8 @@ pub(crate) struct Machine {
 #[derive(Debug)]
 pub(crate) struct Cluster {
     pub(crate) boards: Vec<String>,
-    /// Bytes that the Linux guests of each board share; boards that the file does not name come after these.
-    pub(crate) board_memory: Vec<u64>,
+    /// What the Linux guests of each board share; boards that the file does not name come after these.
+    pub(crate) common: Vec<Common>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) spans: Vec<Span>,
     /// Where it is said how much memory each has; those of which it is not have none yet.
@@ -149,39 +148,12 @@ fn possible(r: &mut Reader<'_>, fields: &Fields<'_>, machine: &Machine, name: &s
     }
 }
 
-/// The names of the boards, with the bytes that each shares among its guests.
-pub(crate) fn boards(r: &mut Reader<'_>, yaml: Option<&Yaml>) -> Vec<(String, u64)> {
-    let Some(yaml) = yaml else { return Vec::new() };
-    let entries = r.entries(yaml, "boards", "write for example `boards: { a: {}, b: {} }`");
-    let mut names = Vec::new();
-    for (name, span, value) in entries.unwrap_or_default() {
-        plausible_name(r, span, name);
-        let place = format!("board \"{name}\"");
-        let fields = Fields::read(r, value, span, &place, &["shared-memory"], &[]);
-        let memory = fields.as_ref().and_then(|fields| fields.get("shared-memory"));
-        let memory = memory.and_then(|yaml| board_memory(r, yaml)).unwrap_or(0);
-        names.push((name.to_string(), memory));
-    }
-    names
-}
-
-fn board_memory(r: &mut Reader<'_>, yaml: &Yaml) -> Option<u64> {
-    let bytes = r.within(yaml, "shared-memory", BOARD_MEMORY, units::size, show_size)?;
-    if !bytes.is_power_of_two() {
-        let (less, more) = (bytes.next_power_of_two() / 2, bytes.next_power_of_two());
-        let help = format!("write {} or {}", show_size(less), show_size(more));
-        r.error(yaml.span, "shared-memory of a board is a power of two", help);
-        return None;
-    }
-    Some(bytes)
-}
-
 /// The nodes, with addresses for those that have none.
 pub(crate) fn nodes(
     r: &mut Reader<'_>,
     top: &Fields<'_>,
     defaults: &Machine,
-    boards: Vec<(String, u64)>,
+    boards: Vec<(String, Common)>,
 ) -> Cluster {
     let example = "add for example `nodes: { n0: { role: compute }, n1: { role: standby } }`";
     let section = top.required(r, "nodes", example);
@@ -192,10 +164,10 @@ pub(crate) fn nodes(
         let message = format!("{} nodes are too many", entries.len());
         r.error(key, message, format!("at most {MAX_NODES} nodes form a cluster: remove some"));
     }
-    let (boards, board_memory) = boards.into_iter().unzip();
+    let (boards, common) = boards.into_iter().unzip();
     let mut cluster = Cluster {
         boards,
-        board_memory,
+        common,
         nodes: Vec::new(),
         spans: Vec::new(),
         memory: Vec::new(),

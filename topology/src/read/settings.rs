@@ -3,7 +3,7 @@
 use super::fields::Fields;
 use crate::error::{Reader, Span};
 use crate::model::{OnExhausted, Runtime, Transport};
-use crate::raw::Yaml;
+use crate::raw::{Shape, Yaml};
 use crate::units::{self, Parsed, bad, show_duration, show_size};
 use runtime_core::checkpoint::{Parity, Redundancy};
 use runtime_core::limits::{
@@ -60,9 +60,17 @@ fn base(nodes: usize) -> Runtime {
     }
 }
 
-/// The words for transports.
-pub(super) const TRANSPORTS: &[(&str, Option<Transport>)] =
-    &[("tcp", Some(Transport::Tcp)), ("ethernet", Some(Transport::Ethernet)), ("shm", None)];
+/// What is spoken over links.
+pub(super) fn transport(r: &mut Reader<'_>, yaml: &Yaml) -> Option<Transport> {
+    if matches!(&yaml.shape, Shape::Text(text) if text == "shm") {
+        let message = "shared memory is of a board, and a link has none";
+        let help = "write `boards: { a: { shared-memory: 4MiB } }` and `board: a` for its nodes: there programs on MCAPI use it, and tcp or ethernet to other boards";
+        r.error(yaml.span, message, help);
+        return None;
+    }
+    let words = [("tcp", Some(Transport::Tcp)), ("ethernet", Some(Transport::Ethernet))];
+    r.choice(yaml, "transport", &words)
+}
 
 /// Settings, and where those stand that the nodes and links must be fit for.
 #[derive(Debug)]
@@ -92,10 +100,7 @@ fn settings(r: &mut Reader<'_>, fields: &Fields<'_>, section: Span, nodes: usize
         &mut runtime.binding,
         fields.get("binding").and_then(|y| r.choice(y, "binding", &bindings)),
     );
-    set(
-        &mut runtime.transport,
-        fields.get("transport").and_then(|y| r.choice(y, "transport", TRANSPORTS)),
-    );
+    set(&mut runtime.transport, fields.get("transport").and_then(|y| transport(r, y)));
     let quorums = [("majority", Some(Quorum::Majority)), ("fail-stop", Some(Quorum::FailStop))];
     set(&mut runtime.quorum, fields.get("quorum").and_then(|y| r.choice(y, "quorum", &quorums)));
     let ways = [("stop", Some(OnExhausted::Stop)), ("double-up", Some(OnExhausted::DoubleUp))];

@@ -32,13 +32,22 @@ pub(super) fn program(topology: &Topology, setting: &Setting<'_>) -> Option<Prog
 
 /// The file that the nodes of the program are placed by.
 fn file_text(topology: &Topology, setting: &Setting<'_>) -> String {
-    let mut text = format!("name: {}\nnodes:\n", topology.name);
+    let mut text = format!("name: {}\nboards:\n", topology.name);
     // Writing to a string cannot fail.
+    for ((name, bytes), carries) in
+        topology.boards.iter().zip(&topology.board_memory).zip(&topology.board_carries)
+    {
+        // What guests do not use for MCAPI, their program need not know of.
+        let common = if *carries { format!("shared-memory: {bytes}B") } else { String::new() };
+        let _ = writeln!(text, "  {name}: {{ {common} }}");
+    }
+    text.push_str("nodes:\n");
     for (index, node) in topology.nodes.iter().enumerate() {
         // Every process has a loopback address of its own.
         let own = setting.loopback.map(|loopback| loopback.address(index));
         let own = own.and_then(|address| address.parse::<SocketAddr>().ok());
         let address = own.map_or_else(|| node.address.to_string(), |own| own.ip().to_string());
+        let board = &topology.boards[usize::from(node.board)];
         let mac = node.mac.map(|byte| format!("{byte:02x}")).join(":");
         let names = node
             .mcapi
@@ -47,7 +56,7 @@ fn file_text(topology: &Topology, setting: &Setting<'_>) -> String {
         let names: Vec<String> = names.collect();
         let _ = writeln!(
             text,
-            "  {}: {{ role: compute, address: {address}, mac: \"{mac}\", mcapi: [{}] }}",
+            "  {}: {{ role: compute, board: {board}, address: {address}, mac: \"{mac}\", mcapi: [{}] }}",
             node.name,
             names.join(", ")
         );

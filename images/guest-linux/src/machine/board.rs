@@ -4,7 +4,7 @@
 //! 0     mark: who finds none writes it
 //! 8     unused
 //! 64    one word a node, by its number: which life of it has the memory mapped; 0: none
-//! 4096  free
+//! 4096  of MCAPI nodes, if there are any: runtime/shm, board.rs
 //! ```
 //!
 //! A node writes its own word only, before it reads those of the others; so of two nodes that come at the
@@ -14,6 +14,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use images_control::BoardSpec;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap};
+use runtime_core::limits::BOARD_HEAD;
 use std::fs::{self, OpenOptions};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -24,15 +25,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const IVSHMEM: [&str; 2] = ["0x1af4", "0x1110"];
 /// Of this layout.
 const MARK: u64 = u64::from_le_bytes(*b"board  1");
-/// Where the words of the nodes begin, and what is free.
+/// Where the words of the nodes begin, and what comes after them.
 const WORDS: usize = 64;
-const FREE: usize = 4096;
+const FREE: usize = BOARD_HEAD;
 
 /// The memory; it stays mapped for as long as the machine runs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Board {
     base: NonNull<u8>,
     bytes: usize,
+    file: PathBuf,
 }
 
 impl Board {
@@ -56,7 +58,7 @@ impl Board {
         // SAFETY: a new mapping, wherever the kernel wants it; nothing else is there.
         let base = unsafe { mmap(None, length, both, MapFlags::MAP_SHARED, &file, 0) };
         let base = base.context("cannot map the board's memory")?.cast();
-        let board = Self { base, bytes };
+        let board = Self { base, bytes, file: memory };
         let mark = board.word(0).compare_exchange(0, MARK, Ordering::SeqCst, Ordering::SeqCst);
         match mark {
             Ok(_) | Err(MARK) => Ok(board),
@@ -65,27 +67,32 @@ impl Board {
     }
 
     /// Says that a node is here, in this life of it.
-    pub(crate) fn enter(self, node: u16, generation: u32) {
+    pub(crate) fn enter(&self, node: u16, generation: u32) {
         self.node(node).store(generation.into(), Ordering::SeqCst);
     }
 
     /// The nodes that were ever here, with their newest lives.
-    pub(crate) fn nodes(self) -> impl Iterator<Item = (u16, u64)> {
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = (u16, u64)> {
         let room = u16::try_from((FREE - WORDS) / size_of::<u64>()).unwrap_or(u16::MAX);
         let life = move |node| self.node(node).load(Ordering::SeqCst);
         (0..room).map(move |node| (node, life(node))).filter(|(_, life)| *life > 0)
     }
 
+    /// The file that it is, for others to map.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// Bytes of it.
-    pub(crate) const fn bytes(self) -> usize {
+    pub(crate) const fn bytes(&self) -> usize {
         self.bytes
     }
 
-    fn node(self, node: u16) -> &'static AtomicU64 {
+    fn node(&self, node: u16) -> &'static AtomicU64 {
         self.word(WORDS + usize::from(node) * size_of::<u64>())
     }
 
-    fn word(self, offset: usize) -> &'static AtomicU64 {
+    fn word(&self, offset: usize) -> &'static AtomicU64 {
         assert!(offset + size_of::<u64>() <= FREE.min(self.bytes) && offset.is_multiple_of(8));
         // SAFETY: inside of the mapping, which is never undone, aligned for mappings begin at a page, and
         // everybody who has the memory uses these words as atomic ones.

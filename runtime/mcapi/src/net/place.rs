@@ -1,5 +1,6 @@
 //! Which node lives where, as a topology file says it, and what a node needs of the system to be reached there.
 
+use super::ways::Ways;
 use super::wire::{Manners, Remote};
 use super::{NetError, Why};
 use nix::ifaddrs::getifaddrs;
@@ -8,7 +9,8 @@ use runtime_core::node::Medium;
 use runtime_driver::ethernet::Mac;
 use runtime_linux::transport::nic::Nic;
 use runtime_linux::transport::{Network, Transport};
-use runtime_shm::NodeName;
+use runtime_shm::board::{Board, Neighbour};
+use runtime_shm::{NodeName, Options};
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -25,6 +27,15 @@ struct Place {
     machine: usize,
     /// The how manieth of its machine.
     nth: u16,
+}
+
+/// How a node of another machine is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Tcp,
+    Ethernet,
+    /// The memory of the board that both are on.
+    Board,
 }
 
 /// A topology file, as MCAPI reads it.
@@ -128,22 +139,27 @@ impl Map {
     }
 
     /// The nodes of other machines, and how each is reached.
-    fn others(&self, at: usize) -> impl Iterator<Item = (NodeId, Place, topology::Transport)> {
+    fn others(&self, at: usize) -> impl Iterator<Item = (NodeId, Place, By)> {
         let mine = self.places[at].machine;
         self.places.iter().enumerate().filter(move |(_, place)| place.machine != mine).map(
             move |(number, place)| {
                 let [a, b] = [mine, place.machine].map(|m| self.topology.nodes[m].id);
-                (node_id(number), *place, self.topology.transport_between(a, b))
+                let by = match self.topology.transport_between(a, b) {
+                    _ if self.topology.share_a_board(a, b) => By::Board,
+                    topology::Transport::Tcp => By::Tcp,
+                    topology::Transport::Ethernet => By::Ethernet,
+                };
+                (node_id(number), *place, by)
             },
         )
     }
 
     pub(super) fn remotes(&self, at: usize) -> Vec<Remote> {
-        let remote = |(node, _, transport)| Remote {
+        let remote = |(node, _, by)| Remote {
             node,
-            medium: match transport {
-                topology::Transport::Tcp => Medium::Stream,
-                topology::Transport::Ethernet => Medium::Datagram,
+            medium: match by {
+                By::Tcp | By::Board => Medium::Stream,
+                By::Ethernet => Medium::Datagram,
             },
         };
         self.others(at).map(remote).collect()
@@ -167,18 +183,24 @@ impl Map {
         }
     }
 
-    /// Listens where the others look for this node.
+    /// Is where the others look for this node.
     ///
     /// # Errors
     /// The system refuses.
-    pub(super) fn open(&self, at: usize, life: Generation) -> Result<Transport, NetError> {
+    pub(super) fn open(
+        &self,
+        at: usize,
+        life: Generation,
+        options: &Options,
+    ) -> Result<Ways, NetError> {
         let me = self.places[at];
         let mut network = Network::default();
-        let (mut tcp, mut cards) = (Vec::new(), Vec::new());
-        for (node, place, transport) in self.others(at) {
-            match transport {
-                topology::Transport::Tcp => tcp.push((node, self.address(place))),
-                topology::Transport::Ethernet => cards.push((node, self.mac(place))),
+        let (mut tcp, mut cards, mut near) = (Vec::new(), Vec::new(), Vec::new());
+        for (node, place, by) in self.others(at) {
+            match by {
+                By::Tcp => tcp.push((node, self.address(place))),
+                By::Ethernet => cards.push((node, self.mac(place))),
+                By::Board => near.push((node, place)),
             }
         }
         if !tcp.is_empty() {
@@ -191,8 +213,45 @@ impl Map {
             network.ethernet = Some((self.card(at)?, cards));
         }
         let machine = self.machine(at).name.clone();
-        Transport::new(node_id(at), life, network)
-            .map_err(|error| self.error(Why::Network { machine, error }))
+        let network = Transport::new(node_id(at), life, network)
+            .map_err(|error| self.error(Why::Network { machine, error }))?;
+        let board = (!near.is_empty()).then(|| self.board(at, life, &near, options)).transpose()?;
+        Ok(Ways::new(network, board))
+    }
+
+    /// The memory of the machine's board, and who is reached through it.
+    fn board(
+        &self,
+        at: usize,
+        life: Generation,
+        near: &[(NodeId, Place)],
+        options: &Options,
+    ) -> Result<(Board, Vec<NodeId>), NetError> {
+        let me = self.places[at].name;
+        let number = self.machine(at).board;
+        let name = || {
+            let board = &self.topology.boards[usize::from(number)];
+            (self.machine(at).name.clone(), board.clone())
+        };
+        let Some(file) = &options.board else {
+            let (machine, board) = name();
+            return Err(self.error(Why::NoBoard { machine, board }));
+        };
+        let named = |name: topology::McapiName| NodeName { domain: name.domain, node: name.node };
+        let ways: Vec<[NodeName; 2]> =
+            self.topology.board_ways(number).into_iter().map(|way| way.map(named)).collect();
+        let way = |way: [NodeName; 2]| ways.iter().position(|w| *w == way).unwrap_or(ways.len());
+        let neighbour = |(_, place): &(NodeId, Place)| Neighbour {
+            name: place.name,
+            out: way([me, place.name]),
+            into: way([place.name, me]),
+        };
+        let neighbours: Vec<_> = near.iter().map(neighbour).collect();
+        let board = Board::open(file, me, life.0, &neighbours, ways.len()).map_err(|error| {
+            let (machine, board) = name();
+            self.error(Why::Board { machine, board, error })
+        })?;
+        Ok((board, near.iter().map(|(node, _)| *node).collect()))
     }
 
     fn cannot_listen(&self, at: usize, source: std::io::Error) -> NetError {

@@ -4,12 +4,13 @@
 //! towards it and says Hello in that; a peer that was not dead hears that its life is over, tells its program that
 //! the other is gone, and begins anew too. So both ends agree on what was lost, and meet again.
 
+use super::ways::Ways;
 use runtime_core::id::{Generation, NodeId, Peer, ViewId};
 use runtime_core::limits::MIN_MTU;
 use runtime_core::link::{Event, Link, Proto, Settings};
 use runtime_core::node::{Image, Medium};
 use runtime_core::time::{Duration, Instant};
-use runtime_linux::transport::{Happening, Transport, TransportError};
+use runtime_linux::transport::{Happening, TransportError};
 use std::os::fd::BorrowedFd;
 use std::time;
 
@@ -61,7 +62,7 @@ struct Line {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Wire {
-    transport: Transport,
+    ways: Ways,
     lines: Vec<Line>,
     began: time::Instant,
     heartbeat: Duration,
@@ -77,7 +78,7 @@ impl Wire {
     pub(super) fn new(
         me: NodeId,
         life: Generation,
-        transport: Transport,
+        ways: Ways,
         remotes: Vec<Remote>,
         manners: Manners,
     ) -> Self {
@@ -102,7 +103,7 @@ impl Wire {
             starved: false,
         };
         Self {
-            transport,
+            ways,
             lines: remotes.into_iter().map(line).collect(),
             began: time::Instant::now(),
             heartbeat: span(manners.heartbeat),
@@ -120,7 +121,7 @@ impl Wire {
         self.move_bytes(&[], Some(time::Duration::ZERO));
         let mut events = 0;
         let mut frame = std::mem::take(&mut self.buffer);
-        while let Some(happening) = self.transport.next(&mut frame) {
+        while let Some(happening) = self.ways.next(&mut frame) {
             let now = self.now();
             let node = match happening {
                 Happening::Up(node)
@@ -169,7 +170,7 @@ impl Wire {
         while let Some(event) = self.lines[at].link.poll() {
             let line = &mut self.lines[at];
             match event {
-                Event::Transmit(frame) => self.transport.send(node, frame),
+                Event::Transmit(frame) => self.ways.send(node, frame),
                 Event::Deliver { proto: Proto::Mcapi, payload } if line.joined => {
                     on(node, News::Frame(&payload));
                     events += 1;
@@ -213,13 +214,13 @@ impl Wire {
             line.link.close(theirs, ViewId(1));
             while let Some(event) = line.link.poll() {
                 if let Event::Transmit(frame) = event {
-                    self.transport.send(line.remote.node, frame);
+                    self.ways.send(line.remote.node, frame);
                 }
             }
         }
         line.life = Generation(line.life.0.wrapping_add(1));
         line.link.begin_anew(now, line.life);
-        self.transport.disconnect(line.remote.node);
+        self.ways.disconnect(line.remote.node);
     }
 
     /// Sends a frame. `None`: there is no such peer now; `Some(false)`: it has no room.
@@ -230,14 +231,14 @@ impl Wire {
         if !line.joined {
             return None;
         }
-        if line.link.queued() >= MOST_MESSAGES || self.transport.queued(to) >= MOST_BYTES {
+        if line.link.queued() >= MOST_MESSAGES || self.ways.queued(to) >= MOST_BYTES {
             line.starved = true;
             return Some(false);
         }
         line.link.send(now, Proto::Mcapi, frame);
         // `poll` left nothing there, and who sends learns nothing: these are frames.
         while let Some(Event::Transmit(frame)) = line.link.poll() {
-            self.transport.send(to, frame);
+            self.ways.send(to, frame);
         }
         Some(true)
     }
@@ -247,7 +248,7 @@ impl Wire {
         self.lines.iter().any(|line| {
             line.starved
                 && line.link.queued() < MOST_MESSAGES
-                && self.transport.queued(line.remote.node) < MOST_BYTES
+                && self.ways.queued(line.remote.node) < MOST_BYTES
         })
     }
 
@@ -257,7 +258,7 @@ impl Wire {
 
     /// Is there something that need not be waited for?
     pub(super) fn has_news(&self) -> bool {
-        self.transport.has_something() || self.is_fed()
+        self.ways.has_something() || self.is_fed()
     }
 
     /// When to look at the latest.
@@ -266,7 +267,7 @@ impl Wire {
         // Beyond what the clock can name is never.
         let links =
             links.filter_map(|(due, _)| self.began.checked_add(time::Duration::from_nanos(due.0)));
-        links.chain(self.transport.due()).min()
+        links.chain(self.ways.due()).min()
     }
 
     /// Waits for the network, or for one of `others`; moves bytes.
@@ -277,19 +278,19 @@ impl Wire {
     }
 
     fn move_bytes(&mut self, others: &[BorrowedFd<'_>], timeout: Option<time::Duration>) {
-        if let Err(error) = self.transport.wait(others, timeout) {
+        if let Err(error) = self.ways.wait(others, timeout) {
             self.fail(&error);
         }
     }
 
-    /// Without its card a node is alone, and nobody is heard: silence tells the program so.
+    /// Without its card a node hears nobody over the network: silence tells the program so.
     fn fail(&mut self, error: &TransportError) {
         tracing::warn!(%error, "the network cannot be used any more");
-        self.transport = Transport::default();
+        self.ways.lose_network();
     }
 
-    pub(super) const fn transport(&self) -> &Transport {
-        &self.transport
+    pub(super) const fn ways(&self) -> &Ways {
+        &self.ways
     }
 
     /// What was sent arrives, if that takes no more than a while; then all are told.
@@ -300,7 +301,7 @@ impl Wire {
             self.poll(&mut ignore);
             let busy = self.lines.iter().any(|line| {
                 line.joined
-                    && (self.transport.queued(line.remote.node) > 0
+                    && (!self.ways.is_out(line.remote.node)
                         || line.remote.medium == Medium::Datagram && line.link.queued() > 0)
             });
             if !busy || time::Instant::now() >= until {
@@ -315,5 +316,6 @@ impl Wire {
                 self.drain(at, &mut ignore);
             }
         }
+        self.ways.leave();
     }
 }

@@ -13,7 +13,7 @@ fn name(node: u32) -> NodeName {
 }
 
 fn options(dir: &TempDir) -> Options {
-    Options { dir: dir.path().to_owned(), spin: 100 }
+    Options { dir: dir.path().to_owned(), spin: 100, board: None }
 }
 
 fn join(dir: &TempDir, node: u32) -> Fabric {
@@ -265,11 +265,11 @@ fn directories_that_others_can_write_to_are_refused() {
     fs::set_permissions(&open, fs::Permissions::from_mode(0o770)).unwrap();
     symlink(dir.path(), &link).unwrap();
     for dir in [open, link] {
-        let result = Fabric::join(name(1), &Options { dir, spin: 0 });
+        let result = Fabric::join(name(1), &Options { dir, spin: 0, board: None });
         assert!(matches!(result, Err(JoinError::Exposed(_))), "{result:?}");
     }
     fs::write(&file, "").unwrap();
-    let result = Fabric::join(name(1), &Options { dir: file, spin: 0 });
+    let result = Fabric::join(name(1), &Options { dir: file, spin: 0, board: None });
     assert!(matches!(result, Err(JoinError::System { .. })), "{result:?}");
 }
 
