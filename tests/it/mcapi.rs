@@ -39,6 +39,36 @@ fn the_examples_run_across_two_guests() {
     all_examples(&Bench::qemu());
 }
 
+#[test]
+fn boards_and_links_carry_one_program() {
+    let outcome = example(&Bench::process(), "boards");
+    assert!(console(&outcome, "n0").contains("sum of squares: 333833500"));
+}
+
+/// Their cables lose every frame. Nobody tells of the death of a guest: it is silent, and then there in a new life.
+#[test]
+fn a_guest_of_a_board_dies_and_comes_again_and_no_cable_is_needed() {
+    let bench = Bench::qemu();
+    let text = format!(
+        "name: on-a-board\nboards: {{ a: {{ shared-memory: 1MiB }} }}\n\
+         defaults: {{ memory: 128MiB }}\nnodes:\n\
+         \x20 n0: {{ board: a, role: compute }}\n  n1: {{ board: a, role: compute }}\n\
+         switches: {{ sw0: {{}} }}\nlinks:\n\
+         \x20 - {{ between: [n0, sw0], loss: 100% }}\n  - {{ between: [n1, sw0], loss: 100% }}\n\
+         runtime: {{ heartbeat: 50ms, shared-memory: 1MiB }}\nrun: {}\n\
+         faults: [{{ at: 1s, reboot: n1 }}]\n",
+        outlive("again")
+    );
+    let outcome = bench.test_file(&bench.file("on-a-board.yaml", &text));
+    outcome.must_pass();
+    let said = [console(&outcome, "n0"), console(&outcome, "n1")];
+    assert!(said[0].contains("outlived"), "{said:?}");
+    assert!(
+        said.iter().all(|s| s.contains("1024 KiB of the board's memory are mapped")),
+        "{said:?}"
+    );
+}
+
 /// A topology of two machines that run a program of `tests/programs`, or of the bench's own.
 fn two_machines(bench: &Bench, name: &str, run: &str, rest: &str) -> Outcome {
     let text = format!(
