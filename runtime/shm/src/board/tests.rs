@@ -199,7 +199,7 @@ fn two_threads_that_give_each_other_up_mix_up_nothing() {
     let side = |me: usize| {
         let mut board = node(&memory, me, 2, 1);
         let (mut frame, mut up, mut sent, mut due, mut came) = (Vec::new(), false, 0u32, 0u32, 0);
-        let mut chance = me as u32;
+        let mut chance = u32::from(me == 1);
         while !over.load(Ordering::Relaxed) {
             match board.next(&mut frame) {
                 Some(Happening::Up(_)) => (up, sent, due) = (true, 0, 0),
