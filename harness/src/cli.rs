@@ -184,6 +184,7 @@ fn verb(cli: Cli) -> Result<u8, Failure> {
             if replace {
                 take_down_same(&places, &file)?;
             }
+            runner::has_room(&file, how.backend)?;
             let launch = Launch { detach: true, ..Launch::new(&file, how) };
             let mut connection = Connection::start(&places, &launch)?;
             let status = connection.answer()?.status()?;
@@ -221,7 +222,12 @@ fn verb(cli: Cli) -> Result<u8, Failure> {
         Verb::Sim(args) => sim::main(&args),
         Verb::Bench(args) => bench::main(&places, &args),
         Verb::Daemon { file, how, run_dir, name, seed, detach } => {
-            tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+            // A log that cannot be written (its disk is full) is no reason to panic.
+            tracing_subscriber::fmt()
+                .with_writer(std::io::stderr)
+                .with_ansi(false)
+                .log_internal_errors(false)
+                .init();
             let embedded = None;
             daemon::main(&Setup { places, file, how, run_dir, name, seed, detach, embedded })?;
             Ok(EXIT_OK)

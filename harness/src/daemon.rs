@@ -395,6 +395,9 @@ impl Executor {
                 continue;
             }
             self.record.event(arrival.at, &arrival.event, &self.plan);
+            if let Some(why) = self.record.trouble() {
+                self.inbox.put(Event::Unrecorded(why));
+            }
             if let (Event::Exited { node, .. }, Some(wire)) = (&arrival.event, &self.wire) {
                 wire.unplug(*node);
             }

@@ -71,6 +71,8 @@ pub(crate) enum Event {
     Tick,
     /// The daemon was told to end by a signal.
     Signal,
+    /// What happens cannot be written down any more, and why.
+    Unrecorded(String),
 }
 
 /// Something to do.
@@ -221,6 +223,7 @@ impl Dispatcher {
             Event::ClientGone { client } => self.client_gone(client),
             Event::Tick => self.tick(now),
             Event::Signal => self.stop(EXIT_TESTBED, "stopped by a signal", None),
+            Event::Unrecorded(why) => self.stop(EXIT_TESTBED, &why, None),
         }
     }
 

@@ -298,6 +298,13 @@ fn summary(outcomes: &[Outcome]) -> String {
     format!("{rows}\n{passed} of {} runs passed, with {deaths} deaths\n", outcomes.len())
 }
 
+/// Is there memory for the cluster of this file? One that is wrong is told by whoever boots it.
+pub(crate) fn has_room(file: &Path, backend: Backend) -> Result<(), Failure> {
+    let Ok(topology) = topology::load(file) else { return Ok(()) };
+    let enough = Room::of_this_machine(None).holds(Need::of(&topology, backend));
+    enough.map_err(|reason| Failure { exit: EXIT_TESTBED, reason })
+}
+
 /// Runs again what a directory recorded.
 pub(crate) fn replay(
     places: &Places,

@@ -180,6 +180,33 @@ fn a_program_without_room_says_what_to_raise() {
 }
 
 #[test]
+fn more_memory_than_there_is_is_refused_before_anything_starts() {
+    let bench = Bench::qemu();
+    let yaml = Cluster::of(16, 16).yaml();
+    let file = bench.file("huge.yaml", format!("{yaml}defaults: {{ memory: 64GiB }}\n"));
+    for verb in ["up", "test"] {
+        let said = bench.on_file(verb, &file);
+        said.must(3, &["the cluster needs 2099200 MiB of memory, but only", "write less `memory`"]);
+    }
+    assert!(bench.running().is_empty());
+}
+
+#[test]
+fn a_disk_that_is_full_ends_a_run_with_plain_words() {
+    let bench = Bench::process();
+    let node = node_program().display().to_string();
+    let script = format!("#!/bin/sh\nulimit -S -f unlimited\nexec {node} \"$@\"\n");
+    let script = bench.file("node", script);
+    let runs = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&script, runs).unwrap();
+    let bench = bench.with("UNDERSTUDY_NODE", &script).with_files_of_at_most(40);
+    // The first files fit; what happens does not.
+    let test = bench.on("test", &Cluster::of(3, 1).runs(LONG));
+    test.must(3, &["epoch 1 is committed", "cannot write", "events.jsonl", "make room for it"]);
+    bench.nothing_runs();
+}
+
+#[test]
 fn a_node_program_that_is_none_is_a_failure_of_the_testbed() {
     let bench = Bench::process();
     let missing = bench.target().join("nowhere");

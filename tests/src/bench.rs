@@ -55,6 +55,8 @@ pub struct Bench {
     target: PathBuf,
     backend: Backend,
     environment: Vec<(OsString, OsString)>,
+    /// What the command is started by.
+    through: Vec<String>,
     /// Processes of this bench that were ever seen.
     seen: Mutex<BTreeSet<u32>>,
     _alone: MutexGuard<'static, ()>,
@@ -172,6 +174,7 @@ impl Bench {
             target,
             backend,
             environment: Vec::new(),
+            through: Vec::new(),
             seen: Mutex::default(),
             _alone: alone,
         }
@@ -215,6 +218,16 @@ impl Bench {
         self
     }
 
+    /// No file that the harness writes can become larger than so many blocks, of 512 or 1024 bytes: a disk that is full,
+    /// for those who write to it.
+    #[must_use]
+    pub fn with_files_of_at_most(mut self, blocks: u32) -> Self {
+        // Who has memory that counts as a file, as nodes do, may lift it again.
+        let script = format!("trap '' XFSZ; ulimit -S -f {blocks}; exec \"$@\"");
+        self.through = ["sh", "-c", &script, "sh"].map(str::to_owned).to_vec();
+        self
+    }
+
     /// The target directory.
     #[must_use]
     pub fn target(&self) -> &Path {
@@ -246,7 +259,14 @@ impl Bench {
         };
         let Ok((file, output)) = output else { panic!("a temporary file cannot be kept") };
         let errors = file.try_clone().map_or_else(|_| Stdio::inherit(), Stdio::from);
-        let mut command = Command::new(understudy());
+        let mut command = match self.through.as_slice() {
+            [] => Command::new(understudy()),
+            [program, rest @ ..] => {
+                let mut command = Command::new(program);
+                command.args(rest).arg(understudy());
+                command
+            }
+        };
         command
             .arg("--target-dir")
             .arg(&self.target)

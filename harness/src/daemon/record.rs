@@ -53,17 +53,31 @@ impl Audience {
     }
 }
 
+/// Its file of events.
+const EVENTS: &str = "events.jsonl";
+
 /// The files of a run.
 #[derive(Debug)]
 pub(super) struct Record {
     dir: PathBuf,
     events: File,
+    /// Why something could not be written, until that is told.
+    trouble: Option<String>,
+    is_told: bool,
     audience: Option<Audience>,
 }
 
 impl Record {
     pub(super) fn new(dir: &Path, audience: Option<Audience>) -> Result<Self> {
-        Ok(Self { dir: dir.to_owned(), events: log(&dir.join("events.jsonl"))?, audience })
+        let events = log(&dir.join(EVENTS))?;
+        Ok(Self { dir: dir.to_owned(), events, trouble: None, is_told: false, audience })
+    }
+
+    /// Why nothing is recorded any more: to be told once.
+    pub(super) fn trouble(&mut self) -> Option<String> {
+        let trouble = self.trouble.take().filter(|_| !self.is_told);
+        self.is_told |= trouble.is_some();
+        trouble
     }
 
     fn tell(&self, at: Duration, node: &str, what: impl FnOnce() -> Option<What>) {
@@ -135,7 +149,8 @@ impl Record {
             self.tell(at, line.node, || Some(What::Befell(words.to_owned())));
         }
         if let Err(e) = self.events.write_all(images_control::to_line(line).as_bytes()) {
-            tracing::error!("cannot write the event log: {e}");
+            let path = self.dir.join(EVENTS);
+            self.trouble = Some(format!("cannot write {}: {e}: make room for it", path.display()));
         }
     }
 }

@@ -79,15 +79,21 @@ impl Room {
         self.most
     }
 
+    /// Is this not more memory than there is?
+    pub(super) fn holds(&self, need: Need) -> Result<(), String> {
+        if need.bytes <= self.bytes {
+            return Ok(());
+        }
+        let [needs, has] = [need.bytes, self.bytes].map(|b| b >> 20);
+        Err(format!(
+            "the cluster needs {needs} MiB of memory, but only {has} MiB are available: \
+             end other programs, or write less `memory` for its nodes"
+        ))
+    }
+
     /// Waits for room. Whoever is alone may have all of it; more memory than there is, nobody.
     pub(super) fn enter(&self, need: Need) -> Result<Place<'_>, String> {
-        if need.bytes > self.bytes {
-            let [needs, has] = [need.bytes, self.bytes].map(|b| b >> 20);
-            return Err(format!(
-                "the cluster needs {needs} MiB of memory, but only {has} MiB are available: \
-                 end other programs, or write less `memory` for its nodes"
-            ));
-        }
+        self.holds(need)?;
         let mut taken = self.lock();
         while !self.fits(&taken, need) {
             taken = self.bell.wait(taken).unwrap_or_else(PoisonError::into_inner);
