@@ -436,8 +436,8 @@ impl Executor {
             Action::Freeze { .. } | Action::Slow { .. } | Action::Link { .. } => {
                 self.disturb(action)
             }
-            Action::Pcap { client, nodes, on } => {
-                let response = match self.pcap(&nodes, on).await {
+            Action::Pcap { client, lines, on } => {
+                let response = match self.pcap(&lines, on).await {
                     Ok(text) => Response::Done { text },
                     Err(e) => Response::failed(EXIT_TESTBED, format!("{e:#}")),
                 };
@@ -482,14 +482,14 @@ impl Executor {
         self.record.done(self.inbox.start.elapsed(), &self.plan.nodes[node].name, what);
     }
 
-    /// Begins to record the links of these nodes, or stops; says to which files.
-    async fn pcap(&self, nodes: &[usize], on: bool) -> Result<String> {
+    /// Begins to record these lines, or stops; says to which files.
+    async fn pcap(&self, lines: &[usize], on: bool) -> Result<String> {
         let wire = self.wire.as_ref().context("no frames pass a switch here")?;
         let mut files = Vec::new();
-        for node in nodes {
-            let link = self.plan.link_name(*node);
+        for line in lines {
+            let link = self.plan.line_name(*line);
             let to = on.then(|| (self.site.free_file(&format!("link-{link}"), "pcapng"), link));
-            files.extend(wire.pcap(*node, to).await?);
+            files.extend(wire.pcap(*line, to).await?);
         }
         let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
         Ok(match (on, files.as_slice()) {
@@ -517,10 +517,17 @@ impl Executor {
                     node.process.slow(percent);
                 }
             }
-            Action::Link { node, what } => {
-                self.log(node, &what.words());
+            Action::Link { line, what } => {
+                match line.checked_sub(self.plan.machines()) {
+                    None => self.log(line, &what.words()),
+                    Some(cable) => {
+                        let words = what.cable_words(self.plan.cable_ends(cable));
+                        let name = &self.plan.cables[cable].name;
+                        self.record.done(self.inbox.start.elapsed(), name, &words);
+                    }
+                }
                 if let Some(wire) = &self.wire {
-                    wire.act(self.plan.machine_of(node), what);
+                    wire.act(line, what);
                 }
             }
             _ => {}

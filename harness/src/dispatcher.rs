@@ -15,7 +15,7 @@ mod strike;
 mod tests;
 mod verdict;
 
-use crate::plan::{Backend, Plan, Workload, image_name};
+use crate::plan::{Backend, Plan, Target, Workload, image_name};
 use crate::proto::{
     EXIT_OK, EXIT_TESTBED, EXIT_USAGE, Frames, NodeStatus, Request, Response, Status,
 };
@@ -57,8 +57,8 @@ pub(crate) enum Event {
     ConsolesRead,
     /// A node's process ended.
     Exited { node: usize, status: String },
-    /// Something befell a node of the simulated world, as its plan said.
-    SimStruck { node: usize, strike: SimStrike },
+    /// Something befell a node or a cable of the simulated world, as its plan said.
+    SimStruck { target: Target, strike: SimStrike },
     /// The simulated world ended. `Err`: not as it should.
     SimEnded(Result<(), String>),
     /// The sequential program is through: the SHA-256 of its result.
@@ -90,10 +90,10 @@ pub(crate) enum Action {
     Slow { node: usize, percent: u8 },
     /// Tell every line that is on a console and was not told yet, and then that this is done.
     ReadConsoles,
-    /// Do something to a node's link.
-    Link { node: usize, what: LinkAction },
-    /// Record the frames of these nodes' links, or stop it; then answer a verb.
-    Pcap { client: ClientId, nodes: Vec<usize>, on: bool },
+    /// Do something to a line: the link of the node with this number, or a cable; those come after all links.
+    Link { line: usize, what: LinkAction },
+    /// Record the frames of these lines, or stop it; then answer a verb.
+    Pcap { client: ClientId, lines: Vec<usize>, on: bool },
     /// Run the sequential program.
     Reference(Workload),
     /// Start the simulated world.
@@ -216,7 +216,7 @@ impl Dispatcher {
             Event::Line { node, text } => self.line(now, node, &text),
             Event::ConsolesRead => self.judge(),
             Event::Exited { node, status } => self.exited(now, node, &status),
-            Event::SimStruck { node, strike } => self.sim_struck(now, node, strike),
+            Event::SimStruck { target, strike } => self.sim_struck(now, target, strike),
             Event::SimEnded(result) => self.sim_ended(now, result),
             Event::Reference(result) => self.reference_known(now, result),
             Event::Client { client, request } => self.request(now, client, request),

@@ -1,11 +1,11 @@
-//! A cluster as a picture: nodes on their boards, switches below them, links between.
+//! A cluster as a picture: nodes on their boards, switches below them, links between, and cables from switch to switch.
 
 use crate::escape::markup;
 use crate::plan::image_name;
 use crate::proto::{NodeStatus, PortStatus, Status};
 use runtime_core::node::Role;
 use std::fmt::Write as _;
-use topology::{Node, Topology};
+use topology::{Cable, Node, Topology};
 
 #[cfg(test)]
 mod tests;
@@ -17,6 +17,8 @@ const TOP: usize = 64;
 /// Where switches stand, below the boards.
 const SWITCH_TOP: usize = 320;
 const SWITCH: (usize, usize) = (120, 34);
+/// How far a cable hangs below its switches, for each switch that it passes.
+const SLACK: usize = 44;
 
 /// For the picture alone, which may stand inside a page.
 const STYLE: &str = "
@@ -30,7 +32,7 @@ const STYLE: &str = "
   .cluster-graph .dead { fill: #f8d7da; stroke: #a33 }
   .cluster-graph .away { fill: #fff3cd; stroke: #a80 }
   .cluster-graph .switch { fill: #dfe7f1; stroke: #3b6ea5 }
-  .cluster-graph .link { stroke: #5b6b80; stroke-width: 1.5 }
+  .cluster-graph .link { stroke: #5b6b80; stroke-width: 1.5; fill: none }
   .cluster-graph .impaired { stroke: #a80; stroke-width: 2 }
   .cluster-graph .broken { stroke: #a33; stroke-width: 2; stroke-dasharray: 4 4 }
   @media (prefers-color-scheme: dark) {
@@ -51,7 +53,8 @@ pub(crate) fn svg(topology: &Topology, status: Option<&Status>) -> String {
     let mut order: Vec<usize> = (0..topology.nodes.len()).collect();
     order.sort_by_key(|node| topology.nodes[*node].board);
     let width = (order.len() * CELL).max(topology.switches.len() * CELL).max(2 * CELL) + 20;
-    let height = SWITCH_TOP + SWITCH.1 + 24;
+    let lowest = topology.cables.iter().map(slack).max();
+    let height = SWITCH_TOP + SWITCH.1 + lowest.map_or(24, |slack| slack + 50);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"cluster-graph\" viewBox=\"0 0 {width} {height}\" \
          width=\"{width}\" height=\"{height}\" role=\"img\">\n<style>{STYLE}</style>\n"
@@ -87,6 +90,11 @@ pub(crate) fn svg(topology: &Topology, status: Option<&Status>) -> String {
              <text x=\"{x}\" y=\"{}\">{name}</text>",
             SWITCH_TOP + 21
         );
+    }
+    for cable in &topology.cables {
+        let is_it = |p: &&PortStatus| p.cable && p.node == cable.name;
+        let port = status.and_then(|s| s.ports.iter().find(is_it));
+        draw_cable(&mut svg, topology, cable, width, port);
     }
     svg + "</svg>\n"
 }
@@ -161,16 +169,15 @@ fn link(
     port: Option<&PortStatus>,
 ) {
     let Some(link) = topology.links.get(node) else { return };
-    let words = match port {
+    let mut words = match port {
         Some(port) => port.link.clone(),
         None => topology::profile_words(&link.up, &link.down),
     };
-    let is_broken = words.starts_with("cut") || port.is_some_and(|port| !port.open);
-    let class = match (is_broken, words.is_empty()) {
-        (true, _) => "link broken",
-        (false, false) => "link impaired",
-        (false, true) => "link",
-    };
+    let class = class(&words, port);
+    if link.vlan != netem::DEFAULT_VLAN {
+        let sep = if words.is_empty() { "" } else { ", " };
+        let _ = write!(words, "{sep}VLAN {}", link.vlan);
+    }
     let (x, to) = (center(place), switch_x(topology, link.switch, width));
     let from = TOP + BOX.1;
     let _ = writeln!(
@@ -181,4 +188,52 @@ fn link(
         let y = from + 28 + 13 * n;
         let _ = writeln!(svg, "<text class=\"small\" x=\"{x}\" y=\"{y}\">{}</text>", markup(line));
     }
+}
+
+/// How a line looks that does this to frames.
+fn class(words: &str, port: Option<&PortStatus>) -> &'static str {
+    let is_broken = words.starts_with("cut") || port.is_some_and(|port| !port.open);
+    match (is_broken, words.is_empty()) {
+        (true, _) => "link broken",
+        (false, false) => "link impaired",
+        (false, true) => "link",
+    }
+}
+
+/// How deep a cable hangs.
+fn slack(cable: &Cable) -> usize {
+    SLACK * cable.ends[0].abs_diff(cable.ends[1])
+}
+
+fn draw_cable(
+    svg: &mut String,
+    topology: &Topology,
+    cable: &Cable,
+    width: usize,
+    port: Option<&PortStatus>,
+) {
+    let does = match port {
+        Some(port) => port.link.clone(),
+        None => topology::cable_words(&cable.a_to_b, &cable.b_to_a, topology.cable_ends(cable)),
+    };
+    let class = class(&does, port);
+    let vlans = cable.vlans.as_ref().map(|vlans| {
+        let vlans: Vec<String> = vlans.iter().map(ToString::to_string).collect();
+        format!("VLANs {}", vlans.join(", "))
+    });
+    let words = [Some(does), vlans].into_iter().flatten().filter(|words| !words.is_empty());
+    let words = words.collect::<Vec<_>>().join("; ");
+    let [from, to] = cable.ends.map(|end| switch_x(topology, end, width));
+    let (top, middle) = (SWITCH_TOP + SWITCH.1, (from + to) / 2);
+    // The curve's lowest point is half-way to the one that draws it down.
+    let (lowest, pull) = (top + slack(cable) / 2, top + slack(cable));
+    let _ = writeln!(
+        svg,
+        "<path class=\"{class}\" d=\"M {from} {top} Q {middle} {pull} {to} {top}\"/>\
+         <text x=\"{middle}\" y=\"{}\">{}</text><text class=\"small\" x=\"{middle}\" y=\"{}\">{}</text>",
+        lowest + 16,
+        markup(&cable.name),
+        lowest + 30,
+        markup(&words)
+    );
 }

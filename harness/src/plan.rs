@@ -6,9 +6,9 @@ pub(crate) mod tests;
 
 use crate::backend::BOARD_FD;
 use crate::backend::loopback::Loopback;
-use images_control::sim::{SimLink, SimProfile, SimStrike, Trigger};
+use images_control::sim::{SimCable, SimLink, SimProfile, SimStrike, Trigger};
 use images_control::{BoardSpec, Configure, Hold, Nic, NodeSpec, RuntimeSpec, Transport};
-use netem::Profile;
+use netem::{Profile, Vlan};
 use runtime_core::id::Rank;
 use runtime_core::node::{Image, Role};
 use std::collections::BTreeMap;
@@ -48,6 +48,7 @@ pub(crate) struct Plan {
     pub(crate) factor: u32,
     pub(crate) nodes: Vec<NodePlan>,
     pub(crate) switches: Vec<topology::Switch>,
+    pub(crate) cables: Vec<CablePlan>,
     /// As the nodes get them: times are scaled already.
     pub(crate) runtime: RuntimeSpec,
     pub(crate) workload: Option<Workload>,
@@ -85,6 +86,8 @@ pub(crate) struct NodePlan {
     pub(crate) nic: Option<Nic>,
     /// Index of its switch.
     pub(crate) switch: usize,
+    /// The VLAN that its port is in.
+    pub(crate) vlan: Vlan,
     /// The file names the node first in its link: `a-to-b` is from the node to the switch.
     pub(crate) node_first: bool,
     pub(crate) link: SimLink,
@@ -99,6 +102,30 @@ impl NodePlan {
         let bytes = self.board_bytes;
         (bytes > 0 && self.image == Image::Linux).then_some(BoardSpec { bytes, fd: None })
     }
+}
+
+/// A cable between two switches.
+#[derive(Clone, Debug)]
+pub(crate) struct CablePlan {
+    pub(crate) name: String,
+    /// Indices of its switches.
+    pub(crate) ends: [usize; 2],
+    /// VLANs that pass; `None`: all.
+    pub(crate) vlans: Option<Vec<Vlan>>,
+    /// From the first switch to the second, and back.
+    pub(crate) up: Profile,
+    pub(crate) down: Profile,
+    /// The same for the simulator, with the nodes on the side of the first switch.
+    pub(crate) sim: SimCable,
+}
+
+/// What a fault strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// A node, or its link.
+    Node(usize),
+    /// A cable between switches.
+    Cable(usize),
 }
 
 /// A program with its arguments.
@@ -119,7 +146,7 @@ pub(crate) struct Program {
     pub(crate) timeout: Duration,
 }
 
-/// Something happens to a node or its link.
+/// Something happens to a node or its link, or to a cable.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Fault {
     /// Which fault of the file it belongs to.
@@ -127,7 +154,7 @@ pub(crate) struct Fault {
     /// It ends an earlier one of the same fault.
     pub(crate) ends: bool,
     pub(crate) strike: Strike,
-    pub(crate) node: usize,
+    pub(crate) target: Target,
     /// What a link that degrades does from then on.
     pub(crate) changes: Option<Changes>,
     pub(crate) at: Trigger,
@@ -142,7 +169,7 @@ impl Fault {
     /// events is waited for.
     fn watch(&self, node: usize) -> Option<Hold> {
         if self.hold.is_some() {
-            return self.hold.clone().filter(|_| self.node == node);
+            return self.hold.clone().filter(|_| self.target == Target::Node(node));
         }
         match &self.at {
             Trigger::Event { event, node: Some(on), number: Some(number), nth }
@@ -303,12 +330,19 @@ impl Plan {
                 "{free}: delay, loss and the like do not touch TCP between processes of one machine"
             )
         });
+        let tcp = |n: &NodePlan| n.transports.contains(&Transport::Tcp);
+        let passed = self.backend == Backend::Process && self.nodes.iter().any(tcp);
+        let cables: Vec<&str> = self.cables.iter().map(|cable| cable.name.as_str()).collect();
+        let cables = (passed && !cables.is_empty()).then(|| {
+            let names = cables.join(", ");
+            format!("{names}: TCP between processes of one machine goes past switches and cables")
+        });
         // A program's processes have it, for MCAPI.
         let nobody = self.backend != Backend::Qemu && self.program.is_none();
         let boards = names(&|n| nobody && self.nodes[n].board_bytes > 0);
         let boards = (!boards.is_empty())
             .then(|| format!("{boards}: only guests share the memory of their board"));
-        others.chain(free).chain(boards).collect()
+        others.chain(free).chain(cables).chain(boards).collect()
     }
 
     /// Does a node speak TCP to another over a link that is not perfect?
@@ -329,6 +363,32 @@ impl Plan {
     pub(crate) fn link_name(&self, node: usize) -> String {
         let NodePlan { name, switch, .. } = &self.nodes[node];
         format!("{name}-{}", self.switches[*switch].name)
+    }
+
+    /// How many links and cables there are. The links come first, with the numbers of their nodes.
+    pub(crate) fn lines(&self) -> usize {
+        self.machines() + self.cables.len()
+    }
+
+    /// The name of a link, or of a cable.
+    pub(crate) fn line_name(&self, line: usize) -> String {
+        match self.cables.get(line.wrapping_sub(self.machines())) {
+            Some(cable) => cable.name.clone(),
+            None => self.link_name(line),
+        }
+    }
+
+    /// The name of a node or a cable.
+    pub(crate) fn name_of(&self, target: Target) -> &str {
+        match target {
+            Target::Node(node) => &self.nodes[node].name,
+            Target::Cable(cable) => &self.cables[cable].name,
+        }
+    }
+
+    /// The switches that a cable joins.
+    pub(crate) fn cable_ends(&self, cable: usize) -> [&str; 2] {
+        self.cables[cable].ends.map(|end| self.switches[end].name.as_str())
     }
 
     /// The node of this name.

@@ -316,14 +316,17 @@ pub(crate) struct NodeStatus {
     pub(crate) pid: Option<u32>,
 }
 
-/// Counters of a port of a switch. *In*: from the node; *out*: to the node.
+/// Counters of a port of a switch. *In*: from what is behind it; *out*: to it. A cable has a port at each end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PortStatus {
-    /// The node behind it.
+    /// The node behind it, or the cable.
     pub(crate) node: String,
     /// The switch it belongs to.
     pub(crate) switch: String,
+    /// What is behind it is a cable to another switch.
+    #[serde(default)]
+    pub(crate) cable: bool,
     /// Is the other end there?
     pub(crate) open: bool,
     /// What the link does to frames, for people; nothing of a perfect one.

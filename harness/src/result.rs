@@ -145,7 +145,7 @@ pub(crate) struct Death {
 pub(crate) struct Blow {
     /// The fault of the file.
     pub(crate) fault: String,
-    /// Which node it struck.
+    /// Which node it struck, or which cable.
     pub(crate) node: String,
     /// When, on the clock of `events.jsonl`.
     pub(crate) at_us: u64,

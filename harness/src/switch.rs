@@ -1,9 +1,11 @@
-//! The network between guests: switches and the links to them, in user space and without root.
+//! The network between guests: switches, the links of nodes to them and the cables between them, in user space and
+//! without root.
 //!
 //! [`Fabric`] decides what happens to each frame and when; it touches no socket and no clock.
 //! [`wire::Wire`] moves the frames, in a thread of its own.
 
 mod capture;
+mod line;
 pub(crate) mod pcapng;
 pub(crate) mod wire;
 
@@ -12,11 +14,12 @@ mod tests;
 
 use crate::plan::Plan;
 use crate::proto::PortStatus;
-use netem::{Delivery, Direction, Fate, Profile, Switch, Way};
+use line::{End, Line};
+use netem::{Delivery, Fate, Port, Profile, Refused, Switch, Vlan, Way};
 use pcapng::Captured;
 use runtime_core::notice;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 use topology::Changes;
 
 /// Addresses that one switch learns.
@@ -34,7 +37,7 @@ pub(crate) enum LinkAction {
 }
 
 impl LinkAction {
-    /// For the log of events.
+    /// For the log of events, of a node's link.
     pub(crate) fn words(&self) -> String {
         match self {
             Self::Cut { up: true, down: true } => "its link is cut".to_owned(),
@@ -44,29 +47,21 @@ impl LinkAction {
             Self::Heal => "its link is as in the file".to_owned(),
         }
     }
-}
 
-/// One node's link to its switch.
-#[derive(Debug)]
-struct Port {
-    node: String,
-    /// The link as the file has it: up, and down.
-    file: [Profile; 2],
-    /// Its frames are recorded.
-    tapped: bool,
-    /// Address of the node's card.
-    card: Option<[u8; 6]>,
-    gone: bool,
-    switch: usize,
-    /// Number of the port on its switch.
-    local: usize,
-    up: Direction,
-    down: Direction,
-    in_frames: u64,
-    in_bytes: u64,
-    out_frames: u64,
-    out_bytes: u64,
-    drops: BTreeMap<&'static str, u64>,
+    /// The same of a cable between two switches.
+    pub(crate) fn cable_words(&self, ends: [&str; 2]) -> String {
+        match self {
+            Self::Cut { up: true, down: true } => "its link is cut".to_owned(),
+            Self::Cut { up: true, down: false } => {
+                format!("its link is cut one way: to {}", ends[1])
+            }
+            Self::Cut { up: false, .. } => format!("its link is cut one way: to {}", ends[0]),
+            Self::Change(changes) => {
+                format!("its link: {}", topology::cable_change_words(changes, ends))
+            }
+            Self::Heal => "its link is as in the file".to_owned(),
+        }
+    }
 }
 
 /// What is behind a port: the card of the machine, which has the port's number. A seat that is a process has
@@ -77,14 +72,15 @@ pub(crate) struct Card {
     pub(crate) address: Option<[u8; 6]>,
 }
 
-/// A switch and the ports on it.
+/// A switch and the lines on it.
 #[derive(Debug)]
 struct Bridge {
     name: String,
     switch: Switch,
     /// Of ports that lose their signal.
     tells: bool,
-    ports: Vec<usize>,
+    /// By its port numbers: which line, and which way leads from the switch over it.
+    ports: Vec<(usize, Way)>,
 }
 
 /// A frame on its way; ordered by time, then by the order of sending.
@@ -92,91 +88,83 @@ struct Bridge {
 struct Flight {
     at_ns: u64,
     serial: u64,
-    port: usize,
-    /// To the node, rather than to the switch.
-    down: bool,
+    line: usize,
+    way: Way,
     frame: Vec<u8>,
 }
 
-/// All switches of a cluster with all links.
+/// All switches of a cluster with all links and cables. A line is a node's link, and has the node's number, or a cable
+/// between switches: those come after all links.
 #[derive(Debug)]
 pub(crate) struct Fabric {
     bridges: Vec<Bridge>,
-    ports: Vec<Port>,
+    lines: Vec<Line>,
     cards: Vec<Card>,
     flights: BinaryHeap<Reverse<Flight>>,
     serial: u64,
-    /// Frames of links that are recorded, until somebody takes them.
+    /// Frames of lines that are recorded, until somebody takes them.
     captured: Vec<Captured>,
 }
 
 impl Fabric {
-    /// The network of a cluster; port `i` is node `i`'s.
+    /// The network of a cluster.
     pub(crate) fn new(plan: &Plan) -> Self {
-        let mut bridges: Vec<Bridge> = Vec::new();
-        for (s, planned) in plan.switches.iter().enumerate() {
-            let ports: Vec<usize> =
-                (0..plan.machines()).filter(|&n| plan.nodes[n].switch == s).collect();
-            let switch = Switch::new(ports.len(), TABLE);
-            let (name, tells) = (planned.name.clone(), planned.port_notices);
-            bridges.push(Bridge { name, switch, tells, ports });
-        }
-        let port = |(n, node): (usize, &crate::plan::NodePlan)| {
-            let way =
-                |profile, way| Direction::of_link(profile, plan.seed, &plan.link_name(n), way);
-            Port {
-                node: node.name.clone(),
-                file: [node.up, node.down],
-                tapped: false,
-                card: card(&node.mac),
-                gone: false,
-                switch: node.switch,
-                local: bridges[node.switch].ports.iter().position(|&p| p == n).unwrap_or(0),
-                up: way(node.up, Way::Up),
-                down: way(node.down, Way::Down),
-                in_frames: 0,
-                in_bytes: 0,
-                out_frames: 0,
-                out_bytes: 0,
-                drops: BTreeMap::new(),
-            }
+        let mut ports: Vec<Vec<(usize, Way, Port)>> = vec![Vec::new(); plan.switches.len()];
+        let mut plug = |switch: usize, line: usize, way: Way, port: Port| {
+            ports[switch].push((line, way, port));
+            End::Switch { bridge: switch, port: ports[switch].len() - 1 }
         };
-        let ports = plan.nodes[..plan.machines()].iter().enumerate().map(port).collect();
+        let mut lines = Vec::new();
+        for (n, node) in plan.nodes[..plan.machines()].iter().enumerate() {
+            let end = plug(node.switch, n, Way::Down, Port::Access(node.vlan));
+            let profiles = [node.up, node.down];
+            let mut line = Line::new(plan, n, [End::Node, end], profiles);
+            line.card = card(&node.mac);
+            lines.push(line);
+        }
+        for cable in &plan.cables {
+            let n = lines.len();
+            let port = || cable.vlans.clone().map_or(Port::Trunk, Port::TrunkOf);
+            let ends = [(cable.ends[0], Way::Up), (cable.ends[1], Way::Down)];
+            let ends = ends.map(|(switch, way)| plug(switch, n, way, port()));
+            lines.push(Line::new(plan, n, ends, [cable.up, cable.down]));
+        }
+        let bridge = |(ports, planned): (Vec<(usize, Way, Port)>, &topology::Switch)| {
+            let (ports, kinds) = ports.into_iter().map(|(n, way, port)| ((n, way), port)).unzip();
+            let switch = Switch::new(kinds, TABLE);
+            Bridge { name: planned.name.clone(), switch, tells: planned.port_notices, ports }
+        };
+        let bridges = ports.into_iter().zip(&plan.switches).map(bridge).collect();
         let card = |(n, node): (usize, &crate::plan::NodePlan)| Card {
             port: plan.machine_of(n),
             address: card(&node.mac),
         };
         let cards = plan.nodes.iter().enumerate().map(card).collect();
-        Self { bridges, ports, cards, flights: BinaryHeap::new(), serial: 0, captured: Vec::new() }
+        Self { bridges, lines, cards, flights: BinaryHeap::new(), serial: 0, captured: Vec::new() }
     }
 
-    /// The cards of all nodes; first those of the ports, in the same order.
+    /// The cards of all nodes; first those of the links, in the same order.
     pub(crate) fn cards(&self) -> &[Card] {
         &self.cards
     }
 
-    /// A node sent a frame. `out` gets each frame that leaves at once, with its port. Perfect links
+    /// A node sent a frame. `out` gets each frame that reaches a node at once, with the node's link. Perfect links
     /// copy nothing.
     pub(crate) fn enter(
         &mut self,
         now_ns: u64,
-        port: usize,
-        frame: &mut [u8],
+        link: usize,
+        frame: &[u8],
         out: &mut dyn FnMut(usize, &[u8]),
     ) {
-        self.ports[port].in_frames += 1;
-        self.ports[port].in_bytes += frame.len() as u64;
-        let fate = self.send(now_ns, port, Way::Up, frame);
-        for delivery in fate.deliveries {
-            self.travel(now_ns, port, false, frame, delivery, out);
-        }
+        self.send(now_ns, link, Way::Up, frame, out);
     }
 
     /// Lets everything arrive that is due.
     pub(crate) fn advance(&mut self, now_ns: u64, out: &mut dyn FnMut(usize, &[u8])) {
         while self.flights.peek().is_some_and(|Reverse(f)| f.at_ns <= now_ns) {
-            let Some(Reverse(mut flight)) = self.flights.pop() else { return };
-            self.arrive(flight.at_ns, flight.port, flight.down, &mut flight.frame, out);
+            let Some(Reverse(flight)) = self.flights.pop() else { return };
+            self.arrive(flight.at_ns, flight.line, flight.way, &flight.frame, out);
         }
     }
 
@@ -185,86 +173,96 @@ impl Fabric {
         self.flights.peek().map(|Reverse(f)| f.at_ns)
     }
 
-    /// There is a node behind a port (again).
-    pub(crate) fn plug(&mut self, port: usize) {
-        self.ports[port].gone = false;
-        self.ports[port].down.set_down(false);
+    /// There is a node behind a link (again).
+    pub(crate) fn plug(&mut self, link: usize) {
+        self.lines[link].set_gone(false);
     }
 
-    /// The node behind a port is gone, and the port's signal with it. A switch that tells such things
-    /// tells all its other ports.
-    pub(crate) fn unplug(&mut self, now_ns: u64, port: usize, out: &mut dyn FnMut(usize, &[u8])) {
-        let Port { switch, local, .. } = self.ports[port];
-        let was_there = !core::mem::replace(&mut self.ports[port].gone, true);
-        self.bridges[switch].switch.forget(local);
-        self.ports[port].down.set_down(true);
-        if let (true, Some(card)) = (was_there && self.bridges[switch].tells, self.ports[port].card)
-        {
-            let mut frame = port_notice(card);
-            let others = self.bridges[switch].ports.iter().copied().filter(|other| *other != port);
-            for other in others.collect::<Vec<_>>() {
-                self.leave(now_ns, other, &mut frame, out);
-            }
-        }
-    }
-
-    /// Something is done to a node's link. The signal stays: the switch sees nothing of it.
-    pub(crate) fn act(&mut self, now_ns: u64, port: usize, action: &LinkAction) {
-        let Port { up, down, file, .. } = &mut self.ports[port];
-        match action {
-            LinkAction::Cut { up: cut_up, down: cut_down } => {
-                for (way, _) in [(up, cut_up), (down, cut_down)].into_iter().filter(|(_, c)| **c) {
-                    way.cut();
-                }
-            }
-            LinkAction::Change(changes) => {
-                for (way, change) in [up, down].into_iter().zip(changes.iter()) {
-                    way.set_profile(change.of(*way.profile(), now_ns));
-                }
-            }
-            LinkAction::Heal => {
-                for (way, file) in [up, down].into_iter().zip(*file) {
-                    way.heal();
-                    way.set_profile(file);
-                }
-            }
-        }
-    }
-
-    /// Counts a frame that was lost outside of the links.
-    pub(crate) fn count_drop(&mut self, port: usize, reason: &'static str) {
-        *self.ports[port].drops.entry(reason).or_default() += 1;
-    }
-
-    /// Counters of all ports.
-    pub(crate) fn status(&self) -> Vec<PortStatus> {
-        let status = |p: &Port| PortStatus {
-            node: p.node.clone(),
-            switch: self.bridges[p.switch].name.clone(),
-            open: false,
-            link: p.words(),
-            pcap: None,
-            in_frames: p.in_frames,
-            in_bytes: p.in_bytes,
-            out_frames: p.out_frames,
-            out_bytes: p.out_bytes,
-            drops: p.drops.iter().map(|(reason, n)| ((*reason).to_owned(), *n)).collect(),
+    /// The node behind a link is gone, and the signal of the switch's port with it. A switch that tells such things
+    /// tells all its other ports in the VLAN, so that switches behind cables pass it on.
+    pub(crate) fn unplug(&mut self, now_ns: u64, link: usize, out: &mut dyn FnMut(usize, &[u8])) {
+        let was_there = self.lines[link].set_gone(true);
+        let (End::Switch { bridge: at, port }, card) =
+            (self.lines[link].ends[1], self.lines[link].card)
+        else {
+            return;
         };
-        self.ports.iter().map(status).collect()
+        let bridge = &mut self.bridges[at];
+        bridge.switch.forget(port);
+        let (true, Some(card), Some(vlan)) =
+            (was_there && bridge.tells, card, bridge.switch.access_vlan(port))
+        else {
+            return;
+        };
+        let notice = port_notice(card, at);
+        for port in self.bridges[at].switch.others(vlan, Some(port)) {
+            self.leave(now_ns, (at, port), vlan, &notice, out);
+        }
+    }
+
+    /// Something is done to a line. The signal stays: the switches see nothing of it.
+    pub(crate) fn act(&mut self, now_ns: u64, line: usize, action: &LinkAction) {
+        self.lines[line].act(now_ns, action);
+    }
+
+    /// Counts a frame that was lost behind a node's link.
+    pub(crate) fn count_drop(&mut self, link: usize, reason: &'static str) {
+        self.lines[link].count_drop(Way::Down, reason);
+    }
+
+    /// All counters: of a node's link one entry, of a cable one for each of its ends.
+    pub(crate) fn status(&self) -> Vec<PortStatus> {
+        let name = |end: End| match end {
+            End::Switch { bridge, .. } => self.bridges[bridge].name.clone(),
+            End::Node => String::new(),
+        };
+        self.lines.iter().flat_map(|line| line.status(line.ends.map(name))).collect()
+    }
+
+    /// Sends a frame over one way of a line.
+    fn send(
+        &mut self,
+        now_ns: u64,
+        line: usize,
+        way: Way,
+        frame: &[u8],
+        out: &mut dyn FnMut(usize, &[u8]),
+    ) {
+        let fate = self.fate(now_ns, line, way, frame);
+        for delivery in fate.deliveries {
+            self.travel(now_ns, (line, way), frame, delivery, out);
+        }
+    }
+
+    /// What becomes of a frame that enters one way of a line.
+    fn fate(&mut self, now_ns: u64, line: usize, way: Way, frame: &[u8]) -> Fate {
+        let Line { ways, tapped, .. } = &mut self.lines[line];
+        let direction = &mut ways[line::index(way)];
+        direction.entered.count(frame);
+        let index = direction.direction.index();
+        let fate = direction.direction.send_frame(now_ns, frame);
+        if *tapped {
+            let comment = capture::comment(index, now_ns, &fate);
+            let frame = frame.to_vec();
+            self.captured.push(Captured { at_ns: now_ns, line, way, frame, comment });
+        }
+        if let Some(reason) = fate.dropped {
+            self.lines[line].count_drop(way, reason.words());
+        }
+        fate
     }
 
     fn travel(
         &mut self,
         now_ns: u64,
-        port: usize,
-        down: bool,
-        frame: &mut [u8],
+        (line, way): (usize, Way),
+        frame: &[u8],
         delivery: Delivery,
         out: &mut dyn FnMut(usize, &[u8]),
     ) {
         let at_ns = delivery.at_ns;
         if at_ns <= now_ns && delivery.corrupt.is_none() {
-            return self.arrive(now_ns, port, down, frame, out);
+            return self.arrive(now_ns, line, way, frame, out);
         }
         let mut frame = frame.to_vec();
         if let Some(bit) = delivery.corrupt {
@@ -272,73 +270,45 @@ impl Fabric {
         }
         self.serial += 1;
         let serial = self.serial;
-        self.flights.push(Reverse(Flight { at_ns, serial, port, down, frame }));
+        self.flights.push(Reverse(Flight { at_ns, serial, line, way, frame }));
     }
 
+    /// A frame is at the end of a line.
     fn arrive(
         &mut self,
         now_ns: u64,
-        port: usize,
-        down: bool,
-        frame: &mut [u8],
+        line: usize,
+        way: Way,
+        frame: &[u8],
         out: &mut dyn FnMut(usize, &[u8]),
     ) {
-        if down {
-            self.ports[port].out_frames += 1;
-            self.ports[port].out_bytes += frame.len() as u64;
-            return out(port, frame);
-        }
-        let Port { switch, local, .. } = self.ports[port];
-        for leaving in self.bridges[switch].switch.forward(local, frame) {
-            let port = self.bridges[switch].ports[leaving];
-            self.leave(now_ns, port, frame, out);
+        self.lines[line].ways[line::index(way)].arrived.count(frame);
+        let End::Switch { bridge, port } = self.lines[line].far_end(way) else {
+            return out(line, frame);
+        };
+        match self.bridges[bridge].switch.forward(port, frame) {
+            Ok(passage) => {
+                for port in &passage.ports {
+                    self.leave(now_ns, (bridge, *port), passage.vlan, passage.bare(), out);
+                }
+            }
+            Err(Refused::Vlan) => self.lines[line].count_drop(way, "foreign VLAN"),
+            Err(Refused::Malformed) => self.lines[line].count_drop(way, "no frame"),
         }
     }
 
-    /// From the switch to a node.
+    /// A frame without a tag leaves a switch.
     fn leave(
         &mut self,
         now_ns: u64,
-        port: usize,
-        frame: &mut [u8],
+        (bridge, port): (usize, usize),
+        vlan: Vlan,
+        frame: &[u8],
         out: &mut dyn FnMut(usize, &[u8]),
     ) {
-        let fate = self.send(now_ns, port, Way::Down, frame);
-        for delivery in fate.deliveries {
-            self.travel(now_ns, port, true, frame, delivery, out);
-        }
-    }
-
-    /// Sends a frame over one way of a link.
-    fn send(&mut self, now_ns: u64, port: usize, way: Way, frame: &[u8]) -> Fate {
-        let Port { up, down, tapped, .. } = &mut self.ports[port];
-        let direction = if way == Way::Up { up } else { down };
-        let index = direction.index();
-        let fate = direction.send_frame(now_ns, frame);
-        if *tapped {
-            let comment = capture::comment(index, now_ns, &fate);
-            let frame = frame.to_vec();
-            self.captured.push(Captured { at_ns: now_ns, port, way, frame, comment });
-        }
-        if let Some(reason) = fate.dropped {
-            self.count_drop(port, reason.words());
-        }
-        fate
-    }
-}
-
-impl Port {
-    /// What the link does to frames, in words; none if it is perfect.
-    fn words(&self) -> String {
-        let cut = match (self.up.is_cut(), self.down.is_cut()) {
-            (false, false) => "",
-            (true, true) => "cut",
-            (true, false) => "cut from the node",
-            (false, true) => "cut to the node",
-        };
-        let others = topology::profile_words(self.up.profile(), self.down.profile());
-        let both = [cut, &others].into_iter().filter(|words| !words.is_empty());
-        both.collect::<Vec<_>>().join("; ")
+        let Bridge { switch, ports, .. } = &self.bridges[bridge];
+        let ((line, way), frame) = (ports[port], switch.dress(port, vlan, frame));
+        self.send(now_ns, line, way, &frame, out);
     }
 }
 
@@ -350,11 +320,11 @@ pub(crate) fn card(mac: &str) -> Option<[u8; 6]> {
 }
 
 /// The frame to all with which a switch says that the port of this card lost its signal.
-fn port_notice(card: [u8; 6]) -> Vec<u8> {
-    // Locally administered.
-    const SWITCH: [u8; 6] = [0x02, 0, 0, 0, 0, 0xfe];
+fn port_notice(card: [u8; 6], switch: usize) -> Vec<u8> {
+    // Locally administered; each switch has one of its own, as others learn it.
+    let switch = [0x02, 0, 0, 0, 0xfe, u8::try_from(switch).unwrap_or(u8::MAX)];
     const SMALLEST: usize = 60;
-    let mut frame = [&[0xff; 6][..], &SWITCH, &notice::ETHERTYPE.to_be_bytes()].concat();
+    let mut frame = [&[0xff; 6][..], &switch, &notice::ETHERTYPE.to_be_bytes()].concat();
     frame.extend(notice::port_down(card));
     frame.resize(SMALLEST, 0);
     frame

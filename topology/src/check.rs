@@ -1,34 +1,44 @@
 //! What follows from the whole: can what the file breaks be survived the way it expects?
 
 use crate::error::Reader;
-use crate::model::{Expectation, Fault, Node, OnExhausted, Runtime, Strike, Trigger};
-use crate::read::{At, Cluster, Marks, Settings};
+use crate::model::{Expectation, Fault, Node, OnExhausted, Runtime, Strike, Target, Trigger};
+use crate::read::{At, Cluster, Marks, Settings, Wiring};
 use runtime_core::checkpoint::survival::Refusal;
 use runtime_core::checkpoint::{Parity, Redundancy};
+use runtime_core::id::NodeId;
 use runtime_core::limits::{MAX_NODES, MAX_REPLICAS};
 use runtime_core::membership::View;
 use runtime_core::node::{Image, Quorum, Role};
 use runtime_core::sorted::Set;
+use std::collections::BTreeSet;
+
+/// What faults strike.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Whole<'a> {
+    pub(crate) nodes: &'a [Node],
+    pub(crate) runtime: &'a Runtime,
+    pub(crate) wiring: &'a Wiring,
+}
 
 /// Checks faults against nodes, and expectations against faults.
 pub(crate) fn consequences(
     r: &mut Reader<'_>,
-    nodes: &[Node],
-    runtime: &Runtime,
+    whole: Whole<'_>,
     faults: &[(Fault, Marks)],
     expectations: &[At<Expectation>],
 ) {
+    let Whole { nodes, runtime, .. } = whole;
     killed_once(r, nodes, faults);
     triggers(r, nodes, faults);
     fills(r, nodes, faults);
     moves(r, nodes, faults);
     takeovers(r, nodes, runtime, faults, expectations);
-    stillness(r, nodes, faults, expectations);
+    stillness(r, whole, faults, expectations);
     let survives = expectations
         .iter()
         .any(|e| matches!(e.value, Expectation::ResultIsReference | Expectation::Takeover { .. }));
     if survives && !faults.is_empty() {
-        survivors(r, nodes, runtime, faults);
+        survivors(r, whole, faults);
     }
 }
 
@@ -82,20 +92,21 @@ fn for_good(faults: &[(Fault, Marks)]) -> impl Iterator<Item = &(Fault, Marks)> 
 
 /// Does a later fault undo this one?
 fn is_undone(fault: &Fault, later: &[(Fault, Marks)]) -> bool {
-    let undoes = |f: &Fault| f.node == fault.node && Some(f.strike) == fault.strike.undone_by();
+    let undoes = |f: &Fault| f.target == fault.target && Some(f.strike) == fault.strike.undone_by();
     later.iter().any(|(f, _)| undoes(f))
 }
 
 fn killed_once(r: &mut Reader<'_>, nodes: &[Node], faults: &[(Fault, Marks)]) {
     for (i, (fault, marks)) in faults.iter().enumerate() {
         let kill = |strike| matches!(strike, Strike::Kill | Strike::Crash);
-        let kills = |f: &Fault| kill(f.strike) && f.node == fault.node;
+        let kills = |f: &Fault| kill(f.strike) && f.target == fault.target;
         if kills(fault)
+            && let Target::Node(node) = fault.target
             && let Some(earlier) = faults[..i].iter().rposition(|(f, _)| kills(f))
             && !is_undone(&faults[earlier].0, &faults[earlier..i])
         {
             let first = &faults[earlier].0;
-            let name = &nodes[fault.node.index()].name;
+            let name = &nodes[node.index()].name;
             let help = if first.line == fault.line {
                 "it does not come back in between: add for example `for: 1s`".into()
             } else {
@@ -109,7 +120,8 @@ fn killed_once(r: &mut Reader<'_>, nodes: &[Node], faults: &[(Fault, Marks)]) {
 /// Only a system of the node's own can be asked for its memory.
 fn fills(r: &mut Reader<'_>, nodes: &[Node], faults: &[(Fault, Marks)]) {
     for (fault, marks) in faults.iter().filter(|(f, _)| matches!(f.strike, Strike::Fill(Some(_)))) {
-        let node = &nodes[fault.node.index()];
+        let Target::Node(node) = fault.target else { continue };
+        let node = &nodes[node.index()];
         if node.image == Image::BareMetal {
             let message =
                 format!("node \"{}\" is bare metal: its memory cannot be filled", node.name);
@@ -122,14 +134,16 @@ fn fills(r: &mut Reader<'_>, nodes: &[Node], faults: &[(Fault, Marks)]) {
 fn moves(r: &mut Reader<'_>, nodes: &[Node], faults: &[(Fault, Marks)]) {
     let compute: Vec<&Node> = nodes.iter().filter(|n| n.role == Role::Compute).collect();
     for (fault, marks) in faults {
-        let Strike::Migrate(rank) = fault.strike else { continue };
-        let (Some(first), to) = (compute.get(rank.index()), &nodes[fault.node.index()]) else {
+        let (Strike::Migrate(rank), Target::Node(to)) = (fault.strike, fault.target) else {
+            continue;
+        };
+        let (Some(first), to) = (compute.get(rank.index()), &nodes[to.index()]) else {
             continue;
         };
         let own = compute.iter().position(|n| n.id == to.id);
         let frees = |f: &Fault| match f.strike {
-            Strike::Migrate(moved) => Some(moved.index()) == own && f.node != to.id,
-            _ => f.strike.takes_away() && f.node == to.id,
+            Strike::Migrate(moved) => Some(moved.index()) == own && f.node() != Some(to.id),
+            _ => f.strike.takes_away() && f.node() == Some(to.id),
         };
         if to.image != first.image {
             let message = format!(
@@ -215,7 +229,9 @@ fn takeovers(
             );
             r.error(expected.span, message, help);
         }
-        if !faults.iter().any(|(f, _)| f.node == of && f.strike.takes_away()) {
+        // Which part of a network goes on is known in the end.
+        let strikes = |f: &Fault| f.node().is_none_or(|node| node == of);
+        if !faults.iter().any(|(f, _)| strikes(f) && f.strike.takes_away()) {
             let help = format!("add `- {{ at: {{ checkpoint: 2 }}, kill: {name} }}` to the faults");
             r.error(
                 expected.span,
@@ -255,7 +271,7 @@ fn takeovers(
 
 /// Whoever starts again is a standby from then on.
 fn comes_back(faults: &[(Fault, Marks)], node: &Node) -> bool {
-    faults.iter().any(|(f, _)| f.node == node.id && f.strike == Strike::Reboot)
+    faults.iter().any(|(f, _)| f.node() == Some(node.id) && f.strike == Strike::Reboot)
 }
 
 /// As the file calls it.
@@ -285,10 +301,11 @@ fn spare(nodes: &[Node], image: Image) -> String {
 /// `no-takeover` does not go with a takeover, nor with a result after the death of a rank's host.
 fn stillness(
     r: &mut Reader<'_>,
-    nodes: &[Node],
+    whole: Whole<'_>,
     faults: &[(Fault, Marks)],
     expectations: &[At<Expectation>],
 ) {
+    let nodes = whole.nodes;
     let find = |wanted: fn(&Expectation) -> bool| expectations.iter().find(|e| wanted(&e.value));
     let Some(none) = find(|e| *e == Expectation::NoTakeover) else { return };
     if let Some(other) = find(|e| matches!(e, Expectation::Takeover { .. })) {
@@ -296,7 +313,7 @@ fn stillness(
         let help = format!("remove this, or the takeover on line {line}");
         r.error(none.span, "a takeover and no takeover are expected at once", help);
     }
-    let mut dies = for_good(faults).map(|(f, _)| f.node);
+    let mut dies = for_good(faults).filter_map(|(f, _)| f.node());
     let dies = dies.find(|v| nodes[v.index()].role == Role::Compute);
     if let (Some(dead), Some(_)) = (dies, find(|e| *e == Expectation::ResultIsReference)) {
         let name = &nodes[dead.index()].name;
@@ -305,40 +322,72 @@ fn stillness(
     }
 }
 
-/// Walks through the kills: are there hosts for all ranks, copies of the dead, and a majority?
-fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(Fault, Marks)]) {
-    let members = crate::survival::members(nodes, runtime);
-    let faults: Vec<&(Fault, Marks)> = for_good(faults).collect();
-    let mut done = vec![false; faults.len()];
-    let mut view = View::of(&members);
-    for first in 0..faults.len() {
-        if done[first] {
-            continue;
-        }
-        // Kills with one trigger strike together: one view must survive them all.
-        let mut dead = Set::new();
-        for (i, (fault, _)) in faults.iter().enumerate().skip(first) {
-            if !done[i] && same_moment(&fault.trigger, &faults[first].0.trigger) {
-                done[i] = true;
-                dead.insert(fault.node);
+/// What is lost at one moment: the nodes themselves, and those that are not with the most when cables are cut.
+fn lost_at_once(
+    whole: Whole<'_>,
+    faults: &[&(Fault, Marks)],
+    cut: &mut BTreeSet<usize>,
+) -> Set<NodeId> {
+    let mut dead = Set::new();
+    let before = cut.len();
+    for (fault, _) in faults {
+        match fault.target {
+            Target::Node(node) => {
+                dead.insert(node);
+            }
+            Target::Cable(cable) => {
+                cut.insert(cable);
             }
         }
+    }
+    if cut.len() > before {
+        dead.extend(whole.wiring.network().parts(cut).into_iter().skip(1).flatten());
+    }
+    dead
+}
+
+/// Kills with one trigger strike together: one view must survive them all. No moment is empty.
+fn by_moment<'f>(faults: &[&'f (Fault, Marks)]) -> Vec<Vec<&'f (Fault, Marks)>> {
+    let mut moments: Vec<Vec<&(Fault, Marks)>> = Vec::new();
+    for pair in faults.iter().copied() {
+        let same =
+            |moment: &&mut Vec<&(Fault, Marks)>| same_moment(&pair.0.trigger, &moment[0].0.trigger);
+        match moments.iter_mut().find(same) {
+            Some(moment) => moment.push(pair),
+            None => moments.push(vec![pair]),
+        }
+    }
+    moments
+}
+
+/// Walks through the kills: are there hosts for all ranks, copies of the dead, and a majority?
+fn survivors(r: &mut Reader<'_>, whole: Whole<'_>, faults: &[(Fault, Marks)]) {
+    let Whole { nodes, runtime, wiring } = whole;
+    let members = crate::survival::members(nodes, runtime);
+    let faults: Vec<&(Fault, Marks)> = for_good(faults).collect();
+    let mut cut = BTreeSet::new();
+    let mut view = View::of(&members);
+    for together in by_moment(&faults) {
+        let dead = lost_at_once(whole, &together, &mut cut);
         // The very rule by which the nodes will find a host for each rank.
         let next = view.without(&dead, &members, runtime.redundancy);
         let (before, left) = (view.voters(&members), next.voters(&members));
         let (places, ranks) = (next.members.len(), view.ranks.len());
-        let (fault, marks) = faults[first];
-        let name = &nodes[fault.node.index()].name;
+        let (fault, marks) = together[0];
+        let (act, name) = match fault.target {
+            Target::Node(node) => ("killing", &nodes[node.index()].name),
+            Target::Cable(cable) => ("cutting", &wiring.cables[cable].name),
+        };
         if let Some(orphan) = next.orphans().next() {
             let host = next.ranks[orphan.index()];
             let Node { name: host_name, image, .. } = &nodes[host.index()];
             let message = if places < ranks && places > left {
                 format!(
-                    "killing \"{name}\" leaves room for {places} of {ranks} ranks, two on each node, but a result is expected"
+                    "{act} \"{name}\" leaves room for {places} of {ranks} ranks, two on each node, but a result is expected"
                 )
             } else if places < ranks {
                 format!(
-                    "killing \"{name}\" leaves fewer nodes than ranks ({left} and {ranks}), but a result is expected"
+                    "{act} \"{name}\" leaves fewer nodes than ranks ({left} and {ranks}), but a result is expected"
                 )
             } else {
                 format!(
@@ -348,18 +397,22 @@ fn survivors(r: &mut Reader<'_>, nodes: &[Node], runtime: &Runtime, faults: &[(F
             };
             let help =
                 format!("add a standby, for example {}, or remove a kill", spare(nodes, *image));
-            let of_host = faults.iter().find(|(f, _)| places >= ranks && f.node == host);
+            let of_host = faults.iter().find(|(f, _)| places >= ranks && f.node() == Some(host));
             r.error(of_host.map_or(marks.node, |(_, marks)| marks.node), message, help);
             return;
         }
         if runtime.quorum == Quorum::Majority && 2 * left <= before {
             let message =
-                format!("killing \"{name}\" leaves {left} of {before} nodes, which is no majority");
-            r.error(
-                marks.node,
-                message,
-                "add nodes, spread the kills, or set `quorum: fail-stop` in runtime",
-            );
+                format!("{act} \"{name}\" leaves {left} of {before} nodes, which is no majority");
+            let help = match fault.target {
+                Target::Node(_) => {
+                    "add nodes, spread the kills, or set `quorum: fail-stop` in runtime"
+                }
+                Target::Cable(_) => {
+                    "let it end, for example with `for: 2s`, or add nodes to one side"
+                }
+            };
+            r.error(marks.node, message, help);
             return;
         }
         let layout = crate::survival::layout(&members, runtime);

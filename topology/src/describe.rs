@@ -1,12 +1,12 @@
 //! The topology in words.
 
-use crate::impairment_words::change_words;
+mod network;
+
 use crate::model::{
-    Expectation, Fault, Node, OnExhausted, Outcome, Program, Shown, Sight, Strike, Topology,
-    Transport, Trigger, Way,
+    Expectation, Fault, Node, OnExhausted, Outcome, Program, Shown, Sight, Strike, Target,
+    Topology, Transport, Trigger, Way,
 };
 use crate::units::{show_duration, show_size};
-use runtime_core::id::NodeId;
 use runtime_core::node::{Binding, Image, Policy};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ impl Topology {
     pub fn describe(&self) -> String {
         let mut lines = vec![self.nodes_line()];
         lines.extend(self.board_lines());
+        lines.extend(self.network_lines());
         if let Some(program) = self.run.as_ref().and_then(|run| run.program.as_ref()) {
             lines.extend(self.program_lines(program));
             return lines.join("\n");
@@ -128,33 +129,29 @@ impl Topology {
     pub fn fault_words(&self, item: usize) -> String {
         let blows = || self.faults.iter().filter(|f| f.item == item && f.ends.is_none());
         let Some(first) = blows().next() else { return String::new() };
-        let mut victims: Vec<NodeId> = Vec::new();
+        let mut victims: Vec<Target> = Vec::new();
         for blow in blows() {
-            if !victims.contains(&blow.node) {
-                victims.push(blow.node);
+            if !victims.contains(&blow.target) {
+                victims.push(blow.target);
             }
         }
-        let names = victims.iter().map(|v| self.name_of(*v)).collect::<Vec<_>>().join(", ");
+        let names = victims.iter().map(|v| self.name_of_target(*v)).collect::<Vec<_>>().join(", ");
         let word = first.strike.word();
         let what = match first.strike {
             Strike::Migrate(rank) => format!("{word} {rank} to {names}"),
             Strike::Corrupt(rank) => format!("{word} the copy of {rank} on {names}"),
-            Strike::Cut(Way::From) => format!("{word} what {names} sends"),
-            Strike::Cut(Way::To) => format!("{word} what is sent to {names}"),
+            Strike::Cut(way @ (Way::From | Way::To)) => self.cut_words(first.target, way, &names),
             Strike::Slow(percent) => format!("{word} {names} to {percent}%"),
             Strike::Fill(Some(leave)) => {
                 format!("{word} the memory of {names} but {}", show_size(leave))
             }
-            Strike::Degrade => {
-                let changes = first.changes.as_deref().map(change_words).unwrap_or_default();
-                format!("{word} the link of {names} ({changes})")
-            }
+            Strike::Degrade => self.degrade_words(first, &names),
             _ => format!("{word} {names}"),
         };
         let lasts = self.faults.iter().filter(|f| f.item == item).find_map(|f| f.ends);
         let lasts = lasts.map_or(String::new(), |lasts| format!(" for {}", show_duration(lasts)));
-        let times = blows().filter(|blow| blow.node == first.node).count();
-        let every = blows().filter(|blow| blow.node == first.node).nth(1);
+        let times = blows().filter(|blow| blow.target == first.target).count();
+        let every = blows().filter(|blow| blow.target == first.target).nth(1);
         let again = match every.map(|blow| &blow.trigger) {
             Some(Trigger::Follows { delay, .. }) => {
                 format!(", {times} times, every {}", show_duration(*delay))
@@ -168,7 +165,8 @@ impl Topology {
 
     fn trigger_words(&self, fault: &Fault) -> String {
         let whose = |on| {
-            if on == fault.node { String::new() } else { format!(" on {}", self.name_of(on)) }
+            let own = fault.node() == Some(on);
+            if own { String::new() } else { format!(" on {}", self.name_of(on)) }
         };
         match &fault.trigger {
             Trigger::Start => "at the start".into(),

@@ -8,13 +8,24 @@ use std::time::Duration;
 
 /// Changes up and down a link: `delay 10ms, loss 1%`, or `up: delay 10ms`.
 #[must_use]
-pub fn change_words([up, down]: &[Change; 2]) -> String {
-    let (one, other) = (one_way(up), one_way(down));
-    match (up == down, one.is_empty(), other.is_empty()) {
+pub fn change_words(changes: &[Change; 2]) -> String {
+    words_of(changes, ["up", "down"])
+}
+
+/// The same of a cable between two switches: `delay 10ms`, or `to rear: delay 10ms`.
+#[must_use]
+pub fn cable_change_words(changes: &[Change; 2], ends: [&str; 2]) -> String {
+    let [to_a, to_b] = ends.map(|end| format!("to {end}"));
+    words_of(changes, [&to_b, &to_a])
+}
+
+fn words_of([there, back]: &[Change; 2], ways: [&str; 2]) -> String {
+    let (one, other) = (one_way(there), one_way(back));
+    match (there == back, one.is_empty(), other.is_empty()) {
         (true, ..) => one,
-        (false, true, _) => format!("down: {other}"),
-        (false, false, true) => format!("up: {one}"),
-        (false, false, false) => format!("up: {one}; down: {other}"),
+        (false, true, _) => format!("{}: {other}", ways[1]),
+        (false, false, true) => format!("{}: {one}", ways[0]),
+        (false, false, false) => format!("{}: {one}; {}: {other}", ways[0], ways[1]),
     }
 }
 
@@ -22,6 +33,12 @@ pub fn change_words([up, down]: &[Change; 2]) -> String {
 #[must_use]
 pub fn profile_words(up: &Profile, down: &Profile) -> String {
     change_words(&[unusual(up), unusual(down)])
+}
+
+/// The same of a cable between two switches.
+#[must_use]
+pub fn cable_words(a_to_b: &Profile, b_to_a: &Profile, ends: [&str; 2]) -> String {
+    cable_change_words(&[unusual(a_to_b), unusual(b_to_a)], ends)
 }
 
 /// What leads from a perfect link to this one.

@@ -17,6 +17,7 @@ mod error;
 mod impairment_words;
 mod memory;
 mod model;
+mod network;
 mod program;
 mod raw;
 mod read;
@@ -25,10 +26,11 @@ mod survival;
 mod units;
 
 pub use error::{Errors, Place, Problem};
-pub use impairment_words::{change_words, profile_words};
+pub use impairment_words::{cable_change_words, cable_words, change_words, profile_words};
 pub use model::{
-    Changes, Expectation, Fault, Link, McapiName, Metric, Node, OnExhausted, Outcome, Phase,
-    Program, Run, Runtime, Shown, Sight, Strike, Subnet, Switch, Topology, Transport, Trigger, Way,
+    Cable, Changes, Expectation, Fault, Link, McapiName, Metric, Node, OnExhausted, Outcome, Phase,
+    Program, Run, Runtime, Shown, Sight, Strike, Subnet, Switch, Target, Topology, Transport,
+    Trigger, Way,
 };
 
 pub use read::{Direction, LINK_KEYS, event_kinds};

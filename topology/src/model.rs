@@ -3,11 +3,12 @@
 
 mod expect;
 mod faults;
+mod network;
 
 pub use expect::{Expectation, Metric, Outcome, Shown, Sight};
-pub use faults::{Changes, Fault, Phase, Strike, Trigger, Way};
+pub use faults::{Changes, Fault, Phase, Strike, Target, Trigger, Way};
+pub use network::{Cable, Link, Switch, Transport};
 
-use netem::{Distribution, Loss, Profile, Queue};
 use runtime_core::checkpoint::Redundancy;
 use runtime_core::id::NodeId;
 use runtime_core::limits::{BOARD_HEAD, BOARD_WAY};
@@ -37,6 +38,8 @@ pub struct Topology {
     pub switches: Vec<Switch>,
     /// The links, one per node, in the order of the nodes: `links[i].node` is `i`.
     pub links: Vec<Link>,
+    /// The cables between switches. No two ways lead from one switch to another in any VLAN.
+    pub cables: Vec<Cable>,
     /// The one network that all nodes are in.
     pub subnet: Subnet,
     /// Settings that all nodes share.
@@ -91,63 +94,6 @@ pub struct Subnet {
     pub network: Ipv4Addr,
     /// Bits of the prefix.
     pub prefix: u8,
-}
-
-/// What nodes are linked to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Switch {
-    /// Its name.
-    pub name: String,
-    /// Does it tell all ports when one of them loses its signal, as managed switches can?
-    pub port_notices: bool,
-}
-
-/// A cable from a node to a switch.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Link {
-    /// Index in [`Topology::nodes`].
-    pub node: usize,
-    /// Index in [`Topology::switches`].
-    pub switch: usize,
-    /// The file names the node first: `a-to-b` is from the node to the switch.
-    pub node_first: bool,
-    /// What happens to frames from the node to the switch.
-    pub up: Profile,
-    /// From the switch to the node.
-    pub down: Profile,
-    /// Largest packet in bytes.
-    pub mtu: u16,
-    /// What its node speaks over it where the other node does so too; see
-    /// [`Topology::transport_between`].
-    pub transport: Transport,
-}
-
-impl Link {
-    /// A link of which the file says nothing. With a rate, a megabyte may wait.
-    pub const PERFECT: Profile = Profile {
-        delay_ns: 0,
-        jitter_ns: 0,
-        distribution: Distribution::Uniform,
-        loss: Loss::None,
-        duplicate: 0.0,
-        reorder: 0.0,
-        corrupt: 0.0,
-        rate_bits_per_s: None,
-        queue: Queue { bytes: 1 << 20, packets: usize::MAX },
-        drop: None,
-        flap: None,
-    };
-    /// Largest packet where the file says nothing.
-    pub const MTU: u16 = 1500;
-}
-
-/// What carries frames between nodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// TCP connections.
-    Tcp,
-    /// Raw Ethernet frames.
-    Ethernet,
 }
 
 /// What becomes of a rank that no standby is left for.
@@ -262,6 +208,15 @@ impl Topology {
     #[must_use]
     pub fn board_ways(&self, board: u16) -> Vec<[McapiName; 2]> {
         board_ways(&self.nodes, board.into())
+    }
+
+    /// The name of what a fault strikes.
+    #[must_use]
+    pub fn name_of_target(&self, target: Target) -> &str {
+        match target {
+            Target::Node(node) => self.name_of(node),
+            Target::Cable(cable) => self.cables.get(cable).map_or("?", |c| &c.name),
+        }
     }
 
     /// The name of a node.

@@ -1,6 +1,7 @@
 //! From the tree to the model: each section in a file of its own, all on the helpers of [`fields`].
 
 pub(crate) mod boards;
+mod cables;
 pub(crate) mod expect;
 pub(crate) mod faults;
 mod fields;
@@ -26,6 +27,7 @@ pub(crate) use faults::Marks;
 pub use impairments::KEYS as LINK_KEYS;
 pub use link_faults::Direction;
 pub(crate) use link_faults::Spread;
+pub(crate) use links::Wiring;
 pub use names::event_kinds;
 pub(crate) use nodes::{Cluster, least_memory};
 pub(crate) use settings::Settings;
@@ -61,12 +63,13 @@ pub(crate) fn topology(r: &mut Reader<'_>, yaml: &Yaml) -> Option<Topology> {
     let sound = r.count() == before;
     let runtime = settings::runtime(r, top.get("runtime"), cluster.nodes.len());
     let settled = r.count() == before;
-    let (switches, links) = links::links(r, &top, &cluster, &runtime);
+    let wiring = links::links(r, &top, &cluster, &runtime);
     check::seats(r, &cluster, &runtime);
     let runtime = runtime.runtime;
     let (run, on_mcapi) = run::run(r, top.get("run"));
-    let names = names::Names { nodes: &cluster.nodes, boards: &cluster.boards };
-    let (faults, named) = faults::faults(r, top.get("faults"), names, &links);
+    let (nodes, boards, cables) = (&cluster.nodes, &cluster.boards, &wiring.cables);
+    let names = names::Names { nodes, boards, cables };
+    let (faults, named) = faults::faults(r, top.get("faults"), names, &wiring.links);
     let expectations = expect::expectations(r, top.get("expect"), names, &named);
     if run.is_none() && top.get("run").is_none() {
         for section in ["faults", "expect"] {
@@ -85,7 +88,11 @@ pub(crate) fn topology(r: &mut Reader<'_>, yaml: &Yaml) -> Option<Topology> {
         boards::carriers(r, &cluster, on_mcapi.is_some());
         match on_mcapi {
             Some(span) => program::check(r, &cluster, &runtime, span, &faults, &expectations),
-            None => check::consequences(r, &cluster.nodes, &runtime, &faults, &expectations),
+            None => {
+                let whole =
+                    check::Whole { nodes: &cluster.nodes, runtime: &runtime, wiring: &wiring };
+                check::consequences(r, whole, &faults, &expectations);
+            }
         }
     }
     Some(Topology {
@@ -95,8 +102,9 @@ pub(crate) fn topology(r: &mut Reader<'_>, yaml: &Yaml) -> Option<Topology> {
         board_carries: common(&cluster, |common| common.carries),
         boards: cluster.boards,
         nodes: cluster.nodes,
-        switches,
-        links,
+        switches: wiring.switches,
+        links: wiring.links,
+        cables: wiring.cables,
         subnet: cluster.subnet,
         runtime,
         run,

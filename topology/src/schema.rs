@@ -25,7 +25,7 @@ pub fn schema() -> String {
         "switches" => named(reference("switch"), "The switches, by name."),
         "links" => list(
             reference("link"),
-            "Cables from nodes to switches. Left out: a perfect one for each node.",
+            "Cables from nodes to switches, and between switches. Left out: a perfect one for each node.",
         ),
         "runtime" => described(reference("runtime"), "Settings that all nodes share."),
         "run" => described(reference("run"), "The program."),
@@ -183,12 +183,26 @@ fn link() -> Value {
     let keys = [links::LINK, impairments::KEYS].concat();
     object(&keys, &["between"], |key| match key {
         "between" => {
-            json!({ "type": "array", "items": reference("name"), "minItems": 2, "maxItems": 2, "description": "A node and a switch." })
+            json!({ "type": "array", "items": reference("name"), "minItems": 2, "maxItems": 2, "description": "A node and a switch, or two switches." })
         }
+        "name" => {
+            name("Of a cable between switches: its name. Left out: those of its ends, `sw0-sw1`.")
+        }
+        "vlan" => {
+            vlan("Of a node's link: the VLAN that the node is in, without knowing it. Left out: 1.")
+        }
+        "vlans" => json!({
+            "type": "array", "items": vlan("Number of a VLAN."), "minItems": 1, "maxItems": 64, "uniqueItems": true,
+            "description": "Of a cable between switches: the VLANs that pass, tagged. Left out: all.",
+        }),
         "transport" => word("What its node speaks over it.", &["tcp", "ethernet"]),
         "mtu" => number("Largest packet in bytes.", 1),
         other => impairment(other),
     })
+}
+
+fn vlan(words: &str) -> Value {
+    json!({ "type": "integer", "description": words, "minimum": 1, "maximum": netem::MAX_VLAN })
 }
 
 /// What a link does to frames.
@@ -344,12 +358,15 @@ fn fault() -> Value {
         "crash" => nodes("The machine's system panics."),
         "pause" => nodes("The machine stands still."),
         "resume" => nodes("It goes on."),
-        "heal" => nodes("Its link is again as the file says."),
+        "heal" => nodes(
+            "Its link is again as the file says; so is a cable between switches, by its name.",
+        ),
         "reboot" => nodes("The machine starts again with nothing in its memory."),
         "cut" => json!({
-            "description": "The link carries nothing; with `from` or `to`, one way only.",
+            "description": "The link of a node, or a cable, carries nothing; with `from`, `to` or a direction, one way only.",
             "anyOf": [
                 reference("targets"),
+                object(link_faults::CUT_KEYS, &["link"], |k| of_links(k).unwrap_or(Value::Bool(true))),
                 object(&["from"], &["from"], |_| reference("targets")),
                 object(&["to"], &["to"], |_| reference("targets")),
             ],
@@ -383,7 +400,7 @@ fn fault() -> Value {
 fn of_links(key: &str) -> Option<Value> {
     let directions = Direction::ALL.map(|(direction, _)| direction);
     match key {
-        "link" => Some(described(reference("targets"), "The nodes whose links change.")),
+        "link" => Some(described(reference("targets"), "The nodes whose links change, or cables.")),
         "direction" => Some(word("Left out: both.", &directions)),
         _ => None,
     }

@@ -22,7 +22,7 @@ const fn seconds(n: u64) -> Duration {
 }
 
 fn blows(t: &Topology) -> Vec<(usize, u16, Strike, Trigger)> {
-    t.faults.iter().map(|f| (f.item, f.node.0, f.strike, f.trigger.clone())).collect()
+    t.faults.iter().map(|f| (f.item, f.node().unwrap().0, f.strike, f.trigger.clone())).collect()
 }
 
 #[test]

@@ -116,7 +116,7 @@ faults:
   - { at: 5s, heal: n1 }
 ",
     );
-    let blows: Vec<_> = t.faults.iter().map(|f| (f.strike, f.node.index())).collect();
+    let blows: Vec<_> = t.faults.iter().map(|f| (f.strike, f.node().unwrap().index())).collect();
     let (degrade, heal) = (Strike::Degrade, Strike::Heal);
     assert_eq!(blows, [(degrade, 1), (degrade, 0), (heal, 0), (degrade, 2), (heal, 2), (heal, 1)]);
     let up =
@@ -203,7 +203,7 @@ expect:
     let (n0, n1) = (NodeId(0), NodeId(1));
     let staged = Trigger::Checkpoint { epoch: 3, phase: Phase::Staged, on: n1 };
     assert_eq!((&t.faults[0].trigger, t.faults[0].hold, t.faults[0].line), (&staged, true, 5));
-    assert_eq!((t.faults[0].strike, t.faults[0].node), (Strike::Kill, n1));
+    assert_eq!((t.faults[0].strike, t.faults[0].node()), (Strike::Kill, Some(n1)));
     let event = Trigger::Event { kind: "recovering".into(), nth: 2, on: n0 };
     assert_eq!(t.faults[1].trigger, event);
     assert_eq!(t.faults[2].trigger, Trigger::After(Duration::from_secs(2)));
@@ -229,7 +229,7 @@ expect:
   - { result: reference }
 ",
     );
-    let first: Vec<_> = t.faults[..4].iter().map(|f| (f.strike, f.node)).collect();
+    let first: Vec<_> = t.faults[..4].iter().map(|f| (f.strike, f.node().unwrap())).collect();
     let (n0, n3) = (NodeId(0), NodeId(3));
     let moves = [(Strike::Migrate(Rank(0)), n3), (Strike::Reboot, n0)];
     assert_eq!(first[..2], moves);

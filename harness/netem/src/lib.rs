@@ -14,6 +14,7 @@ mod direction;
 mod profile;
 mod rng;
 mod switch;
+mod vlan;
 
 pub use change::Change;
 pub use direction::{Delivery, Direction, DropReason, Fate, Way};
@@ -21,4 +22,5 @@ pub use profile::{
     Distribution, DropRule, Filter, Flap, InvalidProfile, Loss, Profile, Queue, Which,
 };
 pub use rng::draw;
-pub use switch::{Switch, SwitchCounters};
+pub use switch::{Passage, Port, Refused, Switch, SwitchCounters};
+pub use vlan::{DEFAULT_VLAN, MAX_VLAN, Vlan, tagged, untagged, vlan_of};

@@ -1,5 +1,7 @@
 //! What one direction of a link does to packets.
 
+use crate::vlan::vlan_of;
+
 /// Which packets are lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Loss {
@@ -49,17 +51,17 @@ impl Queue {
     pub const ENDLESS: Self = Self { bytes: usize::MAX, packets: usize::MAX };
 }
 
-/// Which packets a [`DropRule`] is about: those that meet every condition. Nothing is looked for behind
-/// VLAN tags.
+/// Which packets a [`DropRule`] is about: those that meet every condition. One tag of a VLAN is
+/// looked through.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// EtherType, bytes 12 and 13 of the frame.
+    /// EtherType, bytes 12 and 13 of the frame; where a tag stands there, its own or the one behind it.
     pub ethertype: Option<u16>,
     /// Hardware address of the sender.
     pub from: Option<[u8; 6]>,
     /// Hardware address of the receiver.
     pub to: Option<[u8; 6]>,
-    /// This byte of the frame has this value.
+    /// This byte of the frame has this value, tag not counted.
     pub byte: Option<(usize, u8)>,
     /// Only frames with more bytes, header included.
     pub longer_than: Option<usize>,
@@ -68,14 +70,18 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Is it about this frame of `len` bytes, of which `head` are the first?
+    /// Is it about this frame of `len` bytes, of which `head` are the first? What stands behind the tag of a VLAN is
+    /// looked for there.
     #[must_use]
     pub fn matches(&self, head: &[u8], len: usize) -> bool {
         let field = |at: usize, wanted: &[u8]| head.get(at..at + wanted.len()) == Some(wanted);
-        self.ethertype.is_none_or(|e| field(12, &e.to_be_bytes()))
+        let skip = if vlan_of(head).is_some() { 4 } else { 0 };
+        let behind = |at: usize| if at < 12 { at } else { at + skip };
+        self.ethertype
+            .is_none_or(|e| [12, behind(12)].iter().any(|at| field(*at, &e.to_be_bytes())))
             && self.from.is_none_or(|mac| field(6, &mac))
             && self.to.is_none_or(|mac| field(0, &mac))
-            && self.byte.is_none_or(|(at, value)| field(at, &[value]))
+            && self.byte.is_none_or(|(at, value)| field(behind(at), &[value]))
             && self.longer_than.is_none_or(|limit| len > limit)
             && self.shorter_than.is_none_or(|limit| len < limit)
     }

@@ -3,7 +3,7 @@
 use super::spawn::{Process, Program};
 use super::{Site, log, tail};
 use crate::dispatcher::Event;
-use crate::plan::Workload;
+use crate::plan::{Target, Workload};
 use anyhow::{Context as _, Result};
 use images_control::sim::{SimLine, SimPlan};
 use images_control::{from_line, to_line};
@@ -85,6 +85,7 @@ impl Site {
             Some(configure) => configure.nodes.iter().map(|n| n.name.clone()).collect(),
             None => Vec::new(),
         };
+        let cables: Vec<String> = plan.cables.iter().map(|cable| cable.name.clone()).collect();
         let errors = self.run_dir.join("sim.log");
         tokio::spawn(async move {
             let mut at = Duration::ZERO;
@@ -96,15 +97,17 @@ impl Site {
                     let line: SimLine = from_line(&line).map_err(|e| e.to_string())?;
                     at = Duration::from_micros(line.at_us);
                     let node = names.iter().position(|n| *n == line.node);
-                    let node = node.ok_or_else(|| format!("it has no node {}", line.node))?;
-                    tell(
-                        at,
-                        match (line.message, line.struck) {
-                            (Some(message), _) => Event::Node { node, message },
-                            (None, Some(strike)) => Event::SimStruck { node, strike },
-                            (None, None) => return Err("it said nothing in a line".to_owned()),
-                        },
-                    );
+                    let cable = cables.iter().position(|n| *n == line.node).map(Target::Cable);
+                    let target = node.map(Target::Node).or(cable);
+                    let event = match (line.message, line.struck, target) {
+                        (Some(message), _, Some(Target::Node(node))) => {
+                            Event::Node { node, message }
+                        }
+                        (None, Some(strike), Some(target)) => Event::SimStruck { target, strike },
+                        (None, None, _) => return Err("it said nothing in a line".to_owned()),
+                        _ => return Err(format!("it has no node {}", line.node)),
+                    };
+                    tell(at, event);
                 }
                 Ok::<_, String>(())
             };

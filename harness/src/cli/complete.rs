@@ -63,12 +63,17 @@ pub(super) fn nodes(typed: &OsStr) -> Vec<CompletionCandidate> {
     all(states().iter().flat_map(|s| &s.nodes).map(|node| node.name.clone()), typed)
 }
 
-/// Links of clusters that are up, by the names of their nodes and their own.
+/// Links and cables of clusters that are up, by the names of their nodes and their own.
 pub(super) fn links(typed: &OsStr) -> Vec<CompletionCandidate> {
     let states = states();
     let ports = states.iter().flat_map(|s| &s.ports);
-    let names = ports.flat_map(|p| [p.node.clone(), format!("{}-{}", p.node, p.switch)]);
-    all(names, typed)
+    let names = ports.flat_map(|p| {
+        let own = (!p.cable).then(|| format!("{}-{}", p.node, p.switch));
+        std::iter::once(p.node.clone()).chain(own)
+    });
+    // A cable has two ports.
+    let names: std::collections::BTreeSet<String> = names.collect();
+    all(names.into_iter(), typed)
 }
 
 /// What can be changed of a link.

@@ -3,7 +3,7 @@
 use crate::backend::log;
 use crate::dispatcher::Event;
 use crate::library::{Happening, What};
-use crate::plan::Plan;
+use crate::plan::{Plan, Target};
 use crate::result::RunResult;
 use anyhow::Result;
 use images_control::sim::SimStrike;
@@ -102,7 +102,12 @@ impl Record {
                 (*node, None, Some(text.as_str()))
             }
             Event::Garbled { node, reason } => (*node, None, Some(reason.as_str())),
-            Event::SimStruck { node, strike } => (*node, None, Some(words(*strike))),
+            Event::SimStruck { target: Target::Node(node), strike } => {
+                (*node, None, Some(words(*strike)))
+            }
+            Event::SimStruck { target: Target::Cable(cable), strike } => {
+                return self.done(at, &plan.cables[*cable].name, cable_words(*strike));
+            }
             Event::Line { node, text } => {
                 let node = &plan.nodes[*node].name;
                 return self.tell(at, node, || Some(What::Printed(text.clone())));
@@ -119,7 +124,7 @@ impl Record {
         self.line(&Line { at_us: micros(at), node, message: None, harness: Some("killed") });
     }
 
-    /// What was done to a node's machine or link.
+    /// What was done to a node's machine or link, or to a cable.
     pub(super) fn done(&mut self, at: Duration, node: &str, what: &str) {
         self.line(&Line { at_us: micros(at), node, message: None, harness: Some(what) });
     }
@@ -189,5 +194,16 @@ const fn words(strike: SimStrike) -> &'static str {
         SimStrike::Reboot => "killed, and starts again",
         SimStrike::Migrate { .. } => "a rank is to move here",
         SimStrike::Corrupt { .. } => "a copy goes bad",
+    }
+}
+
+/// What befell a cable.
+const fn cable_words(strike: SimStrike) -> &'static str {
+    match strike {
+        SimStrike::Cut { from: true, to: false } => "its link is cut one way: from its first end",
+        SimStrike::Cut { from: false, .. } => "its link is cut one way: to its first end",
+        SimStrike::Cut { .. } => "its link is cut",
+        SimStrike::Degrade => "its link degrades",
+        _ => "its link is as in the file",
     }
 }

@@ -1,7 +1,7 @@
 //! Verbs about links, and about machines that stand still.
 
 use super::{Action, ClientId, Dispatcher, Life};
-use crate::plan::Backend;
+use crate::plan::{Backend, Target};
 use crate::proto::{EXIT_USAGE, Request, Response};
 use images_control::Transport;
 use std::time::Duration;
@@ -20,7 +20,7 @@ impl Dispatcher {
             Request::Resume { node } => self.freeze(now, &node, Strike::Resume),
             Request::Pcap { on, link } => match self.captured(link.as_deref()) {
                 // Whoever opens the files answers.
-                Ok(nodes) => return self.actions.push(Action::Pcap { client, nodes, on }),
+                Ok(lines) => return self.actions.push(Action::Pcap { client, lines, on }),
                 Err(reason) => Err(reason),
             },
             _ => return,
@@ -33,31 +33,40 @@ impl Dispatcher {
     }
 
     fn cut(&mut self, now: Duration, link: &str, way: Option<&str>) -> Result<String, String> {
-        let node = self.link_to_touch(link)?;
-        let way = way.map(|word| self.is_up(node, word)).transpose()?;
-        let (strike, which) = match way {
-            None => (Strike::Cut(Way::Both), ""),
-            Some(true) => (Strike::Cut(Way::From), " from the node to the switch"),
-            Some(false) => (Strike::Cut(Way::To), " from the switch to the node"),
+        let target = self.link_to_touch(link)?;
+        let way = way.map(|word| self.is_up(target, word)).transpose()?;
+        let strike = match way {
+            None => Strike::Cut(Way::Both),
+            Some(true) => Strike::Cut(Way::From),
+            Some(false) => Strike::Cut(Way::To),
         };
-        self.strike(now, strike, node, None);
-        Ok(format!("{} is cut{which}", self.plan.link_name(node)))
+        let which = way.map_or_else(String::new, |up| {
+            let [one, other] = match target {
+                Target::Node(_) => ["the node", "the switch"],
+                Target::Cable(cable) => self.plan.cable_ends(cable),
+            };
+            let (from, to) = if up { (one, other) } else { (other, one) };
+            format!(" from {from} to {to}")
+        });
+        self.strike_line(now, strike, target, None);
+        Ok(format!("{} is cut{which}", self.line_name(target)))
     }
 
     fn heal(&mut self, now: Duration, link: Option<&str>) -> Result<String, String> {
-        let nodes = match link {
+        let targets = match link {
             Some(link) => vec![self.link_to_touch(link)?],
             None => {
                 let name = self.name(0).to_owned();
                 self.link_to_touch(&name)?;
-                (0..self.plan.machines()).collect()
+                let nodes = (0..self.plan.machines()).map(Target::Node);
+                nodes.chain((0..self.plan.cables.len()).map(Target::Cable)).collect()
             }
         };
-        for node in &nodes {
-            self.strike(now, Strike::Heal, *node, None);
+        for target in &targets {
+            self.strike_line(now, Strike::Heal, *target, None);
         }
-        Ok(match (link, nodes.as_slice()) {
-            (Some(_), [node]) => format!("{} is as in the file", self.plan.link_name(*node)),
+        Ok(match (link, targets.as_slice()) {
+            (Some(_), [target]) => format!("{} is as in the file", self.line_name(*target)),
             _ => "all links are as in the file".to_owned(),
         })
     }
@@ -69,16 +78,33 @@ impl Dispatcher {
         way: Option<&str>,
         changes: &[String],
     ) -> Result<String, String> {
-        let node = self.link_to_touch(link)?;
-        let way = way.map(find_way).transpose()?;
+        let target = self.link_to_touch(link)?;
+        let way = way.map(|word| find_way(target, word)).transpose()?;
         let macs: Vec<(&str, [u8; 6])> = (self.plan.nodes.iter())
             .filter_map(|n| Some((n.name.as_str(), crate::switch::card(&n.mac)?)))
             .collect();
-        let first = self.plan.nodes[node].node_first;
-        let changes = topology::link_changes(changes, &macs, first, way)?;
-        let words = topology::change_words(&changes);
-        self.strike(now, Strike::Degrade, node, Some(&changes));
-        Ok(format!("{}: {words}", self.plan.link_name(node)))
+        let changes = topology::link_changes(changes, &macs, self.is_node_first(target), way)?;
+        let words = match target {
+            Target::Node(_) => topology::change_words(&changes),
+            Target::Cable(cable) => {
+                topology::cable_change_words(&changes, self.plan.cable_ends(cable))
+            }
+        };
+        self.strike_line(now, Strike::Degrade, target, Some(&changes));
+        Ok(format!("{}: {words}", self.line_name(target)))
+    }
+
+    fn strike_line(
+        &mut self,
+        now: Duration,
+        strike: Strike,
+        target: Target,
+        changes: Option<&[netem::Change; 2]>,
+    ) {
+        match target {
+            Target::Node(node) => self.strike(now, strike, node, changes),
+            Target::Cable(cable) => self.strike_cable(strike, cable, changes),
+        }
     }
 
     fn freeze(&mut self, now: Duration, name: &str, strike: Strike) -> Result<String, String> {
@@ -99,37 +125,45 @@ impl Dispatcher {
         })
     }
 
-    /// The node of a link, if frames of it pass through the harness's switch.
+    /// The lines to record, if frames of them pass through the harness's switches.
     fn captured(&self, link: Option<&str>) -> Result<Vec<usize>, String> {
         if !self.plan.needs_switch() {
             let backend = self.plan.backend.name();
             return Err(format!("no frames pass a switch on backend {backend} here: use qemu"));
         }
         match link {
-            Some(link) => Ok(vec![self.find_link(link)?]),
-            None => Ok((0..self.plan.machines()).collect()),
+            Some(link) => Ok(vec![self.line_of(self.find_link(link)?)]),
+            None => Ok((0..self.plan.lines()).collect()),
         }
     }
 
-    /// The node of a link, when verbs may do something to links.
-    fn link_to_touch(&self, link: &str) -> Result<usize, String> {
-        let node = self.find_link(link)?;
-        self.node_to_touch(self.name(node))?;
-        let transports = &self.plan.nodes[node].transports;
-        let mut others = (0..transports.len()).filter(|other| *other != node);
-        if self.plan.backend == Backend::Process && others.any(|n| transports[n] == Transport::Tcp)
-        {
-            let name = self.name(node);
-            return Err(format!(
-                "{name} speaks tcp, which passes no switch between processes: use backend qemu, or \
-                 `transport: ethernet`"
-            ));
+    /// A link or a cable, when verbs may do something to it.
+    fn link_to_touch(&self, link: &str) -> Result<Target, String> {
+        let target = self.find_link(link)?;
+        let nodes = match target {
+            Target::Node(node) => node..node + 1,
+            // Frames of any two may pass it.
+            Target::Cable(_) => 0..self.plan.machines(),
+        };
+        self.node_to_touch(self.name(nodes.start))?;
+        for node in nodes {
+            let transports = &self.plan.nodes[node].transports;
+            let mut others = (0..transports.len()).filter(|other| *other != node);
+            if self.plan.backend == Backend::Process
+                && others.any(|n| transports[n] == Transport::Tcp)
+            {
+                let name = self.name(node);
+                return Err(format!(
+                    "{name} speaks tcp, which passes no switch between processes: use backend qemu, or \
+                     `transport: ethernet`"
+                ));
+            }
         }
-        Ok(node)
+        Ok(target)
     }
 
-    /// The node of a link by the name of either: `n0`, `n0-sw0` or `sw0-n0`.
-    fn find_link(&self, name: &str) -> Result<usize, String> {
+    /// A link by the name of its node or its own: `n0`, `n0-sw0` or `sw0-n0`; or a cable by its name.
+    fn find_link(&self, name: &str) -> Result<Target, String> {
         let machines = 0..self.plan.machines();
         let switch = |node: usize| self.plan.switches[self.plan.nodes[node].switch].name.as_str();
         let is = |node: &usize| {
@@ -138,18 +172,48 @@ impl Dispatcher {
                 || self.plan.link_name(*node) == name
                 || format!("{}-{own}", switch(*node)) == name
         };
-        machines.clone().find(is).ok_or_else(|| {
-            let names: Vec<_> = machines.map(|node| self.plan.link_name(node)).collect();
+        if let Some(cable) = self.plan.cables.iter().position(|cable| cable.name == name) {
+            return Ok(Target::Cable(cable));
+        }
+        machines.clone().find(is).map(Target::Node).ok_or_else(|| {
+            let names: Vec<_> = (0..self.plan.lines()).map(|n| self.plan.line_name(n)).collect();
             format!("no link {name}: there are {}", names.join(", "))
         })
     }
 
-    fn is_up(&self, node: usize, way: &str) -> Result<bool, String> {
-        Ok(find_way(way)?.is_up(self.plan.nodes[node].node_first))
+    fn line_of(&self, target: Target) -> usize {
+        match target {
+            Target::Node(node) => node,
+            Target::Cable(cable) => self.plan.machines() + cable,
+        }
+    }
+
+    fn line_name(&self, target: Target) -> String {
+        self.plan.line_name(self.line_of(target))
+    }
+
+    /// Of a cable, the first end counts as a node's.
+    fn is_node_first(&self, target: Target) -> bool {
+        match target {
+            Target::Node(node) => self.plan.nodes[node].node_first,
+            Target::Cable(_) => true,
+        }
+    }
+
+    fn is_up(&self, target: Target, way: &str) -> Result<bool, String> {
+        Ok(find_way(target, way)?.is_up(self.is_node_first(target)))
     }
 }
 
-fn find_way(word: &str) -> Result<Direction, String> {
+fn find_way(target: Target, word: &str) -> Result<Direction, String> {
     let found = Direction::ALL.iter().find(|(name, _)| *name == word).map(|(_, way)| *way);
-    found.ok_or_else(|| format!("no direction {word}: write up, down, a-to-b or b-to-a"))
+    match (target, found) {
+        (Target::Cable(_), None | Some(Direction::Up | Direction::Down)) => {
+            Err(format!("a cable has no direction {word}: write a-to-b or b-to-a"))
+        }
+        (Target::Node(_), None) => {
+            Err(format!("no direction {word}: write up, down, a-to-b or b-to-a"))
+        }
+        (_, Some(way)) => Ok(way),
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::run::{End, Run};
 use super::{Dispatcher, Life};
+use crate::plan::Target;
 use crate::result::Check;
 use std::time::Duration;
 use topology::Strike;
@@ -60,7 +61,7 @@ impl Dispatcher {
             let last = run.faults.iter().rev().find(|armed| {
                 let fatal =
                     matches!(armed.fault.strike, Strike::Kill | Strike::Crash | Strike::Reboot);
-                armed.fault.node == node && fatal && armed.fired.is_some()
+                armed.fault.target == Target::Node(node) && fatal && armed.fired.is_some()
             });
             last.is_some_and(|armed| armed.fault.strike != Strike::Reboot)
         };

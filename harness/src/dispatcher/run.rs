@@ -4,10 +4,10 @@ use super::sights::Sighting;
 use super::state::NodeState;
 use super::strike::Armed;
 use super::{Action, ClientId, Dispatcher, LAST_WORDS, Life, Phase, QUIET_TIMEOUT, micros};
-use crate::plan::{Backend, Fault, Wanted, number};
+use crate::plan::{Backend, CablePlan, Fault, Target, Wanted, number};
 use crate::proto::{EXIT_TESTBED, EXIT_USAGE, Response};
 use crate::result::{Checkpoint, Death};
-use images_control::sim::{SimFault, SimPlan, Trigger};
+use images_control::sim::{SimCable, SimFault, SimPlan, SimTarget, Trigger};
 use images_control::{Run as RunCommand, ToNode};
 use runtime_core::event::Event as NodeEvent;
 use std::collections::BTreeMap;
@@ -309,10 +309,14 @@ impl Dispatcher {
         self.view = 0;
         self.hosts = self.plan.first_hosts();
         let fault = |f: &Fault| {
-            let (node, at) = (number(f.node), f.at.clone());
+            let at = f.at.clone();
+            let target = match f.target {
+                Target::Node(node) => SimTarget::Node(number(node)),
+                Target::Cable(cable) => SimTarget::Cable(number(cable)),
+            };
             let changes = f.changes.as_deref();
             let changes = changes.map(|both| both.each_ref().map(crate::plan::sim_change));
-            Some(SimFault { node, strike: crate::plan::sim_strike(f.strike)?, at, changes })
+            Some(SimFault { target, strike: crate::plan::sim_strike(f.strike)?, at, changes })
         };
         let plan = SimPlan {
             seed: self.plan.seed,
@@ -321,11 +325,19 @@ impl Dispatcher {
                 .map(|n| images_control::Configure { holds: Vec::new(), ..self.plan.configure(n) })
                 .collect(),
             links: self.plan.nodes.iter().map(|n| n.link).collect(),
+            cables: self.plan.cables.iter().map(|cable| self.sim_cable(cable)).collect(),
             death_is_seen: self.plan.switches.iter().all(|switch| switch.port_notices),
             faults: self.plan.faults.iter().filter_map(fault).collect(),
             run,
         };
         self.actions.push(Action::Sim(Box::new(plan)));
+    }
+
+    /// A cable with the seats of the nodes that are on its near side.
+    fn sim_cable(&self, cable: &CablePlan) -> SimCable {
+        let near = |node: &usize| cable.sim.near.contains(&number(self.plan.machine_of(*node)));
+        let near = (0..self.nodes.len()).filter(near).map(number).collect();
+        SimCable { near, ..cable.sim.clone() }
     }
 
     pub(super) fn sim_ready(&mut self, now: Duration) {

@@ -2,7 +2,7 @@
 
 use super::run::Dead;
 use super::{Action, Dispatcher, Life, micros};
-use crate::plan::{Backend, Fault, number};
+use crate::plan::{Backend, Fault, Target, number};
 use crate::result::Death;
 use crate::switch::LinkAction;
 use images_control::sim::{SimStrike, Trigger};
@@ -43,11 +43,19 @@ impl Dispatcher {
         if self.plan.backend == Backend::Sim {
             return None;
         }
-        let comes_back =
-            |node| self.plan.faults.iter().any(|f| f.node == node && f.strike == Strike::Reboot);
-        let needed = |f: &&Fault| self.nodes[f.node].life == Life::Dead && !comes_back(f.node);
-        let dead = self.plan.faults.iter().find(needed)?;
-        let name = self.name(dead.node);
+        let comes_back = |node| {
+            self.plan
+                .faults
+                .iter()
+                .any(|f| f.target == Target::Node(node) && f.strike == Strike::Reboot)
+        };
+        let needed = |f: &Fault| match f.target {
+            Target::Node(node) => self.nodes[node].life == Life::Dead && !comes_back(node),
+            Target::Cable(_) => false,
+        };
+        let dead = self.plan.faults.iter().find(|f| needed(f))?;
+        let Target::Node(node) = dead.target else { return None };
+        let name = self.name(node);
         Some(format!(
             "{name} is dead, but a fault is to strike it ({}): take the cluster down and up again",
             dead.words
@@ -55,16 +63,20 @@ impl Dispatcher {
     }
 
     /// The world has done it already: what follows from it.
-    pub(super) fn sim_struck(&mut self, now: Duration, node: usize, struck: SimStrike) {
+    pub(super) fn sim_struck(&mut self, now: Duration, target: Target, struck: SimStrike) {
         let waits = |a: &&mut Armed| {
             let strike = crate::plan::sim_strike(a.fault.strike);
-            (a.fault.node, strike, a.fired) == (node, Some(struck), None)
+            (a.fault.target, strike, a.fired) == (target, Some(struck), None)
         };
         let Some(armed) = self.run.as_mut().and_then(|r| r.faults.iter_mut().find(waits)) else {
             return;
         };
         armed.fire(now);
         let (strike, changes) = (armed.fault.strike, armed.fault.changes.clone());
+        let node = match target {
+            Target::Node(node) => node,
+            Target::Cable(cable) => return self.tell_of_cable(strike, cable, changes.as_deref()),
+        };
         if self.nodes[node].life != Life::Dead || strike == Strike::Reboot {
             self.feel(now, strike, node, changes.as_deref());
         }
@@ -78,7 +90,40 @@ impl Dispatcher {
 
     /// A fault of the plan strikes.
     fn let_strike(&mut self, now: Duration, fault: &Fault) {
-        self.strike(now, fault.strike, fault.node, fault.changes.as_deref());
+        match fault.target {
+            Target::Node(node) => self.strike(now, fault.strike, node, fault.changes.as_deref()),
+            Target::Cable(cable) => {
+                self.strike_cable(fault.strike, cable, fault.changes.as_deref())
+            }
+        }
+    }
+
+    /// A fault strikes a cable between switches. Nobody is away for that: who hears whom the nodes will find out.
+    pub(super) fn strike_cable(
+        &mut self,
+        strike: Strike,
+        cable: usize,
+        changes: Option<&[Change; 2]>,
+    ) {
+        if let Some(what) = link_action(strike, changes) {
+            let line = self.plan.machines() + cable;
+            self.actions.push(Action::Link { line, what });
+            self.tell_of_cable(strike, cable, changes);
+        }
+    }
+
+    /// A fault has struck a cable.
+    fn tell_of_cable(&mut self, strike: Strike, cable: usize, changes: Option<&[Change; 2]>) {
+        let ends = self.plan.cable_ends(cable);
+        let does = match (strike, changes) {
+            (Strike::Cut(Way::Both), _) => "is cut".to_owned(),
+            (Strike::Cut(Way::From), _) => format!("is cut from {} to {}", ends[0], ends[1]),
+            (Strike::Cut(Way::To), _) => format!("is cut from {} to {}", ends[1], ends[0]),
+            (Strike::Degrade, Some(changes)) => topology::cable_change_words(changes, ends),
+            _ => "is as in the file".to_owned(),
+        };
+        let text = format!("cable {} {does}", self.plan.cables[cable].name);
+        self.progress(0, 0, &text);
     }
 
     /// A fault strikes a node or its link. A node that is dead feels nothing but its own rebirth.
@@ -92,16 +137,9 @@ impl Dispatcher {
         if strike == Strike::Reboot {
             return self.restart(now, node);
         }
-        let link = match strike {
-            Strike::Cut(way) => {
-                let (up, down) = crate::plan::ways(way);
-                Some(LinkAction::Cut { up, down })
-            }
-            Strike::Heal => Some(LinkAction::Heal),
-            Strike::Degrade => changes.map(|changes| LinkAction::Change(Box::new(*changes))),
-            _ => None,
-        };
-        self.actions.extend(link.map(|what| Action::Link { node, what }));
+        let line = self.plan.machine_of(node);
+        let link = link_action(strike, changes);
+        self.actions.extend(link.map(|what| Action::Link { line, what }));
         if self.nodes[node].life == Life::Dead {
             return;
         }
@@ -199,7 +237,10 @@ impl Dispatcher {
         let moves = self.run.iter().flat_map(|run| &run.faults).filter(|a| a.open.is_some());
         moves
             .filter_map(|a| match a.fault.strike {
-                Strike::Migrate(rank) => Some((rank, a.fault.node)),
+                Strike::Migrate(rank) => match a.fault.target {
+                    Target::Node(node) => Some((rank, node)),
+                    Target::Cable(_) => None,
+                },
                 _ => None,
             })
             .collect()
@@ -221,8 +262,9 @@ impl Dispatcher {
 
     /// What was asked for is done, or why it is not.
     pub(super) fn settle(&mut self, strike: Strike, node: usize, why_not: Option<String>) {
-        let asked =
-            |a: &&mut Armed| (a.fault.strike, a.fault.node) == (strike, node) && a.open.is_some();
+        let asked = |a: &&mut Armed| {
+            (a.fault.strike, a.fault.target) == (strike, Target::Node(node)) && a.open.is_some()
+        };
         if let Some(armed) = self.run.as_mut().and_then(|r| r.faults.iter_mut().find(asked)) {
             armed.open = why_not;
         }
@@ -258,7 +300,7 @@ impl Dispatcher {
     pub(super) fn held(&mut self, now: Duration, node: usize, at: &str) {
         let matches = |a: &Armed| {
             a.fired.is_none()
-                && a.fault.node == node
+                && a.fault.target == Target::Node(node)
                 && a.fault.hold.as_ref().is_some_and(|h| h.event == at)
         };
         let armed = self.run.as_mut().and_then(|r| r.faults.iter_mut().find(|a| matches(a)));
@@ -317,5 +359,18 @@ impl Dispatcher {
         }
         // Others may follow at once.
         self.fire_timed_faults(now);
+    }
+}
+
+/// What a strike does to a link or a cable.
+fn link_action(strike: Strike, changes: Option<&[Change; 2]>) -> Option<LinkAction> {
+    match strike {
+        Strike::Cut(way) => {
+            let (up, down) = crate::plan::ways(way);
+            Some(LinkAction::Cut { up, down })
+        }
+        Strike::Heal => Some(LinkAction::Heal),
+        Strike::Degrade => changes.map(|changes| LinkAction::Change(Box::new(*changes))),
+        _ => None,
     }
 }

@@ -72,9 +72,10 @@ impl Dispatcher {
 
     /// A fault that struck.
     fn blow(&self, armed: &Armed) -> Option<Blow> {
-        let Fault { words, node, ends, .. } = &armed.fault;
+        let Fault { words, target, ends, .. } = &armed.fault;
+        let node = self.plan.name_of(*target);
         let at_us = micros(armed.fired?);
-        Some(Blow { fault: words.clone(), node: self.name(*node).to_owned(), at_us, ends: *ends })
+        Some(Blow { fault: words.clone(), node: node.to_owned(), at_us, ends: *ends })
     }
 
     fn node_results(&self, run: &Run) -> Vec<NodeResult> {

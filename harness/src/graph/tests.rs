@@ -34,4 +34,42 @@ fn a_picture_shows_boards_nodes_switches_and_what_links_do() {
 }
 
 #[test]
-fn text_means_itself() {}
+fn cables_hang_between_switches_with_what_they_do_and_vlans_are_named() {
+    let file = "name: picture
+nodes: { n0: { role: compute }, n1: { role: compute } }
+switches: { front: {}, rear: {} }
+links:
+  - { between: [n0, front], vlan: 10 }
+  - { between: [n1, rear], vlan: 10, delay: 1ms }
+  - { name: trunk, between: [front, rear], loss: { b-to-a: 1% }, vlans: [10, 20] }
+";
+    let topology = topology::parse("picture", file).unwrap();
+    let text = svg(&topology, None);
+    for (what, times) in [
+        ("<path class=\"link impaired\"", 1),
+        (">trunk<", 1),
+        (">to front: loss 1%; VLANs 10, 20<", 1),
+        (">VLAN 10<", 2),
+        (">delay 1ms<", 1),
+    ] {
+        assert_eq!(text.matches(what).count(), times, "{what} in {text}");
+    }
+    let port = |switch: &str| crate::proto::PortStatus {
+        node: "trunk".to_owned(),
+        switch: switch.to_owned(),
+        cable: true,
+        open: true,
+        link: "cut".to_owned(),
+        ..Default::default()
+    };
+    let status = crate::proto::Status {
+        cluster: "picture".to_owned(),
+        backend: "qemu".to_owned(),
+        phase: "up".to_owned(),
+        run_dir: String::new(),
+        nodes: Vec::new(),
+        ports: vec![port("front"), port("rear")],
+    };
+    let text = svg(&topology, Some(&status));
+    assert_eq!(text.matches("<path class=\"link broken\"").count(), 1, "{text}");
+}

@@ -122,7 +122,7 @@ impl Cluster {
         Node::new(self, name)
     }
 
-    /// A link, by its name (`n0-sw0`) or by its node's.
+    /// A link, by its name (`n0-sw0`) or by its node's, or a cable, by its name.
     #[must_use]
     pub fn link(&self, name: &str) -> Link<'_> {
         Link::new(self, name)

@@ -4,7 +4,7 @@ use super::cluster::Cluster;
 use super::error::Error;
 use crate::proto::Request;
 
-/// A link of a cluster that is up; see [`Cluster::link`]. What is done to it is refused where no frames pass the
+/// A link of a cluster that is up, or a cable between its switches; see [`Cluster::link`]. What is done to it is refused where no frames pass the
 /// harness's switch: on backend `sim` (write a fault in the topology), and for TCP between processes.
 #[derive(Clone, Debug)]
 pub struct Link<'c> {
@@ -12,13 +12,17 @@ pub struct Link<'c> {
     name: String,
 }
 
-/// One way of a link.
+/// One way of a link. Cables between switches have no up and down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// From the node to the switch.
     Up,
     /// From the switch to the node.
     Down,
+    /// From the end that the file names first to the other.
+    AToB,
+    /// Back.
+    BToA,
 }
 
 impl Way {
@@ -26,6 +30,8 @@ impl Way {
         match self {
             Self::Up => "up",
             Self::Down => "down",
+            Self::AToB => "a-to-b",
+            Self::BToA => "b-to-a",
         }
         .to_owned()
     }

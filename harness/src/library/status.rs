@@ -35,14 +35,16 @@ pub struct NodeStatus {
     pub pid: Option<u32>,
 }
 
-/// Counters of a port of a switch. *In*: from the node; *out*: to the node.
+/// Counters of a port of a switch. *In*: from what is behind it; *out*: to it. A cable has a port at each end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PortStatus {
-    /// The node behind it.
+    /// The node behind it, or the cable.
     pub node: String,
     /// The switch it belongs to.
     pub switch: String,
+    /// What is behind it is a cable to another switch.
+    pub cable: bool,
     /// Is the other end there?
     pub open: bool,
     /// What the link does to frames, for people; nothing of a perfect one.
@@ -73,6 +75,7 @@ impl From<proto::Status> for Status {
         let ports = status.ports.into_iter().map(|p| PortStatus {
             node: p.node,
             switch: p.switch,
+            cable: p.cable,
             open: p.open,
             link: p.link,
             in_frames: p.in_frames,

@@ -2,9 +2,12 @@
 
 mod program;
 
-use super::{Backend, Expect, FREQUENT, Fault, NodePlan, Plan, Setting, Wanted, Workload, number};
+use super::{
+    Backend, CablePlan, Expect, FREQUENT, Fault, NodePlan, Plan, Setting, Target, Wanted, Workload,
+    number,
+};
 use crate::backend::NET_FD;
-use images_control::sim::{SimChange, SimLink, SimProfile, Trigger};
+use images_control::sim::{SimCable, SimChange, SimLink, SimProfile, Trigger};
 use images_control::{Hold, Nic, RuntimeSpec, Transport};
 use netem::{Change, Distribution, Loss, Profile};
 use runtime_core::id::NodeId;
@@ -30,6 +33,7 @@ impl Plan {
             factor,
             nodes: nodes(topology, setting),
             switches: topology.switches.clone(),
+            cables: (0..topology.cables.len()).map(|n| cable(topology, n)).collect(),
             runtime: runtime(topology, factor),
             workload: topology
                 .run
@@ -87,10 +91,16 @@ pub(super) fn unsupported(topology: &Topology, backend: Backend) -> Vec<String> 
         let name = &topology.nodes[link.node].name;
         Some(format!("{what} on the link of {name} with backend sim"))
     });
+    let cables = topology.cables.iter().filter(|_| backend == Backend::Sim);
+    let cables = cables.filter_map(|cable| {
+        let what = beyond_sim(&cable.a_to_b).or_else(|| beyond_sim(&cable.b_to_a))?;
+        Some(format!("{what} on {} with backend sim", cable.name))
+    });
     faults
         .into_iter()
         .chain(degrades)
         .chain(links)
+        .chain(cables)
         .chain(program)
         .chain(loopback)
         .chain(expect.map(|e| topology.expectation_words(e)))
@@ -193,6 +203,7 @@ fn node_plan(topology: &Topology, index: usize, setting: &Setting<'_>) -> NodePl
         transports,
         nic: (setting.backend == Backend::Qemu || ethernet).then_some(nic),
         switch: link.switch,
+        vlan: link.vlan,
         node_first: link.node_first,
         link: SimLink {
             up: sim_profile(&link.up, link.mtu),
@@ -201,6 +212,15 @@ fn node_plan(topology: &Topology, index: usize, setting: &Setting<'_>) -> NodePl
         up: link.up,
         down: link.down,
     }
+}
+
+fn cable(topology: &Topology, index: usize) -> CablePlan {
+    let topology::Cable { name, ends, a_to_b, b_to_a, vlans } = topology.cables[index].clone();
+    // A frame that a card can send passes: only cards have a largest packet.
+    let [up, down] = [&a_to_b, &b_to_a].map(|way| sim_profile(way, 0));
+    let near = topology.near(index).into_iter().map(|node| node.0).collect();
+    let sim = SimCable { name: name.clone(), link: SimLink { up, down }, near };
+    CablePlan { name, ends, vlans, up: a_to_b, down: b_to_a, sim }
 }
 
 /// How a node reaches each node; for itself, how it reaches most others.
@@ -241,7 +261,10 @@ fn fault(topology: &Topology, fault: &topology::Fault) -> Fault {
         item: fault.item,
         ends: fault.ends.is_some(),
         strike: fault.strike,
-        node: fault.node.index(),
+        target: match fault.target {
+            topology::Target::Node(node) => Target::Node(node.index()),
+            topology::Target::Cable(cable) => Target::Cable(cable),
+        },
         changes: fault.changes.clone(),
         at,
         hold: hold.filter(|_| fault.hold),

@@ -1,4 +1,4 @@
-use super::{Backend, Expect, Fault, NodePlan, Plan, Wanted, Workload};
+use super::{Backend, Expect, Fault, NodePlan, Plan, Target, Wanted, Workload};
 use images_control::sim::{SimLink, Trigger};
 use images_control::{RuntimeSpec, Transport};
 use runtime_core::node::{Binding, Image, Quorum, Role};
@@ -27,6 +27,7 @@ pub(crate) fn plan() -> Plan {
         board_bytes: 0,
         nic: None,
         switch: 0,
+        vlan: 1,
         node_first: true,
         link: SimLink::default(),
         up: topology::Link::PERFECT,
@@ -39,6 +40,7 @@ pub(crate) fn plan() -> Plan {
         factor: 1,
         nodes: (0..4).map(node).collect(),
         switches: vec![switch("sw0")],
+        cables: Vec::new(),
         runtime: RuntimeSpec {
             binding: Binding::Mcapi,
             quorum: Quorum::Majority,
@@ -57,7 +59,7 @@ pub(crate) fn plan() -> Plan {
             item: 0,
             ends: false,
             strike: topology::Strike::Kill,
-            node: 1,
+            target: Target::Node(1),
             changes: None,
             at: Trigger::Event {
                 event: "checkpoint-committed".to_owned(),
@@ -104,7 +106,7 @@ fn the_example_becomes_a_plan_with_scaled_times() {
     assert_eq!(3 * one.runtime.join_timeout_us, three.runtime.join_timeout_us);
     assert_eq!(one.nodes.len(), topology.nodes.len());
     assert!(one.nodes.iter().all(|n| n.nic.is_some()));
-    assert_eq!(one.faults[0].node, 1);
+    assert_eq!(one.faults[0].target, Target::Node(1));
     assert!(one.nodes[0].address.ends_with(":7411"), "{}", one.nodes[0].address);
 }
 

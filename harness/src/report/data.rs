@@ -96,10 +96,13 @@ impl<'a> Told<'a> {
         let node = |(n, name): (usize, &String)| {
             let about = result.and_then(|result| result.nodes.get(n));
             let planned = self.run.topology.as_ref().and_then(|topology| topology.nodes.get(n));
-            let role = planned.map_or("", |node| match node.role {
-                Role::Compute => "compute",
-                Role::Standby => "standby",
-            });
+            let cables = self.run.topology.iter().flat_map(|topology| &topology.cables);
+            let is_cable = cables.into_iter().any(|cable| cable.name == *name);
+            let role =
+                planned.map_or(if is_cable { "cable" } else { "" }, |node| match node.role {
+                    Role::Compute => "compute",
+                    Role::Standby => "standby",
+                });
             let role = about.map_or(role, |about| &about.role);
             json!({ "name": name, "role": role, "end": about.map(|about| &about.end) })
         };

@@ -1,32 +1,44 @@
 //! Recording: which links, and what is said of a frame.
 
 use super::Fabric;
+use super::line::End;
 use super::pcapng::Captured;
 use netem::{Fate, Way};
 
 impl Fabric {
-    /// Begins or ends recording a link.
-    pub(crate) fn tap(&mut self, port: usize, on: bool) {
-        self.ports[port].tapped = on;
+    /// Begins or ends recording a line.
+    pub(crate) fn tap(&mut self, line: usize, on: bool) {
+        self.lines[line].tapped = on;
     }
 
-    /// The node behind a port.
-    pub(crate) fn node(&self, port: usize) -> &str {
-        &self.ports[port].node
+    /// What the two ways of a line are, for people.
+    pub(crate) fn ways(&self, line: usize) -> [String; 2] {
+        let line = &self.lines[line];
+        let name = |end: End| match end {
+            End::Node => &line.name,
+            End::Switch { bridge, .. } => &self.bridges[bridge].name,
+        };
+        match line.ends {
+            [End::Node, _] => [format!("from {}", line.name), format!("to {}", line.name)],
+            ends => {
+                let [one, other] = ends.map(name);
+                [format!("from {one} to {other}"), format!("from {other} to {one}")]
+            }
+        }
     }
 
-    /// Frames of recorded links since the last time.
+    /// Frames of recorded lines since the last time.
     pub(crate) fn take_captured(&mut self) -> Vec<Captured> {
         core::mem::take(&mut self.captured)
     }
 
     /// A frame to a node was lost behind its link.
-    pub(crate) fn lost(&mut self, now_ns: u64, port: usize, frame: &[u8], reason: &'static str) {
-        self.count_drop(port, reason);
-        if self.ports[port].tapped {
+    pub(crate) fn lost(&mut self, now_ns: u64, line: usize, frame: &[u8], reason: &'static str) {
+        self.count_drop(line, reason);
+        if self.lines[line].tapped {
             let comment = Some(format!("dropped: {reason}"));
             let frame = frame.to_vec();
-            self.captured.push(Captured { at_ns: now_ns, port, way: Way::Down, frame, comment });
+            self.captured.push(Captured { at_ns: now_ns, line, way: Way::Down, frame, comment });
         }
     }
 }

@@ -23,8 +23,8 @@ const FLAGS: u16 = 2;
 pub(crate) struct Captured {
     /// When, on the fabric's clock.
     pub(crate) at_ns: u64,
-    /// Whose link.
-    pub(crate) port: usize,
+    /// Of which line.
+    pub(crate) line: usize,
     pub(crate) way: Way,
     pub(crate) frame: Vec<u8>,
     /// What befell it: why it was dropped, or what was done to it.
@@ -40,8 +40,9 @@ pub(crate) struct Writer<W> {
 }
 
 impl<W: Write> Writer<W> {
-    /// Begins a file: `link` and `node` are names, `epoch_ns` is when the fabric's clock stood at zero.
-    pub(crate) fn new(out: W, link: &str, node: &str, epoch_ns: u64) -> io::Result<Self> {
+    /// Begins a file: `link` is a name, `ways` say what goes up and down it, `epoch_ns` is when the fabric's clock stood
+    /// at zero.
+    pub(crate) fn new(out: W, link: &str, ways: &[String; 2], epoch_ns: u64) -> io::Result<Self> {
         let mut writer = Self { out, epoch_ns };
         let mut section = Vec::new();
         section.extend(MAGIC.to_le_bytes());
@@ -54,7 +55,7 @@ impl<W: Write> Writer<W> {
         option(&mut section, APPLICATION, program.as_bytes());
         option(&mut section, 0, &[]);
         writer.block(SECTION, &section)?;
-        for (way, text) in [("up", format!("from {node}")), ("down", format!("to {node}"))] {
+        for (way, text) in ["up", "down"].into_iter().zip(ways) {
             let mut interface = Vec::new();
             interface.extend(ETHERNET.to_le_bytes());
             interface.extend([0; 6]);

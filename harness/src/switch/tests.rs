@@ -1,3 +1,4 @@
+mod cables;
 mod live;
 
 use super::Fabric;
@@ -27,9 +28,9 @@ fn collect(step: impl FnOnce(&mut dyn FnMut(usize, &[u8]))) -> Vec<(usize, usize
 #[test]
 fn a_perfect_link_passes_at_once_to_all_and_then_to_one() {
     let mut fabric = Fabric::new(&plan());
-    let seen = collect(|out| fabric.enter(0, 0, &mut frame(0, 255, 60), out));
+    let seen = collect(|out| fabric.enter(0, 0, &frame(0, 255, 60), out));
     assert_eq!(seen, [(1, 60), (2, 60), (3, 60)]);
-    let seen = collect(|out| fabric.enter(1, 2, &mut frame(2, 0, 70), out));
+    let seen = collect(|out| fabric.enter(1, 2, &frame(2, 0, 70), out));
     assert_eq!(seen, [(0, 70)]);
     assert_eq!(fabric.next_ns(), None);
     let status = fabric.status();
@@ -42,7 +43,7 @@ fn delays_of_both_links_add_up() {
     plan.nodes[0].up.delay_ns = 300;
     plan.nodes[1].down.delay_ns = 50;
     let mut fabric = Fabric::new(&plan);
-    assert_eq!(collect(|out| fabric.enter(1000, 0, &mut frame(0, 255, 60), out)), []);
+    assert_eq!(collect(|out| fabric.enter(1000, 0, &frame(0, 255, 60), out)), []);
     assert_eq!(fabric.next_ns(), Some(1300));
     assert_eq!(collect(|out| fabric.advance(1299, out)), []);
     assert_eq!(collect(|out| fabric.advance(1300, out)), [(2, 60), (3, 60)]);
@@ -54,9 +55,9 @@ fn lost_frames_are_counted_with_their_reason() {
     let mut plan = plan();
     plan.nodes[0].up.loss = netem::Loss::Random(1.0);
     let mut fabric = Fabric::new(&plan);
-    assert_eq!(collect(|out| fabric.enter(0, 0, &mut frame(0, 255, 60), out)), []);
+    assert_eq!(collect(|out| fabric.enter(0, 0, &frame(0, 255, 60), out)), []);
     assert_eq!(collect(|out| fabric.unplug(0, 3, out)), []);
-    assert_eq!(collect(|out| fabric.enter(0, 1, &mut frame(1, 255, 60), out)), [(0, 60), (2, 60)]);
+    assert_eq!(collect(|out| fabric.enter(0, 1, &frame(1, 255, 60), out)), [(0, 60), (2, 60)]);
     let status = fabric.status();
     assert_eq!(status[0].drops, [("loss".to_owned(), 1)]);
     assert_eq!(status[3].drops, [("node gone".to_owned(), 1)]);
@@ -90,8 +91,8 @@ fn two_switches_without_a_cable_are_two_networks() {
     plan.nodes[2].switch = 1;
     plan.nodes[3].switch = 1;
     let mut fabric = Fabric::new(&plan);
-    assert_eq!(collect(|out| fabric.enter(0, 2, &mut frame(2, 255, 60), out)), [(3, 60)]);
-    assert_eq!(collect(|out| fabric.enter(0, 0, &mut frame(0, 255, 60), out)), [(1, 60)]);
+    assert_eq!(collect(|out| fabric.enter(0, 2, &frame(2, 255, 60), out)), [(3, 60)]);
+    assert_eq!(collect(|out| fabric.enter(0, 0, &frame(0, 255, 60), out)), [(1, 60)]);
 }
 
 /// A wire with a guest's socket on every port. A guest that waits too long fails its test.

@@ -32,7 +32,7 @@ enum Command {
     /// To a card.
     Plug(usize, UnixDatagram),
     Unplug(usize),
-    /// Of a port.
+    /// Of a line.
     Act(usize, LinkAction),
     Pcap(usize, Option<(PathBuf, String)>, tokio::sync::oneshot::Sender<Result<Option<PathBuf>>>),
     Status(tokio::sync::oneshot::Sender<Vec<PortStatus>>),
@@ -80,20 +80,20 @@ impl Wire {
         self.command(Command::Unplug(card));
     }
 
-    /// Something is done to a node's link.
-    pub(crate) fn act(&self, port: usize, action: LinkAction) {
-        self.command(Command::Act(port, action));
+    /// Something is done to a line.
+    pub(crate) fn act(&self, line: usize, action: LinkAction) {
+        self.command(Command::Act(line, action));
     }
 
-    /// Records the frames of a link of this name to a new file, or stops it. Returns the file, if there is
+    /// Records the frames of a line of this name to a new file, or stops it. Returns the file, if there is
     /// or was one.
     pub(crate) async fn pcap(
         &self,
-        port: usize,
+        line: usize,
         to: Option<(PathBuf, String)>,
     ) -> Result<Option<PathBuf>> {
         let (answer, file) = tokio::sync::oneshot::channel();
-        self.command(Command::Pcap(port, to, answer));
+        self.command(Command::Pcap(line, to, answer));
         file.await.context("the switch has ended")?
     }
 
@@ -185,7 +185,7 @@ struct Mover {
     cards: Vec<Card>,
     /// One for each card.
     sockets: Vec<Socket>,
-    /// By port.
+    /// By line.
     captures: BTreeMap<usize, Capture>,
     start: Instant,
     epoch_ns: u64,
@@ -261,18 +261,24 @@ impl Mover {
                     self.pass(|fabric, out| fabric.unplug(now, card, out));
                 }
             }
-            Command::Act(port, action) => {
+            Command::Act(line, action) => {
                 let now = self.now();
-                self.fabric.act(now, port, &action);
+                self.fabric.act(now, line, &action);
             }
             // Whoever asked may be gone.
-            Command::Pcap(port, to, answer) => drop(answer.send(self.pcap(port, to))),
+            Command::Pcap(line, to, answer) => drop(answer.send(self.pcap(line, to))),
             Command::Status(answer) => {
                 let mut status = self.fabric.status();
+                let links = status.iter().filter(|port| !port.cable).count();
                 for (port, status) in status.iter_mut().enumerate() {
-                    status.open = self.sockets[port].socket.is_some();
-                    let path = self.captures.get(&port).map(|c| c.path.display().to_string());
-                    status.pcap = path;
+                    let mut line = port;
+                    if status.cable {
+                        // Of each, both ends in a row.
+                        line = links + (port - links) / 2;
+                    } else {
+                        status.open = self.sockets[port].socket.is_some();
+                    }
+                    status.pcap = self.captures.get(&line).map(|c| c.path.display().to_string());
                 }
                 // Whoever asked may be gone.
                 let _ = answer.send(status);
@@ -288,7 +294,7 @@ impl Mover {
                 // A datagram without bytes is what a closed peer looks like on some kernels.
                 Ok(0) => return,
                 Ok(len) => {
-                    let (now, frame) = (self.now(), &mut buffer[..len]);
+                    let (now, frame) = (self.now(), &buffer[..len]);
                     self.pass(|fabric, out| fabric.enter(now, port, frame, out));
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
@@ -316,23 +322,23 @@ impl Mover {
         }
     }
 
-    /// Begins to record a link, or stops.
-    fn pcap(&mut self, port: usize, to: Option<(PathBuf, String)>) -> Result<Option<PathBuf>> {
+    /// Begins to record a line, or stops.
+    fn pcap(&mut self, line: usize, to: Option<(PathBuf, String)>) -> Result<Option<PathBuf>> {
         let Some((path, link)) = to else {
             self.write_captured();
-            self.fabric.tap(port, false);
-            return Ok(self.captures.remove(&port).map(|capture| capture.path));
+            self.fabric.tap(line, false);
+            return Ok(self.captures.remove(&line).map(|capture| capture.path));
         };
-        if let Some(capture) = self.captures.get(&port) {
+        if let Some(capture) = self.captures.get(&line) {
             return Ok(Some(capture.path.clone()));
         }
         let begin = || -> std::io::Result<Writer<BufWriter<File>>> {
             let file = File::options().write(true).create_new(true).open(&path)?;
-            Writer::new(BufWriter::new(file), &link, self.fabric.node(port), self.epoch_ns)
+            Writer::new(BufWriter::new(file), &link, &self.fabric.ways(line), self.epoch_ns)
         };
         let writer = begin().with_context(|| format!("cannot write {}", path.display()))?;
-        self.captures.insert(port, Capture { path: path.clone(), writer });
-        self.fabric.tap(port, true);
+        self.captures.insert(line, Capture { path: path.clone(), writer });
+        self.fabric.tap(line, true);
         Ok(Some(path))
     }
 
@@ -340,24 +346,24 @@ impl Mover {
     fn write_captured(&mut self) {
         let captured = self.fabric.take_captured();
         for frame in &captured {
-            let Some(capture) = self.captures.get_mut(&frame.port) else { continue };
+            let Some(capture) = self.captures.get_mut(&frame.line) else { continue };
             if let Err(e) = capture.writer.frame(frame) {
-                self.give_up(frame.port, &e);
+                self.give_up(frame.line, &e);
             }
         }
-        let ports: BTreeSet<usize> = captured.iter().map(|frame| frame.port).collect();
-        for port in ports {
-            let flushed = self.captures.get_mut(&port).map(|capture| capture.writer.flush());
+        let lines: BTreeSet<usize> = captured.iter().map(|frame| frame.line).collect();
+        for line in lines {
+            let flushed = self.captures.get_mut(&line).map(|capture| capture.writer.flush());
             if let Some(Err(e)) = flushed {
-                self.give_up(port, &e);
+                self.give_up(line, &e);
             }
         }
     }
 
     /// A file that cannot be written any more is no reason to hold up frames.
-    fn give_up(&mut self, port: usize, why: &std::io::Error) {
-        self.fabric.tap(port, false);
-        if let Some(capture) = self.captures.remove(&port) {
+    fn give_up(&mut self, line: usize, why: &std::io::Error) {
+        self.fabric.tap(line, false);
+        if let Some(capture) = self.captures.remove(&line) {
             tracing::error!("recording to {} stops: {why}", capture.path.display());
         }
     }

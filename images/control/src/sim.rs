@@ -18,6 +18,9 @@ pub struct SimPlan {
     pub nodes: Vec<Configure>,
     /// The link of each node to its switch, by node number.
     pub links: Vec<SimLink>,
+    /// The cables between switches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cables: Vec<SimCable>,
     /// Are the others told at once when a node dies?
     pub death_is_seen: bool,
     /// What befalls which nodes, and when.
@@ -34,6 +37,27 @@ pub struct SimLink {
     pub up: SimProfile,
     /// From the switch to the node.
     pub down: SimProfile,
+}
+
+/// A cable between two switches: who is on one side of it and who is on the other is all that matters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SimCable {
+    /// Its name.
+    pub name: String,
+    /// `up` is from the near side to the far one, `down` back.
+    pub link: SimLink,
+    /// The nodes on the near side; all others are on the far one.
+    pub near: Vec<u16>,
+}
+
+impl SimCable {
+    /// Does what the first node sends to the second pass, and if so, up?
+    #[must_use]
+    pub fn passes(&self, from: u16, to: u16) -> Option<bool> {
+        let near = |node: u16| self.near.contains(&node);
+        (near(from) != near(to)).then(|| near(from))
+    }
 }
 
 /// What one direction of a link does to frames. All zero: perfect.
@@ -58,12 +82,12 @@ pub struct SimProfile {
     pub mtu: u32,
 }
 
-/// What befalls a node.
+/// What befalls a node, or a cable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SimFault {
-    /// Which node.
-    pub node: u16,
+    /// Which.
+    pub target: SimTarget,
     /// What.
     pub strike: SimStrike,
     /// When.
@@ -71,6 +95,16 @@ pub struct SimFault {
     /// What a degraded link does from then on: up, and down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<[SimChange; 2]>,
+}
+
+/// What a fault strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SimTarget {
+    /// A node, or its link, by number.
+    Node(u16),
+    /// A cable, by its place in the plan.
+    Cable(u16),
 }
 
 /// New values for some fields of a [`SimProfile`].
@@ -110,7 +144,7 @@ impl SimChange {
     }
 }
 
-/// A blow to a node.
+/// A blow to a node; a cable can be cut, degraded and healed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SimStrike {
@@ -122,9 +156,9 @@ pub enum SimStrike {
     Resume,
     /// Nothing passes between it and the others, or one way only.
     Cut {
-        /// What it sends is lost.
+        /// What it sends is lost; of a cable, what goes up.
         from: bool,
-        /// What is sent to it is lost.
+        /// What is sent to it is lost; of a cable, what goes down.
         to: bool,
     },
     /// Its link does what the fault says from now on.
@@ -180,12 +214,12 @@ pub enum Trigger {
 pub struct SimLine {
     /// Virtual time in microseconds since the start of the world.
     pub at_us: u64,
-    /// Name of the node.
+    /// Name of the node, or of the cable that something befell.
     pub node: String,
     /// What the node said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<FromNode>,
-    /// What befell the node at this moment, as the plan said.
+    /// What befell it at this moment, as the plan said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub struck: Option<SimStrike>,
 }

@@ -1,21 +1,22 @@
 //! A whole topology in this process: the core's own simulator, with real workloads on real stacks
 //! and real page faults, one at a time, on a virtual clock.
 
+mod wires;
+
 use anyhow::{Context, Error, Result, anyhow, bail};
-use images_control::sim::{
-    SimChange, SimFault, SimLine, SimLink, SimPlan, SimProfile, SimStrike, Trigger,
-};
-use images_control::{Configure, FromNode, VERSION, kind_of, to_line};
+use images_control::sim::{SimFault, SimLine, SimPlan, SimStrike, SimTarget, Trigger};
+use images_control::{FromNode, VERSION, kind_of, to_line};
 use runtime_core::event::Event;
 use runtime_core::id::{Generation, NodeId, Rank};
 use runtime_core::mem::PageMem;
-use runtime_core::node::{Config, Medium, Role};
+use runtime_core::node::{Config, Role};
 use runtime_core::time::Duration;
 use runtime_driver::context::{Program, Request as Asked};
 use runtime_linux::sim_host::Host;
 use runtime_sim::world::Told;
 use runtime_sim::{Answer, End, Machine, Request, World, WorldConfig};
 use std::io::{Read, Write};
+use wires::{Wires, settle_media};
 
 /// Virtual time that a run may take.
 const LIMIT: Duration = Duration::from_millis(3_600_000);
@@ -79,15 +80,14 @@ pub(crate) fn run() -> Result<()> {
         teller.says(0, node, hello)?;
     }
     let mut faults: Vec<Armed<'_>> = plan.faults.iter().map(Armed::new).collect();
-    let mut changes = Changes {
-        lives: vec![1; plan.nodes.len()],
-        moves: Vec::new(),
-        first: plan.links.clone(),
-        links: plan.links.clone(),
-        hosts: seats(&plan),
-    };
+    let mut changes =
+        Changes { lives: vec![1; plan.nodes.len()], moves: Vec::new(), wires: Wires::new(&plan) };
     let end = loop {
-        let end = world.step();
+        let next = next_timed(&faults, teller.started_us).map_or(u64::MAX, |us| us * 1_000);
+        let end = world.step_before(next);
+        if end.is_none() && next < u64::MAX && world.next_at().is_none_or(|at| at >= next) {
+            world.pass_time_until(next);
+        }
         let at_us = world.now_ns() / 1_000;
         let told = world.take_told();
         for (at_ns, node, told) in &told {
@@ -95,9 +95,8 @@ pub(crate) fn run() -> Result<()> {
             changes.follow(&mut world, *node, told);
         }
         for fault in due(&mut faults, at_us, teller.started_us, &told) {
-            let node = NodeId(fault.node);
-            changes.strike(&mut world, node, fault.strike, fault.changes.as_ref());
-            teller.struck(at_us, node, fault.strike)?;
+            changes.strike(&mut world, &fault);
+            teller.struck(at_us, fault.target, fault.strike)?;
         }
         if let Some(end) = end {
             break end;
@@ -117,47 +116,31 @@ struct Changes {
     lives: Vec<u32>,
     /// Ranks that are still to move.
     moves: Vec<(Rank, NodeId)>,
-    /// Links as in the beginning, and as they are.
-    first: Vec<SimLink>,
-    links: Vec<SimLink>,
-    /// Whose seat each node is, if it is one: on the same machine, behind the same link.
-    hosts: Vec<Option<u16>>,
+    wires: Wires,
 }
 
 impl Changes {
-    /// A link is another one now.
-    fn relink(&mut self, world: &mut World<SimNode>, node: NodeId, link: SimLink) {
-        let with_seat = |n: &usize| *n == node.index() || self.hosts.get(*n) == Some(&Some(node.0));
-        for n in (0..self.links.len()).filter(with_seat) {
-            self.links[n] = link;
+    fn strike(&mut self, world: &mut World<SimNode>, fault: &SimFault) {
+        let (strike, changes) = (fault.strike, fault.changes.as_ref());
+        match (fault.target, strike) {
+            (target, SimStrike::Cut { from, to }) => self.wires.cut(world, target, [from, to]),
+            (target, SimStrike::Degrade) => {
+                if let Some(changes) = changes {
+                    self.wires.degrade(world, target, changes);
+                }
+            }
+            (target, SimStrike::Heal) => self.wires.heal(world, target),
+            (SimTarget::Node(node), strike) => self.strike_node(world, NodeId(node), strike),
+            // A cable neither dies nor computes: the plan's maker has seen to that.
+            (SimTarget::Cable(_), _) => {}
         }
-        set_profiles(world, &self.links, &self.hosts);
     }
 
-    fn strike(
-        &mut self,
-        world: &mut World<SimNode>,
-        node: NodeId,
-        strike: SimStrike,
-        changes: Option<&[SimChange; 2]>,
-    ) {
+    fn strike_node(&mut self, world: &mut World<SimNode>, node: NodeId, strike: SimStrike) {
         match strike {
             SimStrike::Kill => world.kill(node),
             SimStrike::Pause => world.pause(node),
             SimStrike::Resume => world.wake(node),
-            SimStrike::Cut { from, to } => world.isolate(node, from, to),
-            SimStrike::Degrade => {
-                if let (Some([up, down]), Some(old)) = (changes, self.links.get(node.index())) {
-                    let link = SimLink { up: up.of(old.up), down: down.of(old.down) };
-                    self.relink(world, node, link);
-                }
-            }
-            SimStrike::Heal => {
-                world.rejoin(node);
-                if let Some(first) = self.first.get(node.index()) {
-                    self.relink(world, node, *first);
-                }
-            }
             SimStrike::Reboot => {
                 let life = &mut self.lives[node.index()];
                 *life += 1;
@@ -169,6 +152,7 @@ impl Changes {
                 world.migrate(Rank(rank), node);
             }
             SimStrike::Corrupt { rank } => world.damage(node, Rank(rank)),
+            SimStrike::Cut { .. } | SimStrike::Degrade | SimStrike::Heal => {}
         }
     }
 
@@ -205,6 +189,28 @@ impl<'a> Armed<'a> {
     }
 }
 
+/// When a fault is due that waits for a time, on the world's clock; `None` if it waits for something else.
+fn time_of(trigger: &Trigger, started: Option<u64>, struck: &[Option<u64>]) -> Option<u64> {
+    match trigger {
+        Trigger::Time { us } => Some(started? + us),
+        Trigger::Follows { faults, us } => {
+            let index = |fault: &u32| usize::try_from(*fault).unwrap_or(usize::MAX);
+            let before = faults.iter().map(|f| struck.get(index(f)).copied().flatten());
+            // All of them, or not yet.
+            let last = before.collect::<Option<Vec<u64>>>()?.into_iter().max()?;
+            Some(last + us)
+        }
+        Trigger::Event { .. } => None,
+    }
+}
+
+/// When the next fault is due of those that wait for a time.
+fn next_timed(faults: &[Armed<'_>], started: Option<u64>) -> Option<u64> {
+    let struck: Vec<Option<u64>> = faults.iter().map(|armed| armed.struck_us).collect();
+    let waiting = faults.iter().filter(|armed| armed.struck_us.is_none());
+    waiting.filter_map(|armed| time_of(&armed.fault.at, started, &struck)).min()
+}
+
 /// What strikes now, and whom.
 fn due(
     faults: &mut [Armed<'_>],
@@ -220,17 +226,10 @@ fn due(
             continue;
         }
         let now = match &armed.fault.at {
-            Trigger::Time { us } => started.is_some_and(|s| at_us >= s + us),
-            Trigger::Follows { faults, us } => {
-                let index = |fault: &u32| usize::try_from(*fault).unwrap_or(usize::MAX);
-                let before = faults.iter().map(|f| struck.get(index(f)).copied().flatten());
-                // All of them, or not yet.
-                let last = before.collect::<Option<Vec<u64>>>();
-                last.is_some_and(|l| l.into_iter().max().is_some_and(|last| at_us >= last + us))
-            }
             at @ Trigger::Event { .. } => told.iter().any(|(_, node, told)| {
                 matches!(told, Told::Event(event) if matches(at, *node, event, &mut armed.seen))
             }),
+            at => time_of(at, started, &struck).is_some_and(|at| at_us >= at),
         };
         if now {
             armed.struck_us = Some(at_us);
@@ -287,100 +286,14 @@ fn world(plan: &SimPlan) -> Result<World<SimNode>> {
         Some(machine) => machine,
         None => panic!("{node} is made once"),
     });
-    set_profiles(&mut world, &plan.links, &seats(plan));
+    Wires::new(plan).set_profiles(&mut world);
     Ok(world)
-}
-
-/// Between each two nodes, their links one after the other.
-fn set_profiles(world: &mut World<SimNode>, links: &[SimLink], hosts: &[Option<u16>]) {
-    for (a, up) in links.iter().enumerate() {
-        for (b, down) in links.iter().enumerate() {
-            let id = |n: usize| NodeId(u16::try_from(n).unwrap_or(u16::MAX));
-            let perfect = SimProfile::default();
-            let way = match on_one_machine(hosts, a, b) {
-                true => joined(&perfect, &perfect),
-                false => joined(&up.up, &down.down),
-            };
-            world.set_profile(id(a), id(b), way);
-        }
-    }
-}
-
-/// What a node and its seat say to each other goes over no link.
-fn on_one_machine(hosts: &[Option<u16>], a: usize, b: usize) -> bool {
-    let machine = |node: usize| hosts.get(node).copied().flatten().map_or(node, usize::from);
-    machine(a) == machine(b)
-}
-
-/// Whose seat each node is, if it is one.
-fn seats(plan: &SimPlan) -> Vec<Option<u16>> {
-    let host =
-        |(n, configure): (usize, &Configure)| configure.nodes.get(n).and_then(|spec| spec.host);
-    plan.nodes.iter().enumerate().map(host).collect()
-}
-
-/// A stream over a link that loses frames is TCP's work; here the datagram link does it, and this says
-/// between whom.
-fn settle_media(plan: &SimPlan, configs: &mut [Config]) -> Result<Option<String>> {
-    let hosts = seats(plan);
-    let lossy = |link: &SimLink| !is_perfect(&link.up) || !is_perfect(&link.down);
-    // A fault may make it so later.
-    let degrades = |node: usize| {
-        let of_node = plan.faults.iter().filter(|f| usize::from(f.node) == node);
-        of_node
-            .filter_map(|f| f.changes.as_ref())
-            .flatten()
-            .any(|c| !is_perfect(&c.of(SimProfile::default())))
-    };
-    let lossy = |node: usize| plan.links.get(node).is_some_and(lossy) || degrades(node);
-    let name = |node: usize| plan.nodes[node].nodes.get(node).map_or("?", |spec| &spec.name);
-    let mut changed = Vec::new();
-    for (a, b) in (0..configs.len()).flat_map(|b| (0..b).map(move |a| (a, b))) {
-        let (one, other) = (configs[a].media.get(b), configs[b].media.get(a));
-        if one != other {
-            bail!("{} and {} do not agree on what is between them", name(a), name(b));
-        }
-        let over_links = !on_one_machine(&hosts, a, b) && (lossy(a) || lossy(b));
-        if one == Some(&Medium::Stream) && over_links {
-            (configs[a].media[b], configs[b].media[a]) = (Medium::Datagram, Medium::Datagram);
-            changed.push(format!("{}-{}", name(a), name(b)));
-        }
-    }
-    if changed.is_empty() {
-        return Ok(None);
-    }
-    let all = changed.join(", ");
-    Ok(Some(format!("links lose frames: the datagram link stands in for TCP between {all}")))
-}
-
-const fn is_perfect(p: &SimProfile) -> bool {
-    p.loss_ppm == 0 && p.duplicate_ppm == 0 && p.reorder_ppm == 0 && p.corrupt_ppm == 0
-}
-
-/// Two links one after the other, as one.
-fn joined(first: &SimProfile, second: &SimProfile) -> netem::Profile {
-    let either = |a: u32, b: u32| {
-        let (a, b) = (f64::from(a) / 1e6, f64::from(b) / 1e6);
-        1.0 - (1.0 - a) * (1.0 - b)
-    };
-    let rates = [first.rate_bits_per_s, second.rate_bits_per_s];
-    let loss = either(first.loss_ppm, second.loss_ppm);
-    netem::Profile {
-        // A switch and two drivers take their time even where the links take none.
-        delay_ns: first.delay_ns + second.delay_ns + 20_000,
-        jitter_ns: first.jitter_ns + second.jitter_ns,
-        loss: if loss > 0.0 { netem::Loss::Random(loss) } else { netem::Loss::None },
-        duplicate: either(first.duplicate_ppm, second.duplicate_ppm),
-        reorder: either(first.reorder_ppm, second.reorder_ppm),
-        corrupt: either(first.corrupt_ppm, second.corrupt_ppm),
-        rate_bits_per_s: rates.into_iter().filter(|rate| *rate > 0).min(),
-        ..netem::Profile::default()
-    }
 }
 
 /// Writes what nodes tell as lines on standard output.
 struct Teller {
     names: Vec<String>,
+    cables: Vec<String>,
     job: u32,
     ranks: Vec<Option<Rank>>,
     started_us: Option<u64>,
@@ -392,6 +305,7 @@ impl Teller {
         let first = plan.nodes.first().context("the plan has no nodes")?;
         let mut teller = Self {
             names: first.nodes.iter().map(|node| node.name.clone()).collect(),
+            cables: plan.cables.iter().map(|cable| cable.name.clone()).collect(),
             job: plan.run.job,
             ranks: vec![None; plan.nodes.len()],
             started_us: None,
@@ -410,8 +324,11 @@ impl Teller {
         self.line(&SimLine { at_us, node, message: Some(message), struck: None })
     }
 
-    fn struck(&mut self, at_us: u64, node: NodeId, strike: SimStrike) -> Result<()> {
-        let node = self.names[node.index()].clone();
+    fn struck(&mut self, at_us: u64, target: SimTarget, strike: SimStrike) -> Result<()> {
+        let node = match target {
+            SimTarget::Node(node) => self.names[usize::from(node)].clone(),
+            SimTarget::Cable(cable) => self.cables[usize::from(cable)].clone(),
+        };
         self.line(&SimLine { at_us, node, message: None, struck: Some(strike) })
     }
 

@@ -270,9 +270,10 @@ impl<M: Machine> World<M> {
         self.agenda.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// Nothing happens until then.
+    /// Nothing happens until then, when whoever says so does something: quiet counts from there.
     pub fn pass_time_until(&mut self, at: u64) {
         self.now = self.now.max(at);
+        self.told_at = self.now;
     }
 
     /// A number that two runs share if and only if (but for a collision) they were the same.
@@ -330,7 +331,9 @@ impl<M: Machine> World<M> {
                 return (time == u64::MAX).then(|| self.stalled());
             };
             self.now = at;
-            let quiet = self.lacks_majority() && at > self.told_at + QUIET_NS;
+            // Whoever set a time may put an end to that.
+            let waits = time == u64::MAX && self.lacks_majority();
+            let quiet = waits && at > self.told_at + QUIET_NS;
             if quiet || at > self.config.limit.0 {
                 return Some(self.stalled());
             }

@@ -19,8 +19,8 @@ pub struct Fault {
     pub trigger: Trigger,
     /// What.
     pub strike: Strike,
-    /// To which node; a rank moves to it. What happens to a link happens to the link of this node.
-    pub node: NodeId,
+    /// To what.
+    pub target: Target,
     /// What a [`Strike::Degrade`] changes.
     pub changes: Option<Changes>,
     /// The node stands still at the trigger, so that the fault hits that very point. Only with a
@@ -32,7 +32,27 @@ pub struct Fault {
     pub line: usize,
 }
 
-/// What a fault does to a node.
+impl Fault {
+    /// The node that it strikes: a rank moves to it; what happens to a link happens to its link.
+    #[must_use]
+    pub const fn node(&self) -> Option<NodeId> {
+        match self.target {
+            Target::Node(node) => Some(node),
+            Target::Cable(_) => None,
+        }
+    }
+}
+
+/// What a fault strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A node, or its link.
+    Node(NodeId),
+    /// A cable between switches, as an index of [`crate::Topology::cables`].
+    Cable(usize),
+}
+
+/// What a fault does to a node, or to a cable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strike {
     /// The machine is gone, at once.
@@ -66,9 +86,9 @@ pub enum Strike {
 pub enum Way {
     /// Nothing passes.
     Both,
-    /// What the node sends is lost.
+    /// What the node sends is lost; of a cable, what goes from its first end to its second.
     From,
-    /// What is sent to the node is lost.
+    /// What is sent to the node is lost; of a cable, what goes back.
     To,
 }
 

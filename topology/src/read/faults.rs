@@ -5,10 +5,9 @@ use super::link_faults::{self, Spread};
 use super::names::{Names, number};
 use super::triggers::{self, AT, Moment, Named};
 use crate::error::{Reader, Span};
-use crate::model::{Fault, Link, Strike, Trigger, Way};
+use crate::model::{Fault, Link, Strike, Target, Trigger, Way};
 use crate::raw::{Shape, Yaml};
 use crate::units::{self, show_size};
-use runtime_core::id::NodeId;
 use std::time::Duration;
 
 pub(crate) const KEYS: &[&str] = &[
@@ -57,8 +56,8 @@ struct Draft {
     name: Option<String>,
     moment: Moment,
     strike: Strike,
-    nodes: Vec<NodeId>,
-    /// What changes of their links.
+    targets: Vec<Target>,
+    /// What changes of their links, and in which direction.
     spread: Option<Spread>,
     hold: bool,
     lasts: Option<Duration>,
@@ -84,8 +83,16 @@ impl Draft {
             before = self.strike_once(item, time, &before, blows, &mut last);
         }
         for (blow, _) in blows.iter_mut().filter(|(b, _)| b.item == item && b.ends.is_none()) {
-            let first = links.get(blow.node.index()).is_none_or(|link| link.node_first);
-            blow.changes = self.spread.as_ref().map(|s| Box::new(s.up_and_down(first)));
+            let Some(spread) = &self.spread else { continue };
+            // A cable is named from its first end.
+            let link = blow.node().and_then(|node| links.get(node.index()));
+            let first = link.is_none_or(|link| link.node_first);
+            match (blow.strike, spread.direction.map(|direction| direction.is_up(first))) {
+                (Strike::Cut(_), Some(true)) => blow.strike = Strike::Cut(Way::From),
+                (Strike::Cut(_), Some(false)) => blow.strike = Strike::Cut(Way::To),
+                (Strike::Degrade, _) => blow.changes = Some(Box::new(spread.up_and_down(first))),
+                _ => {}
+            }
         }
         last
     }
@@ -99,10 +106,13 @@ impl Draft {
         last: &mut Vec<usize>,
     ) -> Vec<usize> {
         let mut now = Vec::new();
-        for (n, node) in self.nodes.iter().copied().enumerate() {
+        for (n, target) in self.targets.iter().copied().enumerate() {
             let trigger = match (self.every, before.get(n)) {
                 (Some(every), Some(blow)) => Trigger::Follows { faults: vec![*blow], delay: every },
-                _ => self.moment.trigger(node, (item as u64) * MOST_TIMES + time),
+                _ => {
+                    let node = if let Target::Node(node) = target { Some(node) } else { None };
+                    self.moment.trigger(node, (item as u64) * MOST_TIMES + time)
+                }
             };
             let hold = self.hold && time == 0;
             let (name, line) = (self.name.clone(), self.line);
@@ -111,7 +121,7 @@ impl Draft {
                 name,
                 trigger,
                 strike: self.strike,
-                node,
+                target,
                 changes: None,
                 hold,
                 ends: None,
@@ -166,10 +176,17 @@ fn draft(r: &mut Reader<'_>, yaml: &Yaml, names: Names<'_>, named: &[Named]) -> 
     let (every, times) = repetition(r, &fields, random);
     let lasts = lasts(r, &fields, struck.as_ref().map(|(strike, ..)| *strike), every);
     let (trigger, moment) = moment?;
-    let ((strike, nodes, spread), moment, victim_yaml) = (struck?, moment?, victim_yaml?);
+    let ((strike, targets, spread), moment, victim_yaml) = (struck?, moment?, victim_yaml?);
+    let on_cable = targets.iter().any(|target| matches!(target, Target::Cable(_)));
+    if on_cable && moment.is_reported() && moment.on.is_none() {
+        let first = names.nodes.first().map_or("n0", |node| &node.name);
+        let help = format!("say whose: add for example `on: {first}` to the trigger");
+        r.error(trigger, "a cable reports no events", help);
+        return None;
+    }
     let hold = match hold {
         Some((span, Some(true))) => {
-            let own = moment.on.is_none_or(|on| nodes == [on]);
+            let own = moment.on.is_none_or(|on| targets == [Target::Node(on)]);
             if !moment.is_reported() || !own {
                 let help =
                     "give a checkpoint or an event of the struck node itself, or remove `hold`";
@@ -182,7 +199,7 @@ fn draft(r: &mut Reader<'_>, yaml: &Yaml, names: Names<'_>, named: &[Named]) -> 
     let marks = Marks { node: victim_yaml.span, trigger, on_given: moment.on.is_some() };
     let line = r.line(victim_yaml.span);
     let name = name.map(|(_, name)| name.to_string());
-    Some(Draft { name, moment, strike, nodes, spread, hold, lasts, every, times, marks, line })
+    Some(Draft { name, moment, strike, targets, spread, hold, lasts, every, times, marks, line })
 }
 
 /// How often, and how long after each other.
@@ -230,21 +247,22 @@ fn lasts(
     Some(lasts)
 }
 
-/// What is done, to which nodes, and what changes of their links.
+/// What is done, to what, and what changes of links.
 fn strike(
     r: &mut Reader<'_>,
     word: &str,
     yaml: &Yaml,
     names: Names<'_>,
-) -> Option<(Strike, Vec<NodeId>, Option<Spread>)> {
-    let changed = match word {
-        "degrade" => link_faults::degrade(r, yaml, names),
-        "flap" => link_faults::flap(r, yaml, names),
-        _ => {
-            return strike_nodes(r, word, yaml, names).map(|(strike, nodes)| (strike, nodes, None));
+) -> Option<(Strike, Vec<Target>, Option<Spread>)> {
+    let (strike, changed) = match word {
+        "degrade" => (Strike::Degrade, link_faults::degrade(r, yaml, names)),
+        "flap" => (Strike::Degrade, link_faults::flap(r, yaml, names)),
+        "cut" if has_key(yaml, "link") => {
+            (Strike::Cut(Way::Both), link_faults::cut(r, yaml, names))
         }
+        _ => return strike_nodes(r, word, yaml, names).map(|(strike, of)| (strike, of, None)),
     };
-    changed.map(|(nodes, spread)| (Strike::Degrade, nodes, Some(spread)))
+    changed.map(|(links, spread)| (strike, links, Some(spread)))
 }
 
 /// What is done, and to which nodes.
@@ -253,7 +271,7 @@ fn strike_nodes(
     word: &str,
     yaml: &Yaml,
     names: Names<'_>,
-) -> Option<(Strike, Vec<NodeId>)> {
+) -> Option<(Strike, Vec<Target>)> {
     match word {
         "migrate" | "corrupt" => {
             let (key, help) = if word == "migrate" { ("to", MIGRATE) } else { ("node", CORRUPT) };
@@ -263,7 +281,7 @@ fn strike_nodes(
             let rank = rank?;
             let strike =
                 if word == "migrate" { Strike::Migrate(rank) } else { Strike::Corrupt(rank) };
-            Some((strike, vec![node?]))
+            Some((strike, vec![Target::Node(node?)]))
         }
         "slow" => {
             let fields = Fields::read(r, yaml, yaml.span, word, &["node", "to"], &[])?;
@@ -282,6 +300,7 @@ fn strike_nodes(
             Some((Strike::Fill(Some(leave?)), nodes?))
         }
         "cut" => cut(r, yaml, names),
+        "heal" => names.links(r, yaml).map(|links| (Strike::Heal, links)),
         _ => {
             let plain = Strike::PLAIN.into_iter().find(|s| s.word() == word)?;
             names.targets(r, yaml).map(|nodes| (plain, nodes))
@@ -290,15 +309,9 @@ fn strike_nodes(
 }
 
 /// Both ways, or `{ from: … }`, or `{ to: … }`.
-fn cut(r: &mut Reader<'_>, yaml: &Yaml, names: Names<'_>) -> Option<(Strike, Vec<NodeId>)> {
-    let one_way = |key: &str| match &yaml.shape {
-        Shape::Map(pairs) => {
-            pairs.iter().any(|(k, _)| matches!(&k.shape, Shape::Text(text) if text == key))
-        }
-        _ => false,
-    };
-    if !one_way("from") && !one_way("to") {
-        return names.targets(r, yaml).map(|nodes| (Strike::Cut(Way::Both), nodes));
+fn cut(r: &mut Reader<'_>, yaml: &Yaml, names: Names<'_>) -> Option<(Strike, Vec<Target>)> {
+    if !has_key(yaml, "from") && !has_key(yaml, "to") {
+        return names.links(r, yaml).map(|links| (Strike::Cut(Way::Both), links));
     }
     let fields = Fields::read(r, yaml, yaml.span, "cut", &["from", "to"], &[])?;
     let (way, nodes) = match (fields.get("from"), fields.get("to")) {
@@ -311,6 +324,12 @@ fn cut(r: &mut Reader<'_>, yaml: &Yaml, names: Names<'_>) -> Option<(Strike, Vec
         }
     };
     names.targets(r, nodes).map(|nodes| (Strike::Cut(way), nodes))
+}
+
+/// Is it a mapping with this key?
+fn has_key(yaml: &Yaml, key: &str) -> bool {
+    let is = |(k, _): &(Yaml, Yaml)| matches!(&k.shape, Shape::Text(text) if text == key);
+    matches!(&yaml.shape, Shape::Map(pairs) if pairs.iter().any(is))
 }
 
 /// `25%`.

@@ -1,21 +1,27 @@
-//! Switches and links.
+//! Switches, and the links of nodes to them.
 
 use super::Settings;
+use super::cables::{self, Laid};
 use super::fields::{Fields, plausible_name, suggestion};
 use super::impairments;
 use super::nodes::Cluster;
 use super::settings;
 use crate::error::{Reader, Span};
-use crate::model::{Link, Node, Switch, Transport};
+use crate::model::{Cable, Link, Node, Switch, Transport};
+use crate::network::Network;
 use crate::raw::{Shape, Yaml};
 use crate::units;
-use runtime_core::limits::MIN_MTU;
+use netem::{Change, DEFAULT_VLAN, MAX_VLAN, Vlan};
+use runtime_core::id::NodeId;
+use runtime_core::limits::{MAX_NODES, MIN_MTU};
 use runtime_core::node::{Binding, Image};
 
 /// Keys of a switch.
 pub(crate) const SWITCH: &[&str] = &["port-notices"];
 /// Keys of a link besides those of [`impairments`].
-pub(crate) const LINK: &[&str] = &["between", "transport", "mtu"];
+pub(crate) const LINK: &[&str] = &["between", "name", "vlan", "vlans", "transport", "mtu"];
+/// More switches are no cluster's.
+const MAX_SWITCHES: usize = MAX_NODES;
 /// Of the largest frames that are usual on Ethernet.
 const MAX_MTU: u64 = 9_000;
 const EXAMPLE: &str = "write for example `links: [{ between: [n0, sw0], delay: 50us }]`";
@@ -27,17 +33,30 @@ enum End {
     Switch(usize),
 }
 
-/// Switches by name, and one link per node, in the order of the nodes.
+/// Switches by name, one link per node, in the order of the nodes, and the cables between switches.
+#[derive(Debug)]
+pub(crate) struct Wiring {
+    pub(crate) switches: Vec<Switch>,
+    pub(crate) links: Vec<Link>,
+    pub(crate) cables: Vec<Cable>,
+}
+
+impl Wiring {
+    pub(crate) fn network(&self) -> Network<'_> {
+        Network { links: &self.links, cables: &self.cables }
+    }
+}
+
+/// All that is between the nodes.
 pub(crate) fn links(
     r: &mut Reader<'_>,
     top: &Fields<'_>,
     cluster: &Cluster,
     runtime: &Settings,
-) -> (Vec<Switch>, Vec<Link>) {
-    let default = runtime.runtime.transport;
-    let (switches, links) = all_links(r, top, cluster, default);
-    sockets_need_tcp(r, cluster, &links, runtime);
-    (switches, links)
+) -> Wiring {
+    let wiring = all_links(r, top, cluster, runtime.runtime.transport);
+    sockets_need_tcp(r, cluster, &wiring.links, runtime);
+    wiring
 }
 
 /// Plain sockets between two nodes need TCP between them.
@@ -66,7 +85,7 @@ fn all_links(
     top: &Fields<'_>,
     cluster: &Cluster,
     default: Transport,
-) -> (Vec<Switch>, Vec<Link>) {
+) -> Wiring {
     let (switches, spans) = switches(r, top.get("switches"), cluster);
     let perfect = |node: usize| Link {
         node,
@@ -76,6 +95,7 @@ fn all_links(
         down: Link::PERFECT,
         mtu: Link::MTU,
         transport: usual(cluster.nodes[node].image, default),
+        vlan: DEFAULT_VLAN,
     };
     let items = top.get("links").map_or(&[][..], |y| r.items(y, "links", EXAMPLE));
     if items.is_empty() {
@@ -88,12 +108,21 @@ fn all_links(
         } else {
             switches
         };
-        return (switches, (0..cluster.nodes.len()).map(perfect).collect());
+        let links = (0..cluster.nodes.len()).map(perfect).collect();
+        return Wiring { switches, links, cables: Vec::new() };
     }
     let before = r.count();
     let mut found: Vec<Option<(Link, Span)>> = vec![None; cluster.nodes.len()];
+    let mut laid: Vec<Laid> = Vec::new();
     for item in items {
-        let Some((link, span)) = link(r, item, cluster, &switches, default) else { continue };
+        let Some(line) = line(r, item, cluster, &switches, default) else { continue };
+        let (link, span) = match line {
+            Line::Link(link, span) => (link, span),
+            Line::Cable(cable) => {
+                laid.push(cable);
+                continue;
+            }
+        };
         let slot = &mut found[link.node];
         if let Some((_, first)) = slot {
             let message = format!("node \"{}\" has a second link", cluster.nodes[link.node].name);
@@ -105,12 +134,23 @@ fn all_links(
             *slot = Some((link, span));
         }
     }
+    cables::named_once(r, &laid, cluster, &switches, &found);
+    // Of one that could not be read others would follow that are none.
+    let sound = r.count() == before;
+    let spans: Vec<Option<Span>> =
+        found.iter().map(|l| l.as_ref().map(|(_, span)| *span)).collect();
+    let links = found.into_iter().enumerate();
+    let wiring = Wiring {
+        links: links.map(|(node, l)| l.map_or_else(|| perfect(node), |(link, _)| link)).collect(),
+        cables: laid.iter().map(|l| l.cable.clone()).collect(),
+        switches,
+    };
     // A link that could not be read would leave its node without one.
-    if r.count() == before {
-        connected(r, &found, cluster, &switches);
+    if sound && spans.len() <= MAX_NODES {
+        cables::rings(r, &wiring, &laid);
+        connected(r, &wiring, &spans, cluster);
     }
-    let links = found.iter().enumerate();
-    (switches, links.map(|(node, l)| l.map_or_else(|| perfect(node), |(link, _)| link)).collect())
+    wiring
 }
 
 fn switches(
@@ -122,7 +162,12 @@ fn switches(
     let entries = r.entries(yaml, "switches", "write for example `switches: { sw0: {} }`");
     let mut names = Vec::new();
     let mut spans = Vec::new();
-    for (name, span, value) in entries.unwrap_or_default() {
+    let entries = entries.unwrap_or_default();
+    if let Some((_, span, _)) = entries.get(MAX_SWITCHES) {
+        let message = format!("{} switches are too many", entries.len());
+        r.error(*span, message, format!("a cluster has at most {MAX_SWITCHES}"));
+    }
+    for (name, span, value) in entries.into_iter().take(MAX_SWITCHES) {
         plausible_name(r, span, name);
         let place = format!("switch \"{name}\"");
         let fields = Fields::read(r, value, span, &place, SWITCH, &[]);
@@ -141,55 +186,79 @@ fn switches(
     (names, spans)
 }
 
-/// Every node has a link, and all are on one switch.
-fn connected(
-    r: &mut Reader<'_>,
-    found: &[Option<(Link, Span)>],
-    cluster: &Cluster,
-    switches: &[Switch],
-) {
-    let first = found.iter().flatten().next().map(|(link, _)| link.switch);
-    let name = |switch: usize| switches.get(switch).map_or("?", |s| s.name.as_str());
-    for (index, link) in found.iter().enumerate() {
-        let node = &cluster.nodes[index].name;
-        match (link, first) {
-            (Some((link, span)), Some(first)) if link.switch != first => {
-                let message = format!(
-                    "node \"{node}\" is on switch \"{}\", others are on \"{}\": they cannot reach each other",
-                    name(link.switch),
-                    name(first)
-                );
-                r.error(
-                    *span,
-                    message,
-                    "put all nodes on one switch: switches cannot be joined yet in this version",
-                );
+/// Every node has a link, and all reach each other.
+fn connected(r: &mut Reader<'_>, wiring: &Wiring, spans: &[Option<Span>], cluster: &Cluster) {
+    let linked = |node: &NodeId| spans[node.index()].is_some();
+    let parts = wiring.network().parts(&std::collections::BTreeSet::new());
+    let parts: Vec<Vec<NodeId>> = (parts.into_iter())
+        .map(|part| part.into_iter().filter(linked).collect::<Vec<_>>())
+        .filter(|part| !part.is_empty())
+        .collect();
+    let most = parts.iter().max_by_key(|part| (part.len(), usize::MAX - part[0].index()));
+    let Some(most) = most else { return };
+    for (index, span) in spans.iter().enumerate() {
+        let node = &cluster.nodes[index];
+        match span {
+            Some(span) if !most.contains(&node.id) => {
+                apart(r, wiring, cluster, most[0], index, *span)
             }
-            (None, Some(first)) => {
-                let help = format!("add `- {{ between: [{node}, {}] }}` to the links", name(first));
-                r.error(
-                    cluster.spans[index],
-                    format!("node \"{node}\" is not connected to a switch"),
-                    help,
-                );
+            Some(_) => {}
+            None => {
+                let switch = &wiring.switches[wiring.links[most[0].index()].switch].name;
+                let help = format!("add `- {{ between: [{}, {switch}] }}` to the links", node.name);
+                let message = format!("node \"{}\" is not connected to a switch", node.name);
+                r.error(cluster.spans[index], message, help);
             }
-            _ => {}
         }
     }
 }
 
-fn link(
+/// Why two nodes cannot reach each other, and the remedy.
+fn apart(
+    r: &mut Reader<'_>,
+    wiring: &Wiring,
+    cluster: &Cluster,
+    first: NodeId,
+    node: usize,
+    span: Span,
+) {
+    let (one, other) = (&wiring.links[first.index()], &wiring.links[node]);
+    let name = |switch: usize| &wiring.switches[switch].name;
+    let (from, to) = (name(one.switch), name(other.switch));
+    let (why, help) = if one.vlan != other.vlan {
+        let why = format!("one is in VLAN {}, the other in VLAN {}", one.vlan, other.vlan);
+        (why, format!("put both in one VLAN: write `vlan: {}` here as well", one.vlan))
+    } else if let Some(way) = wiring.network().way(one.switch, other.switch) {
+        let stops = way.into_iter().map(|n| &wiring.cables[n]).filter(|c| !c.carries(one.vlan));
+        let stops: Vec<&str> = stops.map(|c| c.name.as_str()).collect();
+        let why = format!("no cable from \"{from}\" to \"{to}\" carries their VLAN, {}", one.vlan);
+        (why, format!("add {} to the `vlans` of {}", one.vlan, stops.join(" and ")))
+    } else {
+        let why = format!("no cable leads from switch \"{from}\" to \"{to}\"");
+        (why, format!("add `- {{ between: [{from}, {to}] }}` to the links"))
+    };
+    let names = [first.index(), node].map(|n| cluster.nodes[n].name.as_str());
+    let message =
+        format!("nodes \"{}\" and \"{}\" cannot reach each other: {why}", names[0], names[1]);
+    r.error(span, message, help);
+}
+
+/// What an entry of `links` is.
+enum Line {
+    Link(Link, Span),
+    Cable(Laid),
+}
+
+fn line(
     r: &mut Reader<'_>,
     yaml: &Yaml,
     cluster: &Cluster,
     switches: &[Switch],
     default: Transport,
-) -> Option<(Link, Span)> {
+) -> Option<Line> {
     let keys = [LINK, impairments::KEYS].concat();
     let fields = Fields::read(r, yaml, yaml.span, "a link", &keys, &[])?;
     let changed = impairments::changes(r, &fields, &cluster.macs());
-    let [a_to_b, b_to_a] = changed.map(|change| change.of(Link::PERFECT, 0));
-    let mtu = mtu(r, &fields);
     let between = fields.required(r, "between", "say what it connects: `between: [n0, sw0]`")?;
     let ends: Vec<(Span, &str)> = r
         .items(between, "between", "write for example `between: [n0, sw0]`")
@@ -205,9 +274,8 @@ fn link(
     };
     let (a_end, b_end) = (end(r, *a, cluster, switches), end(r, *b, cluster, switches));
     let mut link = |node: usize, switch, node_first| {
-        let transport = transport(r, &fields, &cluster.nodes[node], default);
-        let (up, down) = if node_first { (a_to_b, b_to_a) } else { (b_to_a, a_to_b) };
-        Some((Link { node, switch, node_first, up, down, mtu, transport }, between.span))
+        let link = link(r, &fields, cluster, default, (node, switch, node_first), &changed);
+        Some(Line::Link(link, between.span))
     };
     match (a_end?, b_end?) {
         (End::Node(node), End::Switch(switch)) => link(node, switch, true),
@@ -222,16 +290,49 @@ fn link(
             );
             None
         }
-        (End::Switch(_), End::Switch(_)) => {
-            let message = format!("a link from switch \"{}\" to switch \"{}\"", a.1, b.1);
-            r.error(
-                between.span,
-                message,
-                "switches cannot be joined yet in this version: use one switch",
-            );
-            None
+        (End::Switch(one), End::Switch(other)) => {
+            cables::cable(r, &fields, between.span, [one, other], switches, &changed)
+                .map(Line::Cable)
         }
     }
+}
+
+/// The link of a node.
+fn link(
+    r: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    cluster: &Cluster,
+    default: Transport,
+    (node, switch, node_first): (usize, usize, bool),
+    changed: &[Change; 2],
+) -> Link {
+    let name = &cluster.nodes[node].name;
+    if let Some((span, _)) = fields.entry("name") {
+        let message = format!("the link of node \"{name}\" goes by the name of its node");
+        r.error(span, message, "remove `name`: cables between switches have names");
+    }
+    if let Some((span, _)) = fields.entry("vlans") {
+        let message = format!("node \"{name}\" is in one VLAN");
+        r.error(
+            span,
+            message,
+            "write for example `vlan: 10`: cables between switches have `vlans`",
+        );
+    }
+    let [a_to_b, b_to_a] = changed.map(|change| change.of(Link::PERFECT, 0));
+    let (up, down) = if node_first { (a_to_b, b_to_a) } else { (b_to_a, a_to_b) };
+    let mtu = mtu(r, fields);
+    let transport = transport(r, fields, &cluster.nodes[node], default);
+    let vlan = fields.get("vlan").and_then(|y| vlan(r, y));
+    let vlan = vlan.unwrap_or(DEFAULT_VLAN);
+    Link { node, switch, node_first, up, down, mtu, transport, vlan }
+}
+
+/// The number of a VLAN.
+pub(super) fn vlan(r: &mut Reader<'_>, yaml: &Yaml) -> Option<Vlan> {
+    let most = u64::from(MAX_VLAN);
+    let number = r.within(yaml, "vlan", (1, most), units::integer, |v| v.to_string());
+    number.and_then(|number| Vlan::try_from(number).ok())
 }
 
 /// What a node speaks that is not told otherwise.

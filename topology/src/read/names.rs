@@ -2,7 +2,7 @@
 
 use super::fields::{Fields, suggestion};
 use crate::error::Reader;
-use crate::model::Node;
+use crate::model::{Cable, Node, Target};
 use crate::raw::{Shape, Yaml};
 use crate::units;
 use runtime_core::event::Event;
@@ -17,6 +17,7 @@ use std::fmt;
 pub(crate) struct Names<'a> {
     pub(crate) nodes: &'a [Node],
     pub(crate) boards: &'a [String],
+    pub(crate) cables: &'a [Cable],
 }
 
 impl Names<'_> {
@@ -29,13 +30,57 @@ impl Names<'_> {
             let help = suggestion(name, names.clone()).unwrap_or_else(|| {
                 format!("the nodes are {}", names.take(16).collect::<Vec<_>>().join(", "))
             });
+            if self.cable(name).is_some() {
+                let message = format!("\"{name}\" is a cable, and no node, in {place}");
+                let help = format!(
+                    "name a node; a cable can be cut (`cut: {name}`, or one way \
+                     `cut: {{ link: {name}, direction: a-to-b }}`), degraded, flapped and healed"
+                );
+                r.error(span, message, help);
+                return None;
+            }
             r.error(span, format!("unknown node \"{name}\" in {place}"), help);
         }
         found
     }
 
+    fn cable(&self, name: &str) -> Option<usize> {
+        self.cables.iter().position(|cable| cable.name == name)
+    }
+
+    fn is_unknown(&self, name: &str) -> bool {
+        self.nodes.iter().all(|n| n.name != name)
+    }
+
+    /// The links of nodes, as [`Self::targets`] finds them, and cables between switches.
+    pub(super) fn links(&self, r: &mut Reader<'_>, yaml: &Yaml) -> Option<Vec<Target>> {
+        self.each(r, yaml, |r, yaml| match &yaml.shape {
+            Shape::Text(name) if self.cable(name).is_some() => self.cable(name).map(Target::Cable),
+            Shape::Text(name) if self.is_unknown(name) && !self.cables.is_empty() => {
+                let cables = self.cables.iter().map(|c| c.name.as_str());
+                let known = self.nodes.iter().map(|n| n.name.as_str()).chain(cables);
+                let help = suggestion(name, known.clone()).unwrap_or_else(|| {
+                    let known: Vec<&str> = known.collect();
+                    format!("nodes and cables are {}", known.join(", "))
+                });
+                r.error(yaml.span, format!("unknown node or cable \"{name}\" in a fault"), help);
+                None
+            }
+            _ => self.node(r, yaml, "a fault").map(Target::Node),
+        })
+    }
+
     /// One node, several in a list, or all of a board: never none, and each once.
-    pub(super) fn targets(&self, r: &mut Reader<'_>, yaml: &Yaml) -> Option<Vec<NodeId>> {
+    pub(super) fn targets(&self, r: &mut Reader<'_>, yaml: &Yaml) -> Option<Vec<Target>> {
+        self.each(r, yaml, |r, yaml| self.node(r, yaml, "a fault").map(Target::Node))
+    }
+
+    fn each(
+        &self,
+        r: &mut Reader<'_>,
+        yaml: &Yaml,
+        one: impl Fn(&mut Reader<'_>, &Yaml) -> Option<Target>,
+    ) -> Option<Vec<Target>> {
         match &yaml.shape {
             Shape::List(items) => {
                 if items.is_empty() {
@@ -45,7 +90,7 @@ impl Names<'_> {
                 }
                 let mut nodes = Vec::new();
                 for item in items {
-                    let node = self.node(r, item, "a fault")?;
+                    let node = one(r, item)?;
                     if nodes.contains(&node) {
                         let (_, name) = r.text(item, "a node")?;
                         let message = format!("\"{name}\" is named twice in a fault");
@@ -60,9 +105,10 @@ impl Names<'_> {
                 let fields = Fields::read(r, yaml, yaml.span, "a target", &["board"], &[])?;
                 let help = "write for example `{ board: a }`, or the name of a node";
                 let board = fields.required(r, "board", help)?;
-                self.board(r, board)
+                let nodes = self.board(r, board)?;
+                Some(nodes.into_iter().map(Target::Node).collect())
             }
-            _ => self.node(r, yaml, "a fault").map(|node| vec![node]),
+            _ => one(r, yaml).map(|target| vec![target]),
         }
     }
 

@@ -60,9 +60,10 @@ pub(crate) struct Named {
 }
 
 impl Moment {
-    /// For a blow to a node, which watches itself unless told otherwise. `draw` numbers chances.
-    pub(super) fn trigger(&self, victim: NodeId, draw: u64) -> Trigger {
-        let on = self.on.unwrap_or(victim);
+    /// For a blow to a node, which watches itself unless told otherwise. `draw` numbers chances. A blow to a cable
+    /// has been refused unless it is told.
+    pub(super) fn trigger(&self, victim: Option<NodeId>, draw: u64) -> Trigger {
+        let on = self.on.or(victim).unwrap_or_default();
         match &self.when {
             When::Start => Trigger::Start,
             When::After(after) => Trigger::After(*after),

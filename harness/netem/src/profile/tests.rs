@@ -1,4 +1,5 @@
-use super::{InvalidProfile, Loss, Profile};
+use super::{Filter, InvalidProfile, Loss, Profile};
+use crate::vlan::tagged;
 
 #[test]
 fn the_default_is_valid_and_perfect() {
@@ -41,4 +42,22 @@ fn corruption_flips_exactly_one_bit() {
     Profile::corrupt_bytes(u64::MAX, &mut bytes);
     assert_eq!(bytes.iter().map(|b| b.count_ones()).sum::<u32>(), 1);
     Profile::corrupt_bytes(5, &mut []);
+}
+
+#[test]
+fn a_filter_looks_through_the_tag_of_a_vlan() {
+    let bare = [&[0; 12][..], &[0x88, 0xb5, 1, 7, 9]].concat();
+    let in_vlan = tagged(&bare, 10);
+    let of = |ethertype, byte| Filter { ethertype, byte, ..Filter::default() };
+    for (filter, plain, behind) in [
+        (of(Some(0x88b5), None), true, true),
+        (of(Some(0x8100), None), false, true),
+        (of(Some(0x0806), None), false, false),
+        (of(None, Some((15, 7))), true, true),
+        (of(None, Some((15, 1))), false, false),
+        (of(None, Some((0, 0))), true, true),
+    ] {
+        assert_eq!(filter.matches(&bare, bare.len()), plain, "{filter:?}");
+        assert_eq!(filter.matches(&in_vlan, in_vlan.len()), behind, "{filter:?}");
+    }
 }

@@ -1,6 +1,7 @@
 //! Nodes that start again, and ranks that move.
 
 use super::*;
+use crate::plan::Target;
 
 fn ask(story: &mut Story, request: Request) -> Vec<Action> {
     story.tell(Event::Client { client: CLIENT, request })
@@ -73,7 +74,7 @@ fn what_cannot_move_is_said_at_once() {
 /// The plan, with one fault alone, when epoch 2 is committed on `n1`.
 fn struck(strike: Strike, node: usize) -> Plan {
     let mut plan = plan();
-    (plan.faults[0].strike, plan.faults[0].node) = (strike, node);
+    (plan.faults[0].strike, plan.faults[0].target) = (strike, Target::Node(node));
     plan.expect.retain(|e| e.what == Wanted::Reference);
     plan
 }

@@ -1,6 +1,7 @@
 //! Links and machines that verbs and faults do something to.
 
 use super::*;
+use crate::plan::Target;
 use crate::switch::LinkAction;
 use images_control::{Nic, Transport};
 use netem::Change;
@@ -19,7 +20,7 @@ fn done(actions: &[Action]) -> String {
 /// What is done to which link.
 fn links(actions: &[Action]) -> Vec<(usize, LinkAction)> {
     let link = |a: &Action| match a {
-        Action::Link { node, what } => Some((*node, what.clone())),
+        Action::Link { line, what } => Some((*line, what.clone())),
         _ => None,
     };
     actions.iter().filter_map(link).collect()
@@ -131,9 +132,9 @@ fn a_machine_stands_still_and_goes_on() {
 fn recording_is_asked_of_those_who_hold_the_frames() {
     let mut story = Story::up(guests());
     let actions = ask(&mut story, Request::Pcap { on: true, link: Some("n3".to_owned()) });
-    assert_eq!(actions, [Action::Pcap { client: CLIENT, nodes: vec![3], on: true }]);
+    assert_eq!(actions, [Action::Pcap { client: CLIENT, lines: vec![3], on: true }]);
     let actions = ask(&mut story, Request::Pcap { on: false, link: None });
-    assert_eq!(actions, [Action::Pcap { client: CLIENT, nodes: vec![0, 1, 2, 3], on: false }]);
+    assert_eq!(actions, [Action::Pcap { client: CLIENT, lines: vec![0, 1, 2, 3], on: false }]);
 }
 
 #[test]
@@ -142,7 +143,7 @@ fn a_link_that_a_fault_degrades_does_what_the_fault_says() {
     let change = Change { duplicate: Some(0.5), ..Change::default() };
     let changes = Box::new([Change::default(), change]);
     let fault = &mut plan.faults[0];
-    (fault.strike, fault.node) = (Strike::Degrade, 3);
+    (fault.strike, fault.target) = (Strike::Degrade, Target::Node(3));
     (fault.at, fault.changes) = (Trigger::Time { us: 0 }, Some(changes.clone()));
     let mut story = Story::up(plan);
     ask(&mut story, Request::Run);

@@ -3,7 +3,7 @@
 use super::{CLIENT, Story, replies, verdict};
 use crate::dispatcher::{Action, Event};
 use crate::plan::tests::plan;
-use crate::plan::{Expect, Fault, Plan, Wanted};
+use crate::plan::{Expect, Fault, Plan, Target, Wanted};
 use crate::proto::Response;
 use crate::switch::LinkAction;
 use images_control::sim::Trigger;
@@ -16,7 +16,8 @@ use topology::{Metric, Outcome, Shown, Sight, Strike, Way};
 fn blow(item: usize, node: usize, strike: Strike, at: Trigger) -> Fault {
     let words = format!("fault {item}");
     let changes = None;
-    Fault { item, ends: false, strike, node, changes, at, hold: None, words }
+    let target = Target::Node(node);
+    Fault { item, ends: false, strike, target, changes, at, hold: None, words }
 }
 
 fn after(faults: &[u32], us: u64) -> Trigger {
@@ -59,13 +60,13 @@ fn a_fault_follows_the_last_of_those_that_it_waits_for() {
     story.now = due;
     let cut = story.tell(Event::Tick);
     let what = LinkAction::Cut { up: true, down: false };
-    assert!(cut.contains(&Action::Link { node: 1, what }), "{cut:?}");
+    assert!(cut.contains(&Action::Link { line: 1, what }), "{cut:?}");
     let due = story.dispatcher.deadline().unwrap();
     assert_eq!(due, story.now + Duration::from_millis(10));
     story.now = due;
     let healed = story.tell(Event::Tick);
     let what = LinkAction::Heal;
-    assert!(healed.contains(&Action::Link { node: 1, what }), "{healed:?}");
+    assert!(healed.contains(&Action::Link { line: 1, what }), "{healed:?}");
     assert!(healed.contains(&Action::Slow { node: 2, percent: 25 }), "{healed:?}");
     let result = verdict(&story.done([0, 1, 2], "right"));
     let faults: Vec<_> = result.checks.iter().filter(|c| c.expected.starts_with("fault")).collect();

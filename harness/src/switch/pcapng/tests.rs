@@ -66,10 +66,11 @@ pub(crate) fn read(mut file: &[u8]) -> (Vec<String>, Vec<Packet>) {
 #[test]
 fn what_is_written_is_read_again() {
     let mut file = Vec::new();
-    let mut writer = Writer::new(&mut file, "n0-sw0", "n0", 1_700_000_000_000_000_000).unwrap();
+    let ways = ["from n0", "to n0"].map(str::to_owned);
+    let mut writer = Writer::new(&mut file, "n0-sw0", &ways, 1_700_000_000_000_000_000).unwrap();
     let captured = |at_ns, way, len, comment: Option<&str>| Captured {
         at_ns,
-        port: 0,
+        line: 0,
         way,
         frame: (0..len).collect(),
         comment: comment.map(str::to_owned),

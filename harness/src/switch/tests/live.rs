@@ -11,7 +11,7 @@ fn delay(ns: u64) -> Change {
 
 /// Which nodes a broadcast of node 0 reaches.
 fn reaches(fabric: &mut Fabric, now: u64) -> Vec<usize> {
-    let mut seen = collect(|out| fabric.enter(now, 0, &mut frame(0, 255, 60), out));
+    let mut seen = collect(|out| fabric.enter(now, 0, &frame(0, 255, 60), out));
     seen.extend(collect(|out| fabric.advance(now + 1_000_000, out)));
     seen.into_iter().map(|(port, _)| port).collect()
 }
@@ -21,7 +21,7 @@ fn a_link_is_cut_one_way_and_healed() {
     let mut fabric = Fabric::new(&plan());
     fabric.act(0, 1, &LinkAction::Cut { up: true, down: false });
     assert_eq!(reaches(&mut fabric, 0), [1, 2, 3], "it still hears");
-    let seen = collect(|out| fabric.enter(1, 1, &mut frame(1, 255, 60), out));
+    let seen = collect(|out| fabric.enter(1, 1, &frame(1, 255, 60), out));
     assert_eq!(seen, [], "but is not heard");
     assert_eq!(fabric.status()[1].link, "cut from the node");
     fabric.act(2, 1, &LinkAction::Cut { up: false, down: true });
@@ -42,7 +42,7 @@ fn a_change_keeps_the_other_values_and_healing_restores_those_of_the_file() {
     fabric.act(0, 0, &LinkAction::Change(Box::new([none, Change::default()])));
     fabric.act(0, 0, &LinkAction::Change(Box::new([delay(500), delay(9)])));
     assert_eq!(fabric.status()[0].link, "up: delay 500ns; down: delay 9ns");
-    collect(|out| fabric.enter(1000, 0, &mut frame(0, 255, 60), out));
+    collect(|out| fabric.enter(1000, 0, &frame(0, 255, 60), out));
     assert_eq!(fabric.next_ns(), Some(1500), "no loss any more");
     fabric.act(1500, 0, &LinkAction::Heal);
     assert_eq!(fabric.status()[0].link, "up: loss 100%");
@@ -62,9 +62,9 @@ fn only_recorded_links_keep_frames_and_each_says_what_befell_it() {
     for port in 0..3 {
         fabric.tap(port, true);
     }
-    collect(|out| fabric.enter(7, 0, &mut frame(0, 255, 60), out));
+    collect(|out| fabric.enter(7, 0, &frame(0, 255, 60), out));
     fabric.lost(9, 0, &frame(1, 0, 61), "guest too slow");
-    let told = |c: Captured| (c.at_ns, c.port, c.way, c.frame.len(), c.comment.unwrap_or_default());
+    let told = |c: Captured| (c.at_ns, c.line, c.way, c.frame.len(), c.comment.unwrap_or_default());
     let captured: Vec<_> = fabric.take_captured().into_iter().map(told).collect();
     let twice = "frame 1: duplicated: again after 2.500 ms; delayed by 2.500 ms";
     assert_eq!(
@@ -79,7 +79,7 @@ fn only_recorded_links_keep_frames_and_each_says_what_befell_it() {
     fabric.tap(0, false);
     fabric.tap(1, false);
     reaches(&mut fabric, 10_000_000);
-    assert!(fabric.take_captured().iter().all(|c| c.port == 2));
+    assert!(fabric.take_captured().iter().all(|c| c.line == 2));
 }
 
 #[test]

@@ -1,9 +1,10 @@
 use super::*;
 use crate::network::tests::configure;
+use images_control::sim::{SimLink, SimProfile};
 use images_control::{Run, Transport};
 
 /// Three nodes, the last a standby: TCP but for the first two, who speak Ethernet.
-fn plan() -> SimPlan {
+pub(super) fn plan() -> SimPlan {
     let [tcp, ethernet] = [Transport::Tcp, Transport::Ethernet];
     let mut nodes = Vec::new();
     for (me, transports) in
@@ -25,55 +26,11 @@ fn plan() -> SimPlan {
         seed: 1,
         nodes,
         links: vec![SimLink::default(); 3],
+        cables: Vec::new(),
         death_is_seen: false,
         faults: Vec::new(),
         run: Run { job: 1, workload: "laplace".into(), args },
     }
-}
-
-fn configs(plan: &SimPlan) -> Vec<Config> {
-    plan.nodes.iter().map(|node| guest::config(node, [0; 32]).unwrap()).collect()
-}
-
-/// What is between 0 and 1, 0 and 2, 1 and 2.
-fn media(configs: &[Config]) -> [Medium; 3] {
-    let pairs = [(0, 1), (0, 2), (1, 2)];
-    assert!(pairs.iter().all(|(a, b)| configs[*a].media[*b] == configs[*b].media[*a]));
-    pairs.map(|(a, b)| configs[a].media[b])
-}
-
-#[test]
-fn a_stream_over_a_lossy_link_becomes_datagrams_and_the_others_stay() {
-    use Medium::{Datagram, Stream};
-    let mut plan = plan();
-    let mut calm = configs(&plan);
-    assert_eq!(settle_media(&plan, &mut calm).unwrap(), None);
-    assert_eq!(media(&calm), [Datagram, Stream, Stream]);
-    plan.links[0].down.loss_ppm = 1;
-    let mut lossy = configs(&plan);
-    let words = settle_media(&plan, &mut lossy).unwrap().unwrap();
-    assert_eq!(words, "links lose frames: the datagram link stands in for TCP between n0-n2");
-    assert_eq!(media(&lossy), [Datagram, Datagram, Stream]);
-}
-
-#[test]
-fn a_seat_reaches_its_own_machine_over_no_link() {
-    let mut plan = plan();
-    plan.links[0].up.loss_ppm = 1;
-    for node in &mut plan.nodes {
-        node.nodes[2].host = Some(0);
-    }
-    let mut configs = configs(&plan);
-    assert_eq!(settle_media(&plan, &mut configs).unwrap(), None);
-    assert_eq!(media(&configs)[1], Medium::Stream);
-}
-
-#[test]
-fn nodes_that_do_not_agree_on_their_medium_are_refused() {
-    let mut plan = plan();
-    plan.nodes[2].nodes[1].transport = Transport::Ethernet;
-    let error = settle_media(&plan, &mut configs(&plan)).unwrap_err();
-    assert_eq!(error.to_string(), "n1 and n2 do not agree on what is between them");
 }
 
 #[test]
