@@ -49,6 +49,7 @@ fn judge(root: &Value, schema: &Value, value: &Value, path: &str) -> Result<(), 
                 .as_str()
                 .is_none_or(|text| Regex::new(wanted.as_str().unwrap()).unwrap().is_match(text)),
             "minimum" => value.as_u64().is_none_or(|n| n >= wanted.as_u64().unwrap()),
+            "maximum" => value.as_u64().is_none_or(|n| n <= wanted.as_u64().unwrap()),
             "minLength" => {
                 value.as_str().is_none_or(|s| s.len() as u64 >= wanted.as_u64().unwrap())
             }
