@@ -41,7 +41,8 @@ fn the_examples_run_across_two_guests() {
 
 #[test]
 fn boards_and_links_carry_one_program() {
-    let outcome = example(&Bench::process(), "boards");
+    let bench = Bench::process();
+    let outcome = example(&bench, "boards");
     assert!(console(&outcome, "n0").contains("sum of squares: 333833500"));
 }
 
@@ -51,11 +52,11 @@ fn a_guest_of_a_board_dies_and_comes_again_and_no_cable_is_needed() {
     let bench = Bench::qemu();
     let text = format!(
         "name: on-a-board\nboards: {{ a: {{ shared-memory: 1MiB }} }}\n\
-         defaults: {{ memory: 128MiB }}\nnodes:\n\
+         nodes:\n\
          \x20 n0: {{ board: a, role: compute }}\n  n1: {{ board: a, role: compute }}\n\
          switches: {{ sw0: {{}} }}\nlinks:\n\
          \x20 - {{ between: [n0, sw0], loss: 100% }}\n  - {{ between: [n1, sw0], loss: 100% }}\n\
-         runtime: {{ heartbeat: 50ms, shared-memory: 1MiB }}\nrun: {}\n\
+         runtime: {{ heartbeat: 50ms }}\nrun: {}\n\
          faults: [{{ at: 1s, reboot: n1 }}]\n",
         outlive("again")
     );
