@@ -4,7 +4,7 @@ mod network;
 
 use crate::model::{
     Expectation, Fault, Node, OnExhausted, Outcome, Program, Shown, Sight, Strike, Target,
-    Topology, Transport, Trigger, Way,
+    Topology, Transport, Trigger, Way, board_bytes,
 };
 use crate::units::{show_duration, show_size};
 use runtime_core::node::{Binding, Image, Policy};
@@ -50,9 +50,23 @@ impl Topology {
         let names: Vec<String> = self.nodes.iter().map(name).collect();
         let runs = format!("runs {path} on each node, for {limit} at most, on MCAPI over {over}");
         let mut lines = vec![runs, format!("MCAPI nodes: {}", names.join("; "))];
+        lines.extend(self.board_ways_lines());
         let faults = 0..self.fault_items();
         lines.extend(faults.map(|item| format!("fault: {}", self.fault_words(item))));
         lines
+    }
+
+    /// Boards through whose memory MCAPI nodes talk, in place of links.
+    fn board_ways_lines(&self) -> impl Iterator<Item = String> {
+        (0..).zip(&self.boards).zip(&self.board_carries).filter_map(|((board, name), carries)| {
+            let ways = self.board_ways(board).len();
+            (*carries && ways > 0).then(|| {
+                let needs = board_bytes(ways) >> 10;
+                format!(
+                    "MCAPI between guests of board {name} goes through its memory, with {needs} KiB"
+                )
+            })
+        })
     }
 
     fn nodes_line(&self) -> String {
