@@ -495,3 +495,14 @@ fn parity_is_of_groups_of_ranks() {
     assert_eq!(two.survival().any, 2);
     assert_eq!(of("{ redundancy: copies, replicas: 2 }").runtime.redundancy, Redundancy::Copies(2));
 }
+
+#[test]
+fn a_large_cluster_with_many_standbys_is_judged_too() {
+    // Far more orders in which they could die than anybody waits for: what is promised does not suffer.
+    let node =
+        |n: usize| format!("n{n}: {{ role: {} }}, ", if n < 16 { "compute" } else { "standby" });
+    let nodes: String = (0..32).map(node).collect();
+    let described = read(&format!("name: t\nnodes: {{ {nodes} }}\n")).describe();
+    let words = "survives any 1 node, or any 16 nodes one after another; does not survive n0 and n1 together";
+    assert!(described.contains(words), "{described}");
+}

@@ -235,13 +235,12 @@ impl Layout<'_> {
                     most.running = most.running.most(Held::of(kept));
                     most.recovering = most.recovering.most(Held::of(&on_the_way[node]));
                 }
-                let machines = self.machines().filter(|node| state.view.members.contains_key(node));
-                fatal |= machines.into_iter().any(|node| single(&state, node));
-                for dead in state.deaths(self, survival.any) {
+                let mut machines =
+                    self.machines().filter(|node| state.view.members.contains_key(node));
+                fatal = fatal || machines.any(|node| single(&state, node));
+                for (dead, next) in state.deaths(self, survival.any) {
                     let at = deaths + dead.len();
                     levels.resize_with(levels.len().max(at + 1), Vec::new);
-                    let next =
-                        State::new(self, state.view.without(&dead, self.members, self.redundancy));
                     complete &= put(&mut levels[at], next, &on_the_way, self, budget);
                 }
             }
@@ -252,20 +251,22 @@ impl Layout<'_> {
     }
 }
 
-/// Puts a state among those of a level; false if there is no room for it.
+/// Puts the state of a view among those of a level; false if there is no room for it. Who keeps what is worked out for new
+/// ones only: most views are come to in many orders.
 fn put(
     level: &mut Vec<(State, Vec<Set<Rank>>)>,
-    state: State,
+    view: View,
     on_the_way: &[Set<Rank>],
     layout: &Layout<'_>,
     budget: usize,
 ) -> bool {
     let same = |(other, _): &(State, _)| {
-        other.view.members == state.view.members && other.view.ranks == state.view.ranks
+        other.view.members == view.members && other.view.ranks == view.ranks
     };
     let at = match level.iter().position(same) {
         Some(at) => at,
         None if level.len() < budget => {
+            let state = State::new(layout, view);
             let kept = state.kept(layout);
             level.push((state, kept));
             level.len() - 1
@@ -297,7 +298,15 @@ impl State {
 
     /// Why these nodes may not die together, at any instant of a run; `None`: they may.
     fn refusal(&self, layout: &Layout<'_>, dead: &Set<NodeId>) -> Option<Refusal> {
-        let next = self.view.without(dead, layout.members, layout.redundancy);
+        self.refusal_of(layout, dead, &self.without(layout, dead))
+    }
+
+    fn without(&self, layout: &Layout<'_>, dead: &Set<NodeId>) -> View {
+        self.view.without(dead, layout.members, layout.redundancy)
+    }
+
+    /// The same; `next` is the view without them.
+    fn refusal_of(&self, layout: &Layout<'_>, dead: &Set<NodeId>, next: &View) -> Option<Refusal> {
         let (left, members) = (next.voters(layout.members), self.view.voters(layout.members));
         if left == 0 || left < layout.quorum.needed(members, left) {
             return Some(Refusal::NoMajority { left, members });
@@ -323,15 +332,21 @@ impl State {
             && ranks.by_ref().filter(gone).count() > pieces.filter(|piece| !gone(piece)).count()
     }
 
-    /// All sets that may die now: up to `any` nodes, and whole boards.
-    fn deaths(&self, layout: &Layout<'_>, any: usize) -> Set<Set<NodeId>> {
+    /// All sets that may die now, up to `any` nodes and whole boards, and the view without each.
+    fn deaths(&self, layout: &Layout<'_>, any: usize) -> Vec<(Set<NodeId>, View)> {
         let nodes = layout.machines().filter(|node| self.view.members.contains_key(node));
         let nodes: Vec<NodeId> = nodes.collect();
         let some = (1..=any.max(1)).flat_map(|size| combinations(&nodes, size));
         let boards = layout.boards().into_iter().map(|board| layout.on_board(board, &self.view));
-        let sets = some.map(|nodes| nodes.into_iter().collect()).chain(boards);
-        sets.filter(|dead: &Set<NodeId>| !dead.is_empty() && self.refusal(layout, dead).is_none())
-            .collect()
+        // A board of one node is looked at once.
+        let sets: Set<Set<NodeId>> =
+            some.map(|nodes| nodes.into_iter().collect()).chain(boards).collect();
+        let may = |dead: &Set<NodeId>| {
+            let next = self.without(layout, dead);
+            let may = !dead.is_empty() && self.refusal_of(layout, dead, &next).is_none();
+            may.then(|| (dead.clone(), next))
+        };
+        sets.iter().filter_map(may).collect()
     }
 
     /// Of which ranks each node keeps an epoch.

@@ -12,6 +12,7 @@ use super::View;
 use crate::checkpoint::{Placement, Redundancy};
 use crate::id::{NodeId, Rank};
 use crate::node::{Member, machine_of};
+use alloc::vec::Vec;
 
 /// Who takes over a rank of `view`, of the members that host none.
 pub(super) fn choose(
@@ -24,13 +25,14 @@ pub(super) fn choose(
     let board = |node: NodeId| spec(node).map(|member| member.board);
     let before = *view.ranks.get(rank.index())?;
     let placement = Placement { view, members, redundancy };
+    let keepers: Vec<Vec<NodeId>> =
+        (0..view.rank_count()).map(|rank| placement.guardians(Rank(rank))).collect();
     let merit = |node: NodeId| {
         let mut others = view.ranks.iter().filter(|host| **host != before);
         let shared = others.any(|host| board(*host) == board(node));
-        let ranks = (0..view.rank_count()).map(Rank);
         let machine = machine_of(members, node);
         let here = |keeper: &NodeId| machine_of(members, *keeper) == machine;
-        let kept = ranks.filter(|rank| placement.guardians(*rank).iter().any(here)).count();
+        let kept = keepers.iter().filter(|keepers| keepers.iter().any(here)).count();
         (machine != node, board(node) == board(before), shared, kept, node)
     };
     let alike = |node: &NodeId| spec(*node).map(|m| m.image) == spec(before).map(|m| m.image);
