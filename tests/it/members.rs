@@ -50,6 +50,19 @@ fn a_node_that_wakes_up_after_it_was_replaced_comes_back_and_takes_over_the_next
 }
 
 #[test]
+fn a_spare_that_dies_sends_no_rank_back() {
+    let outcome = Bench::process().test(&small(3_000).kill("n3", "{ checkpoint: 2, on: n0 }"));
+    outcome.must_pass();
+    assert_eq!(outcome.deaths(), 1);
+    for node in ["n0", "n1", "n2"] {
+        let kinds = outcome.kinds(node);
+        assert!(!kinds.contains(&"rolled-back"), "{node}: {kinds:?}");
+        // It is let go all the same, at a checkpoint at which the ranks were held.
+        assert!(kinds.contains(&"view"), "{node}: {kinds:?}");
+    }
+}
+
+#[test]
 fn every_node_is_replaced_in_turn_under_a_running_program() {
     let bench = Bench::process();
     let cluster = small(20_000);
