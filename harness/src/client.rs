@@ -223,16 +223,23 @@ impl Connection {
 
     /// Shows progress until the answer comes.
     pub(crate) fn answer(&mut self) -> Result<Response, Failure> {
-        let progress = Progress::new();
+        let progress = (!self.quiet).then(Progress::new);
         loop {
-            match self.next()? {
-                Response::Progress { .. } | Response::Note { .. } if self.quiet => {}
-                Response::Started => {}
-                Response::Progress { done, of, text } => progress.step(done, of, &text),
-                Response::Note { text } => progress.line(&text),
-                answer => return answer.succeeded(),
+            match (self.next()?, &progress) {
+                (Response::Started, _)
+                | (Response::Progress { .. } | Response::Note { .. }, None) => {}
+                (Response::Progress { done, of, text }, Some(progress)) => {
+                    progress.step(done, of, &text)
+                }
+                (Response::Note { text }, Some(progress)) => progress.line(&text),
+                (answer, _) => return answer.succeeded(),
             }
         }
+    }
+
+    /// Shows no progress from now on: whoever asks again and again has the screen for something else.
+    pub(crate) const fn hush(&mut self) {
+        self.quiet = true;
     }
 
     /// Gives the daemon so long for each answer.

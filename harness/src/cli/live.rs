@@ -144,6 +144,7 @@ pub(super) fn status(mut connection: Connection, json: bool, watch: bool) -> Res
         print!("{text}");
         return Ok(EXIT_OK);
     }
+    connection.hush();
     let events = Path::new(&status.run_dir).join("events.jsonl");
     let mut followed = Followed::open(&events)?;
     let screen = std::io::stdout().is_terminal() && !json;
