@@ -153,7 +153,8 @@ impl Membership {
         if condemned.is_empty() {
             return !self.moves.is_empty() || self.joining(&self.view).is_some();
         }
-        self.reachable() >= self.needed() && condemned.iter().all(|node| self.is_idle(*node))
+        let settled = self.reconsider_at.is_none() && self.reachable() >= self.needed();
+        settled && condemned.iter().all(|node| self.is_idle(*node))
     }
 
     /// Do ranks run, so that they can be held?
@@ -187,10 +188,13 @@ impl Membership {
         to_spare || !has_heir || voters == self.quorum.needed(voters, voters)
     }
 
-    /// The moment is there: no job runs, or all ranks are held at a checkpoint. A view is agreed on.
+    /// The moment is there: no job runs, or all ranks are held at a checkpoint. A view is agreed on; if members
+    /// were just heard again, a little later, for others may be as well.
     pub fn change(&mut self, now: Instant) {
         self.changing = true;
-        self.reconsider(now);
+        if self.reconsider_at.is_none() {
+            self.reconsider(now);
+        }
     }
 
     /// The view after this one: without those who must go, with one who may join, and with the

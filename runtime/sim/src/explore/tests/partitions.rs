@@ -200,6 +200,26 @@ fn an_even_split_of_streams_heals_at_any_moment_and_nobody_goes_back() {
 }
 
 #[test]
+fn after_a_split_those_who_come_back_last_are_waited_for() {
+    for scenario in scenarios(9, 3, 1) {
+        let mut story = Story::of(&scenario, 10);
+        story.steps(500 + Rng::new(scenario.seed).below(500));
+        let cut = between(&[0, 1], &[2, 3]);
+        story.ways(&cut, true);
+        assert!(story.until(|_, event| matches!(event, Event::NoMajority { .. })), "{scenario}");
+        story.for_ms(50);
+        // Some connections are there sooner than others.
+        let (soon, late) = (between(&[0, 1], &[2]), between(&[0, 1], &[3]));
+        story.ways(&soon, false);
+        story.for_ms(30);
+        story.ways(&late, false);
+        assert_eq!(story.finish(), End::Done, "{scenario}");
+        let fenced = story.count(|_, event| matches!(event, Event::Fenced { .. }));
+        assert_eq!(fenced, 0, "{scenario}");
+    }
+}
+
+#[test]
 fn a_node_that_dies_while_an_even_split_of_streams_lasts_or_heals_is_taken_over() {
     let mut done = 0;
     for (medium, death_is_seen) in STREAMS {
