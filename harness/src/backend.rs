@@ -28,6 +28,9 @@ pub(crate) const NET_FD: i32 = 3;
 /// The same for the memory of its board.
 pub(crate) const BOARD_FD: i32 = 8;
 
+/// In place of a console that is not kept.
+const NOT_KEPT: &str = "(not kept: the topology says `console: none` of this node)\n";
+
 /// What all nodes of a cluster share.
 #[derive(Debug)]
 pub(crate) struct Site {
@@ -80,6 +83,18 @@ impl Site {
         console(&self.run_dir, node)
     }
 
+    /// The file that a node's console is written to. Of one that is not kept, the place where it would be says so.
+    fn console_of(&self, node: &NodePlan) -> Result<PathBuf> {
+        let console = self.console(&node.name);
+        if node.console {
+            log(&console)?;
+            return Ok(console);
+        }
+        std::fs::write(&console, NOT_KEPT)
+            .with_context(|| format!("cannot write {}", console.display()))?;
+        Ok("/dev/null".into())
+    }
+
     /// Starts a node.
     pub(crate) async fn start(&self, node: &NodePlan, on_exit: OnExit) -> Result<Started> {
         match &self.machine {
@@ -103,7 +118,7 @@ impl Site {
             words: vec![self.node_program.clone().into(), "process".into()],
             stdin: Some(theirs.try_clone().context("cannot share a socket")?),
             stdout: Some(theirs),
-            log: log(&self.console(&node.name))?,
+            log: log(&self.console_of(node)?)?,
             fds,
         };
         let process = self.spawner.start(program, on_exit).await?;
@@ -129,8 +144,7 @@ impl Site {
                 }
             }
         }
-        let console = self.console(&node.name);
-        log(&console)?;
+        let console = self.console_of(node)?;
         let command = machine.command(node, &console, Memory::Own)?;
         let Cables { control, monitor, net, seat, theirs } = Cables::new(node.seat.is_some())?;
         self.seat_console(node)?;

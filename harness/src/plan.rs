@@ -76,6 +76,8 @@ pub(crate) struct NodePlan {
     /// Memory that the Linux guests of its board share; 0 for none.
     pub(crate) board_bytes: u64,
     pub(crate) cpus: u32,
+    /// What it writes on its console is kept.
+    pub(crate) console: bool,
     /// `ip:port` where it listens.
     pub(crate) address: String,
     /// Hardware address that it has on the network: that of its card, unless it is the seat of a guest.

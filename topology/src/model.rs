@@ -68,6 +68,8 @@ pub struct Node {
     pub memory_bytes: u64,
     /// Processors of the machine.
     pub cpus: u16,
+    /// Is what it writes on its console kept?
+    pub console: bool,
     /// What it boots, for which processor.
     pub image: Image,
     /// Hardware address of its NIC.

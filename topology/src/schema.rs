@@ -151,6 +151,10 @@ fn machine(keys: &[&str], required: &[&str]) -> Value {
             described(reference("size"), "Memory of the machine. Left out: as much as it may need.")
         }
         "cpus" => number("Processors of the machine.", 1),
+        "console" => word(
+            "Is what it writes on its console kept in a file of the run? Left out: log.",
+            &["log", "none"],
+        ),
         "mcapi" => json!({
             "type": ["array", "null"], "description": "MCAPI nodes that live on it. If no node says so: its number from 1.",
             "items": { "anyOf": [

@@ -2,7 +2,9 @@
 
 use runtime_core::id::NodeId;
 use std::time::Duration;
-use topology::{Expectation, Metric, Outcome, Shown, Sight, Strike, Topology, Trigger, Way};
+use topology::{
+    Expectation, Metric, Outcome, Shown, Sight, Strike, Target, Topology, Trigger, Way,
+};
 
 fn read(text: &str) -> Topology {
     let head = "name: t
@@ -122,4 +124,57 @@ expect:
     assert_eq!(words[0], "event suspected on n0 2 times within 2s of end");
     assert_eq!(words[2], "event suspected, then event recovering of epoch 3");
     assert_eq!(words[8], "sent-ratio at least 90.0% and at most 110.5%");
+}
+
+#[test]
+fn cables_are_read_with_their_vlans_and_faults_strike_them_by_name() {
+    let t = read(
+        "switches: { sw0: {}, sw1: {} }
+links:
+  - { between: [n0, sw0], vlan: 10 }
+  - { between: [sw0, n1], vlan: 10 }
+  - { between: [n2, sw1], vlan: 10 }
+  - { between: [n3, sw1], vlan: 10 }
+  - { between: [sw1, sw0], vlans: [20, 10], delay: { a-to-b: 3ms } }
+faults:
+  - { at: 1s, cut: sw1-sw0, for: 1s }
+  - { at: 2s, cut: { link: [sw1-sw0, n1], direction: a-to-b } }
+  - { at: 3s, degrade: { link: sw1-sw0, direction: b-to-a, loss: 1% } }
+  - { at: 4s, heal: [sw1-sw0, n1] }
+",
+    );
+    assert!(t.links.iter().all(|link| link.vlan == 10));
+    let cable = &t.cables[0];
+    assert_eq!((cable.name.as_str(), cable.ends), ("sw1-sw0", [1, 0]));
+    assert_eq!(cable.vlans.as_deref(), Some(&[10, 20][..]));
+    assert_eq!((cable.a_to_b.delay_ns, cable.b_to_a.delay_ns), (3_000_000, 0));
+    assert_eq!(t.near(0), [NodeId(2), NodeId(3)]);
+    let blows: Vec<_> = t.faults.iter().map(|f| (f.target, f.strike)).collect();
+    let (trunk, n1) = (Target::Cable(0), Target::Node(NodeId(1)));
+    let expected = [
+        (trunk, Strike::Cut(Way::Both)),
+        (trunk, Strike::Heal),
+        (trunk, Strike::Cut(Way::From)),
+        // The file names its switch first.
+        (n1, Strike::Cut(Way::To)),
+        (trunk, Strike::Degrade),
+        (trunk, Strike::Heal),
+        (n1, Strike::Heal),
+    ];
+    assert_eq!(blows, expected);
+    assert_eq!(
+        [0, 1, 2].map(|item| t.fault_words(item)),
+        [
+            "cut sw1-sw0 1s after the start for 1s",
+            "cut sw1-sw0, n1 from sw1 to sw0 2s after the start",
+            "degrade sw1-sw0 (to sw1: loss 1%) 3s after the start",
+        ]
+    );
+    let words = t.describe();
+    let line = "cable sw1-sw0: joins sw1 and sw0, VLANs 10, 20, to sw0: delay 3ms; cut, it parts n0 and n1 from n2 and n3: neither part is a majority";
+    assert!(words.contains(line), "{words}");
+    assert!(
+        words.contains("switches: sw0 (n0, n1), sw1 (n2, n3), all nodes in VLAN 10"),
+        "{words}"
+    );
 }

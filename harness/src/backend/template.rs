@@ -190,8 +190,7 @@ impl Site {
             seed: seed()?,
             unix_us: unix_us(),
         });
-        let console = self.console(&node.name);
-        log(&console)?;
+        let console = self.console_of(node)?;
         let command = machine.command(node, &console, Memory::Copied(template.ram()))?;
         let state = state(&template.dir);
         let state =

@@ -195,6 +195,7 @@ fn node_plan(topology: &Topology, index: usize, setting: &Setting<'_>) -> NodePl
         kept_limit: 0,
         board_bytes: topology.board_memory[usize::from(node.board)],
         cpus: node.cpus.into(),
+        console: node.console,
         address: match setting.loopback {
             Some(loopback) => loopback.address(index),
             None => format!("{}:{GUEST_PORT}", node.address),

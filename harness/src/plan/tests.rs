@@ -21,6 +21,7 @@ pub(crate) fn plan() -> Plan {
         memory_bytes: 96 << 20,
         kept_limit: 40 << 20,
         cpus: 1,
+        console: true,
         address: format!("10.0.0.{}:7411", n + 1),
         mac: format!("52:54:00:00:00:{n:02x}"),
         transports: vec![Transport::Tcp; 4],

@@ -13,9 +13,9 @@ use runtime_core::limits::MAX_NODES;
 use runtime_core::node::{Image, Role};
 use std::net::Ipv4Addr;
 
-pub(crate) const MACHINE: &[&str] = &["image", "arch", "memory", "cpus"];
+pub(crate) const MACHINE: &[&str] = &["image", "arch", "memory", "cpus", "console"];
 pub(crate) const NODE: &[&str] =
-    &["board", "role", "image", "arch", "memory", "cpus", "address", "mac", "mcapi"];
+    &["board", "role", "image", "arch", "memory", "cpus", "console", "address", "mac", "mcapi"];
 
 /// Least memory in which a Linux guest boots.
 const LEAST_LINUX: u64 = 64 << 20;
@@ -50,6 +50,7 @@ pub(crate) struct Machine {
     /// If it is said, and where.
     memory: Option<(u64, Span)>,
     cpus: u16,
+    console: bool,
 }
 
 /// All nodes, with the places of their names.
@@ -74,7 +75,8 @@ impl Cluster {
 
 /// What holds for every node that does not say otherwise.
 pub(crate) fn defaults(r: &mut Reader<'_>, yaml: Option<&Yaml>) -> Machine {
-    let base = Machine { boots: Boots::Linux, arch: Arch::X86_64, memory: None, cpus: 1 };
+    let base =
+        Machine { boots: Boots::Linux, arch: Arch::X86_64, memory: None, cpus: 1, console: true };
     match yaml.and_then(|y| Fields::read(r, y, y.span, "defaults", MACHINE, &[])) {
         Some(fields) => machine(r, &fields, base),
         None => base,
@@ -100,6 +102,10 @@ fn machine(r: &mut Reader<'_>, fields: &Fields<'_>, base: Machine) -> Machine {
             .and_then(|y| r.within(y, "cpus", (1, MOST_CPUS), units::integer, |v| v.to_string()))
             .and_then(|v| u16::try_from(v).ok())
             .unwrap_or(base.cpus),
+        console: fields
+            .get("console")
+            .and_then(|y| r.choice(y, "console", &[("log", Some(true)), ("none", Some(false))]))
+            .unwrap_or(base.console),
     }
 }
 
@@ -235,6 +241,7 @@ fn node(
         board: u16::try_from(board).unwrap_or(u16::MAX),
         memory_bytes: machine_of.memory.map_or(0, |(bytes, _)| bytes),
         cpus: machine_of.cpus,
+        console: machine_of.console,
         image: image_of(machine_of.boots, machine_of.arch),
         mac: [0; 6],
         address: Ipv4Addr::UNSPECIFIED,

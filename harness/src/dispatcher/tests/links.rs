@@ -1,8 +1,9 @@
 //! Links and machines that verbs and faults do something to.
 
 use super::*;
-use crate::plan::Target;
+use crate::plan::{CablePlan, Target};
 use crate::switch::LinkAction;
+use images_control::sim::{SimCable, SimLink};
 use images_control::{Nic, Transport};
 use netem::Change;
 
@@ -149,4 +150,53 @@ fn a_link_that_a_fault_degrades_does_what_the_fault_says() {
     ask(&mut story, Request::Run);
     let actions = story.tell(Event::Reference(Ok("right".to_owned())));
     assert_eq!(links(&actions), [(3, LinkAction::Change(changes))]);
+}
+
+/// The same with two nodes on a second switch, and a cable.
+fn two_switches() -> Plan {
+    let mut plan = guests();
+    plan.switches.push(crate::plan::tests::switch("sw1"));
+    (plan.nodes[2].switch, plan.nodes[3].switch) = (1, 1);
+    let (up, down) = (topology::Link::PERFECT, topology::Link::PERFECT);
+    let (name, near) = ("trunk".to_owned(), vec![0, 1]);
+    let sim = SimCable { name: name.clone(), link: SimLink::default(), near };
+    plan.cables.push(CablePlan { name, ends: [0, 1], vlans: None, up, down, sim });
+    plan
+}
+
+#[test]
+fn a_cable_is_cut_degraded_recorded_and_healed_by_its_name() {
+    let mut story = Story::up(two_switches());
+    let actions = ask(&mut story, cut("trunk", None));
+    assert_eq!(links(&actions), [(4, LinkAction::Cut { up: true, down: true })]);
+    assert_eq!(done(&actions), "trunk is cut");
+    assert_eq!(story.status_of(0), "ready", "nobody is away for that");
+    let actions = ask(&mut story, cut("trunk", Some("b-to-a")));
+    assert_eq!(links(&actions), [(4, LinkAction::Cut { up: false, down: true })]);
+    assert_eq!(done(&actions), "trunk is cut from sw1 to sw0");
+    let actions = ask(&mut story, degrade("trunk", Some("a-to-b"), &["delay=1ms"]));
+    assert_eq!(done(&actions), "trunk: to sw1: delay 1ms");
+    let actions = ask(&mut story, Request::Pcap { on: true, link: Some("trunk".to_owned()) });
+    assert_eq!(actions, [Action::Pcap { client: CLIENT, lines: vec![4], on: true }]);
+    let actions = ask(&mut story, Request::Heal { link: None });
+    assert_eq!(links(&actions).len(), 5);
+    let (_, reason) = failure(&ask(&mut story, cut("trunk", Some("up"))), CLIENT);
+    assert_eq!(reason, "a cable has no direction up: write a-to-b or b-to-a");
+    let (_, reason) = failure(&ask(&mut story, cut("trnk", None)), CLIENT);
+    assert!(reason.ends_with("n3-sw1, trunk"), "{reason}");
+    let tcp = Plan { backend: Backend::Process, ..two_switches() };
+    let (_, reason) = failure(&ask(&mut Story::up(tcp), cut("trunk", None)), CLIENT);
+    assert!(reason.starts_with("n0 speaks tcp, which passes no switch"), "{reason}");
+}
+
+#[test]
+fn a_fault_cuts_a_cable_for_a_while() {
+    let mut plan = two_switches();
+    let fault = &mut plan.faults[0];
+    (fault.strike, fault.target) = (Strike::Cut(topology::Way::Both), Target::Cable(0));
+    fault.at = Trigger::Time { us: 0 };
+    let mut story = Story::up(plan);
+    ask(&mut story, Request::Run);
+    let actions = story.tell(Event::Reference(Ok("right".to_owned())));
+    assert_eq!(links(&actions), [(4, LinkAction::Cut { up: true, down: true })]);
 }
