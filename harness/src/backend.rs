@@ -1,5 +1,6 @@
 //! What a node is made of: a QEMU, a process, or a part of a simulated world.
 
+mod accelerator;
 pub(crate) mod loopback;
 pub(crate) mod qemu;
 mod qmp;

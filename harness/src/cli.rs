@@ -56,6 +56,16 @@ enum Verb {
     },
     /// Run the workload with its faults on the cluster that is up, and judge.
     Run(Which),
+    /// Run another workload on the cluster that is up, without faults, and judge its result.
+    Exec {
+        /// Its name: laplace, recursion, …
+        workload: String,
+        /// For example `size=256 iterations=1000`.
+        #[arg(value_name = "KEY=VALUE")]
+        args: Vec<String>,
+        #[command(flatten)]
+        which: Which,
+    },
     /// Up, run, down, for each file.
     Test(TestArgs),
     /// Run again what was run: the same topology with the same seed.
@@ -191,7 +201,11 @@ fn verb(cli: Cli) -> Result<u8, Failure> {
             print!("{}", table::status(&status));
             Ok(EXIT_OK)
         }
-        Verb::Run(which) => run(&mut attach(&places, &which)?),
+        Verb::Run(which) => run(&mut attach(&places, &which)?, &Request::Run),
+        Verb::Exec { workload, args, which } => {
+            let args = args.iter().map(|arg| pair(arg)).collect::<Result<_, _>>()?;
+            run(&mut attach(&places, &which)?, &Request::Exec { workload, args })
+        }
         Verb::Test(args) => runner::test(&places, &args),
         Verb::Replay { run, backend, cold } => runner::replay(&places, &run, backend, cold),
         Verb::Report(args) => report::main(&places, &args),
@@ -252,8 +266,15 @@ fn attach(places: &Places, which: &Which) -> Result<Connection, Failure> {
     Connection::attach(places, &name)
 }
 
-fn run(connection: &mut Connection) -> Result<u8, Failure> {
-    let result = connection.ask(&Request::Run)?.verdict()?;
+fn pair(arg: &str) -> Result<(String, String), Failure> {
+    let Some((key, value)) = arg.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+        return Err(Failure::usage(format!("`{arg}`: arguments are written key=value")));
+    };
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+fn run(connection: &mut Connection, request: &Request) -> Result<u8, Failure> {
+    let result = connection.ask(request)?.verdict()?;
     print!("{}", table::result(&result));
     let dir = connection.ask(&Request::Status)?.status()?.run_dir;
     print!("{}", report::line(Path::new(&dir)));

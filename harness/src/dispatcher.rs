@@ -138,8 +138,8 @@ pub(crate) struct Dispatcher {
     hosts: Vec<usize>,
     /// Who is in it.
     members: Vec<usize>,
-    /// The sequential program's answer, once known.
-    reference: Option<String>,
+    /// The answer of a sequential program, once known.
+    reference: Option<(Workload, String)>,
     jobs: u32,
     run: Option<Run>,
     /// Verbs that wait for a change of the members.
@@ -257,6 +257,9 @@ impl Dispatcher {
         }
         match request {
             Request::Run => self.run_requested(now, client),
+            Request::Exec { workload, args } => {
+                self.exec_requested(now, client, Workload { name: workload, args });
+            }
             Request::Expect { what } => {
                 if let Err(reason) = self.expect(now, client, &what) {
                     self.reply(client, Response::failed(EXIT_USAGE, reason));

@@ -6,6 +6,7 @@
 
 use crate::result::RunResult;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,13 @@ pub(crate) const EXIT_TESTBED: u8 = 3;
 pub(crate) enum Request {
     /// Run the workload with its faults; answered by a verdict.
     Run,
+    /// Run another workload, without faults; answered by a verdict on its result.
+    Exec {
+        /// Its name.
+        workload: String,
+        /// Its arguments, by name.
+        args: BTreeMap<String, String>,
+    },
     /// How the cluster is.
     Status,
     /// Kill a node as hard as possible.

@@ -86,3 +86,24 @@ fn frames_are_recorded_from_on_to_off() {
     bench.verb(&["pcap", "off"]).must(0, &["nothing was recorded"]);
     bench.verb(&["down"]).must(0, &["is down"]);
 }
+
+#[test]
+fn other_workloads_run_on_a_cluster_that_is_up_and_nothing_is_done_to_them() {
+    let bench = Bench::process();
+    let cluster = Cluster::of(2, 1).kill("n1", "{ checkpoint: 1 }").expects_the_right_result();
+    bench.on("up", &cluster).must(0, &[]);
+    let small = ["exec", "laplace", "size=64", "iterations=200", "checkpoint-every=50"];
+    let said = bench.verb(&small);
+    said.must(0, &["the result of the sequential program, bit for bit", "verdict: PASS"]);
+    assert!(!said.text.contains("killed"), "{}", said.text);
+    bench.verb(&["exec", "recursion"]).must(0, &["recursion on process", "verdict: PASS"]);
+    bench
+        .verb(&["exec", "recursion", "depth"])
+        .must(2, &["`depth`: arguments are written key=value"]);
+    bench.verb(&["exec", "laplace", "colour=red"]).must(2, &["laplace has no argument `colour`"]);
+    bench.verb(&["exec", "nothing"]).must(2, &["nothing"]);
+    // What the file says is as it was.
+    bench.verb(&["run"]).must(0, &["n1 is killed", "laplace on process", "verdict: PASS"]);
+    bench.verb(&["exec", "recursion"]).must(0, &["verdict: PASS"]);
+    bench.verb(&["down"]).must(0, &[]);
+}

@@ -5,7 +5,7 @@ use crate::paths::Places;
 use crate::plan::NodePlan;
 use anyhow::{Context as _, Result};
 use images::kernel::Override;
-use images::probe::{self, Probe};
+use images::probe::Probe;
 use images::qemu::{
     Accel, Board, Boot, Console, EXIT_FAULT, EXIT_ORDERLY, EXIT_RESET, GuestSpec, Memory, NicSpec,
     TEMPLATE_MAC, host_tsc_khz, program, qemu_args,
@@ -90,7 +90,7 @@ impl Machine {
         if wanted.contains(&Image::LinuxAarch64) {
             aarch64 = Some(build(Arch::Aarch64, &places.aarch64_program()?, None)?);
         }
-        let mut kvm = probe::kvm_usable();
+        let mut kvm = super::accelerator::kvm(places, &version);
         if kvm.usable && aarch64.is_some() {
             // One clock for all: its guests are emulated, and would hold the others up.
             let reason = "it runs x86_64 only, and some nodes are aarch64".into();

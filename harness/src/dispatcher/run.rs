@@ -4,7 +4,7 @@ use super::sights::Sighting;
 use super::state::NodeState;
 use super::strike::Armed;
 use super::{Action, ClientId, Dispatcher, LAST_WORDS, Life, Phase, QUIET_TIMEOUT, micros};
-use crate::plan::{Backend, CablePlan, Fault, Target, Wanted, number};
+use crate::plan::{Backend, CablePlan, Expect, Fault, Target, Wanted, Workload, number};
 use crate::proto::{EXIT_TESTBED, EXIT_USAGE, Response};
 use crate::result::{Checkpoint, Death};
 use images_control::sim::{SimCable, SimFault, SimPlan, SimTarget, Trigger};
@@ -24,10 +24,19 @@ pub(super) enum End {
     Stuck(String),
 }
 
+/// What is to be run, and what must come of it.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) workload: Workload,
+    pub(super) faults: Vec<Fault>,
+    pub(super) expect: Vec<Expect>,
+}
+
 /// A run under way.
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) job: u32,
+    pub(super) order: Order,
     pub(super) watchers: Vec<ClientId>,
     /// When the nodes were told to run.
     pub(super) started: Option<Duration>,
@@ -74,12 +83,13 @@ impl Run {
         self.done.get(&node).copied()
     }
 
-    fn new(job: u32, client: ClientId, faults: &[Fault]) -> Self {
+    fn new(job: u32, client: ClientId, order: Order) -> Self {
         Self {
             job,
             watchers: vec![client],
             started: None,
-            faults: faults.iter().map(Armed::new).collect(),
+            faults: order.faults.iter().map(Armed::new).collect(),
+            order,
             reports: BTreeMap::new(),
             done: BTreeMap::new(),
             ended: BTreeMap::new(),
@@ -224,37 +234,64 @@ impl Run {
 
 impl Dispatcher {
     pub(super) fn run_requested(&mut self, now: Duration, client: ClientId) {
-        let refusal = match (self.phase, &self.plan.workload) {
-            (Phase::Booting, _) => Some("the cluster is not up yet".to_owned()),
-            (Phase::Running, _) => {
-                Some(format!("job {} is still running on this cluster", self.jobs))
-            }
-            (_, None) => Some("the topology has no `run:`, so there is nothing to run".to_owned()),
+        let refusal = self.is_busy().or_else(|| match &self.plan.workload {
+            None => Some("the topology has no `run:`, so there is nothing to run".to_owned()),
             _ => self.dead_but_needed(),
-        };
-        if let Some(reason) = refusal {
+        });
+        match (refusal, self.plan.workload.clone()) {
+            (None, Some(workload)) => {
+                let (faults, expect) = (self.plan.faults.clone(), self.plan.expect.clone());
+                self.begin_run(now, client, Order { workload, faults, expect });
+            }
+            (refusal, _) => {
+                self.reply(client, Response::failed(EXIT_USAGE, refusal.unwrap_or_default()));
+            }
+        }
+    }
+
+    /// Another workload than that of the file: nothing is done to it, and its result must be right.
+    pub(super) fn exec_requested(&mut self, now: Duration, client: ClientId, workload: Workload) {
+        let own = "the nodes of this cluster run a program of their own, and no workloads";
+        let own = self.plan.program.is_some().then(|| own.to_owned());
+        if let Some(reason) = self.is_busy().or(own) {
             return self.reply(client, Response::failed(EXIT_USAGE, reason));
         }
+        let words = "the result of the sequential program, bit for bit".to_owned();
+        let expect = vec![Expect { what: Wanted::Reference, words }];
+        self.begin_run(now, client, Order { workload, faults: Vec::new(), expect });
+    }
+
+    fn is_busy(&self) -> Option<String> {
+        match self.phase {
+            Phase::Booting => Some("the cluster is not up yet".to_owned()),
+            Phase::Running => Some(format!("job {} is still running on this cluster", self.jobs)),
+            Phase::Up | Phase::Stopping => None,
+        }
+    }
+
+    fn begin_run(&mut self, now: Duration, client: ClientId, order: Order) {
         self.jobs += 1;
         self.past = None;
         self.phase = Phase::Running;
-        self.run = Some(Run::new(self.jobs, client, &self.plan.faults));
-        let workload = self.plan.workload.clone().filter(|_| self.reference.is_none());
-        match workload {
-            Some(workload) if self.plan.expect.iter().any(|e| e.what == Wanted::Reference) => {
-                let text = format!("the sequential {} runs for the reference", workload.name);
-                self.progress(0, 0, &text);
-                self.actions.push(Action::Reference(workload));
-            }
-            _ => self.start(now),
+        let wanted = order.expect.iter().any(|e| e.what == Wanted::Reference);
+        let known = self.reference.as_ref().is_some_and(|(of, _)| *of == order.workload);
+        let workload = order.workload.clone();
+        self.run = Some(Run::new(self.jobs, client, order));
+        if wanted && !known {
+            let text = format!("the sequential {} runs for the reference", workload.name);
+            self.progress(0, 0, &text);
+            self.actions.push(Action::Reference(workload));
+        } else {
+            self.start(now);
         }
     }
 
     pub(super) fn reference_known(&mut self, now: Duration, result: Result<String, String>) {
         match result {
             Ok(sha256) => {
-                self.reference = Some(sha256);
-                if self.run.is_some() {
+                let of = self.run.as_ref().map(|run| run.order.workload.clone());
+                if let Some(of) = of {
+                    self.reference = Some((of, sha256));
                     self.start(now);
                 }
             }
@@ -270,9 +307,8 @@ impl Dispatcher {
     }
 
     fn command(&self) -> Option<RunCommand> {
-        let workload = self.plan.workload.as_ref()?;
-        let (name, args) = (workload.name.clone(), workload.args.clone());
-        Some(RunCommand { job: self.jobs, workload: name, args })
+        let Workload { name, args } = &self.run.as_ref()?.order.workload;
+        Some(RunCommand { job: self.jobs, workload: name.clone(), args: args.clone() })
     }
 
     fn start(&mut self, now: Duration) {
@@ -308,6 +344,7 @@ impl Dispatcher {
         self.images.clear();
         self.view = 0;
         self.hosts = self.plan.first_hosts();
+        let ordered = self.run.as_ref().map_or(&[][..], |run| &run.order.faults);
         let fault = |f: &Fault| {
             let at = f.at.clone();
             let target = match f.target {
@@ -327,7 +364,7 @@ impl Dispatcher {
             links: self.plan.nodes.iter().map(|n| n.link).collect(),
             cables: self.plan.cables.iter().map(|cable| self.sim_cable(cable)).collect(),
             death_is_seen: self.plan.switches.iter().all(|switch| switch.port_notices),
-            faults: self.plan.faults.iter().filter_map(fault).collect(),
+            faults: ordered.iter().filter_map(fault).collect(),
             run,
         };
         self.actions.push(Action::Sim(Box::new(plan)));

@@ -48,13 +48,13 @@ impl Dispatcher {
             let (seen, holds) = self.check(&e.what, &measured);
             Check { expected: e.words.clone(), seen, holds }
         };
-        checks.extend(self.plan.expect.iter().map(check));
+        checks.extend(run.order.expect.iter().map(check));
         RunResult {
             cluster: self.plan.name.clone(),
             job: run.job,
             backend: self.plan.backend.name().to_owned(),
             machine: self.machine.clone(),
-            workload: self.plan.workload.as_ref().map(|w| w.name.clone()).unwrap_or_default(),
+            workload: run.order.workload.name.clone(),
             on_mcapi: self.plan.program.is_some(),
             nodes: self.node_results(run),
             checkpoints: run.checkpoints().cloned().collect(),
@@ -147,7 +147,8 @@ impl Dispatcher {
 
     /// Every result that a rank handed in must be right, and no result at all is not right.
     fn reference_check(&self, run: &Run) -> (String, bool) {
-        let Some(reference) = &self.reference else {
+        let known = self.reference.as_ref().filter(|(of, _)| *of == run.order.workload);
+        let Some((_, reference)) = known else {
             return ("the reference is not known".to_owned(), false);
         };
         let right = reference.get(..16).unwrap_or(reference);

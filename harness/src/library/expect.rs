@@ -22,7 +22,7 @@ impl Seconds for u64 {
     }
 }
 
-/// Something to wait for: [`takeover`], [`event`], [`line()`], [`never`], [`in_order`], [`metric`], [`checkpoint`], [`node`].
+/// Something to wait for: [`takeover`], [`event`], [`line()`], [`never()`], [`in_order`], [`metric`], [`checkpoint`], [`node`].
 ///
 /// ```no_run
 /// use harness::{Backend, Cluster, Seconds, event, in_order, line, metric, never};
