@@ -27,7 +27,7 @@ impl Link {
             if core::mem::take(&mut self.closed) || self.peer.is_some() {
                 self.reset();
                 self.state = State::Joining;
-                (self.waiting_since, self.suspected) = (now, false);
+                (self.waiting_since, self.suspected, self.port_lost) = (now, false, None);
             }
             if let Some(old) = self.peer {
                 self.events.push_back(Event::Restarted { old, new: frame.from });
@@ -124,6 +124,10 @@ impl Link {
 
     /// The peer, in its known life, knows us in ours.
     pub(super) fn heard(&mut self, now: Instant) {
+        if self.port_lost.is_some_and(|at| now < at + self.settings.heartbeat) {
+            return;
+        }
+        self.port_lost = None;
         if core::mem::take(&mut self.suspected) {
             self.events.push_back(Event::HeardAgain);
             if let Flow::Datagram { sender, .. } = &mut self.flow {

@@ -175,6 +175,8 @@ pub struct Link {
     pulse: Pulse,
     sent: Instant,
     suspected: bool,
+    /// When the peer's port lost its signal.
+    port_lost: Option<Instant>,
     refused: Option<Refusal>,
     flow: Flow,
     events: VecDeque<Event>,
@@ -200,6 +202,7 @@ impl Link {
             pulse: Pulse::new(settings.heartbeat, settings.suspect_after, now),
             sent: now,
             suspected: false,
+            port_lost: None,
             refused: None,
             flow: Flow::new(settings.medium),
             events: VecDeque::new(),
@@ -231,9 +234,11 @@ impl Link {
     }
 
     /// The network says that the peer's port has lost its signal: nobody needs to wait for silence. If
-    /// frames come all the same, or the signal comes back in time, nothing was lost.
+    /// frames come all the same, or the signal comes back in time, nothing was lost. Those that come in the next
+    /// heartbeat say nothing: they may have been under way.
     pub fn port_down(&mut self, now: Instant) {
         if self.is_up() && !self.suspected {
+            self.port_lost = Some(now);
             self.suspect(now, "its port at the switch went down".to_string());
         }
     }

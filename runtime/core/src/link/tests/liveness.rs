@@ -222,3 +222,17 @@ fn a_port_that_lost_its_signal_is_reason_enough_and_a_sign_of_life_takes_it_back
         assert_eq!(pair.said[0][1..], [Event::HeardAgain]);
     }
 }
+
+#[test]
+fn what_was_under_way_when_a_port_lost_its_signal_is_delivered_and_is_no_sign_of_life() {
+    let mut pair = Pair::joined(Datagram);
+    pair.send(1, b"last words");
+    pair.links[0].port_down(pair.now);
+    pair.run(Duration::from_micros(900));
+    assert_eq!(pair.delivered(0), [b"last words"]);
+    assert!(pair.links[0].is_suspect(), "{:?}", pair.said[0]);
+    // It lives after all.
+    pair.run(HEARTBEAT.times(2));
+    assert!(!pair.links[0].is_suspect());
+    assert_eq!(pair.said[0].last(), Some(&Event::HeardAgain));
+}
