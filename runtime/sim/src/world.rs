@@ -8,7 +8,7 @@ use crate::rng::Rng;
 use netem::{Direction, Profile};
 use network::Connections;
 use runtime_core::event::Event;
-use runtime_core::id::{Generation, Job, NodeId, Rank};
+use runtime_core::id::{Generation, Job, NodeId, Rank, ViewId};
 use runtime_core::node::{Config, Input, Medium, Node, Output};
 use runtime_core::time::{Duration, Instant};
 use std::collections::BTreeMap;
@@ -112,8 +112,8 @@ struct Place<M> {
     life: u64,
     tick_at: Option<u64>,
     done: bool,
-    /// It said that too few are left.
-    no_majority: bool,
+    /// It said that too few of this view are left.
+    no_majority: Option<ViewId>,
     /// A rank was started here and does not stand still yet.
     rank_runs: bool,
     /// How often something of it came to the outside: a frame that it sent, one that arrived, a word that it told.
@@ -129,7 +129,7 @@ impl<M> Place<M> {
             life: 0,
             tick_at: None,
             done: false,
-            no_majority: false,
+            no_majority: None,
             rank_runs: false,
             paused: None,
             traces: 0,
@@ -371,7 +371,7 @@ impl<M: Machine> World<M> {
 
     /// Did a living node say that too few are left, and nobody since that it goes on?
     fn lacks_majority(&self) -> bool {
-        self.places.iter().any(|place| place.alive && place.no_majority)
+        self.places.iter().any(|place| place.alive && place.no_majority.is_some())
     }
 
     fn plan(&mut self, at: u64, happening: Happening) {
@@ -531,11 +531,13 @@ impl<M: Machine> World<M> {
         match &event {
             Event::JobDone { job, .. } if *job == self.job => self.places[id.index()].done = true,
             Event::JobLost { reason, .. } => self.end = Some(End::Lost(reason.clone())),
-            Event::NoMajority { .. } => self.places[id.index()].no_majority = true,
+            Event::NoMajority { view, .. } => self.places[id.index()].no_majority = Some(*view),
             // It begins anew; what the others said still holds.
-            Event::Fenced { .. } => self.places[id.index()].no_majority = false,
-            Event::Resumed { .. } => {
-                self.places.iter_mut().for_each(|place| place.no_majority = false);
+            Event::Fenced { .. } => self.places[id.index()].no_majority = None,
+            // In a later view: of the same one, the word may have been under way when it was lost.
+            Event::Resumed { view, .. } => {
+                let said = self.places.iter_mut().map(|place| &mut place.no_majority);
+                said.for_each(|said| drop(said.take_if(|lost| *lost < *view)));
             }
             _ => {}
         }

@@ -55,7 +55,7 @@ impl<M: Machine> World<M> {
         place.node = Node::new(config, Instant(now));
         place.machine.stop();
         (place.alive, place.tick_at, place.done) = (true, None, false);
-        (place.rank_runs, place.no_majority) = (false, false);
+        (place.rank_runs, place.no_majority) = (false, None);
         place.life += 1;
         let others = (0u16..).map(NodeId).take(self.places.len());
         others.filter(|other| *other != node).for_each(|other| self.connect(node, other));

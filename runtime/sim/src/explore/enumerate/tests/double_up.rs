@@ -46,6 +46,19 @@ fn a_machine_with_two_ranks_may_die_as_well() {
 }
 
 #[test]
+fn a_machine_that_dies_while_the_ranks_are_told_to_go_on_leaves_no_majority_and_they_say_so() {
+    // The seat n4 says so before it hears that the recovery is over.
+    let mut scenario = doubling(3, Quorum::Majority);
+    scenario.crashes = vec![(NodeId(0), When::Step(1)), (NodeId(2), When::Step(496))];
+    let verdict = scenario.run();
+    assert_eq!((verdict.end, verdict.broken), (End::NoMajority, None));
+    // And at any step around it.
+    scenario.crashes = vec![(NodeId(0), When::Step(1))];
+    let tally = all(&scenario, Plan::every(7, 0));
+    assert!(tally.no_majority > 100, "{tally}");
+}
+
+#[test]
 fn without_double_up_the_same_run_is_refused() {
     let tally = all(&Scenario::tour(4, 3, 0, 1), Plan::every(23, 0));
     assert!(tally.no_standby > 40 && tally.takeovers == 0, "{tally}");
