@@ -536,8 +536,9 @@ impl<M: Machine> World<M> {
             Event::Fenced { .. } => self.places[id.index()].no_majority = None,
             // In a later view: of the same one, the word may have been under way when it was lost.
             Event::Resumed { view, .. } => {
-                let said = self.places.iter_mut().map(|place| &mut place.no_majority);
-                said.for_each(|said| drop(said.take_if(|lost| *lost < *view)));
+                for place in &mut self.places {
+                    place.no_majority = place.no_majority.filter(|lost| *lost >= *view);
+                }
             }
             _ => {}
         }
