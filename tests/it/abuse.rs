@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::fs;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tests::Bench;
 
 /// Panics of a kernel and of a bare-metal image; a processor that is taken away, at random times; memory that is
@@ -44,6 +44,9 @@ expect:
   - { metric: { checkpoints: { at-least: 6 }, recovery-time: { at-most: 10s } } }
 ";
 
+/// Far longer than the run takes: who never stands still is not slowed.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 fn stands_still(pid: u64) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains(") T ")
 }
@@ -57,7 +60,9 @@ fn guests_that_crash_are_slow_or_full_lose_nothing() {
     let run = bench.start(&["run"]);
     run.says("n0 is slowed to 20%");
     // It runs for a fifth of the time, so it is soon met while it does not.
+    let began = Instant::now();
     while !stands_still(pid(0)) {
+        assert!(began.elapsed() < PATIENCE, "it never stands still");
         thread::sleep(Duration::from_micros(500));
     }
     run.end().must(0, &["it happened 2 times", "it happened 3 times", "verdict: PASS"]);

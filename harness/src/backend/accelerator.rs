@@ -39,7 +39,8 @@ fn remembered(file: &Path, about: &str, age: Duration) -> Option<Probe> {
     let text = fs::read_to_string(file).ok()?;
     let reason = text.strip_prefix(about)?.to_owned();
     (written.elapsed().ok()? <= age && !reason.is_empty()).then(|| {
-        let reason = format!("{reason}; found out a while ago");
+        let minutes = KEPT.as_secs() / 60;
+        let reason = format!("{reason}; found out less than {minutes} minutes ago");
         Probe { usable: false, reason }
     })
 }

@@ -28,7 +28,6 @@ pub(super) enum End {
 #[derive(Debug)]
 pub(super) struct Order {
     pub(super) workload: Workload,
-    pub(super) faults: Vec<Fault>,
     pub(super) expect: Vec<Expect>,
 }
 
@@ -83,12 +82,12 @@ impl Run {
         self.done.get(&node).copied()
     }
 
-    fn new(job: u32, client: ClientId, order: Order) -> Self {
+    fn new(job: u32, client: ClientId, order: Order, faults: &[Fault]) -> Self {
         Self {
             job,
             watchers: vec![client],
             started: None,
-            faults: order.faults.iter().map(Armed::new).collect(),
+            faults: faults.iter().map(Armed::new).collect(),
             order,
             reports: BTreeMap::new(),
             done: BTreeMap::new(),
@@ -241,7 +240,7 @@ impl Dispatcher {
         match (refusal, self.plan.workload.clone()) {
             (None, Some(workload)) => {
                 let (faults, expect) = (self.plan.faults.clone(), self.plan.expect.clone());
-                self.begin_run(now, client, Order { workload, faults, expect });
+                self.begin_run(now, client, Order { workload, expect }, &faults);
             }
             (refusal, _) => {
                 self.reply(client, Response::failed(EXIT_USAGE, refusal.unwrap_or_default()));
@@ -258,7 +257,7 @@ impl Dispatcher {
         }
         let words = "the result of the sequential program, bit for bit".to_owned();
         let expect = vec![Expect { what: Wanted::Reference, words }];
-        self.begin_run(now, client, Order { workload, faults: Vec::new(), expect });
+        self.begin_run(now, client, Order { workload, expect }, &[]);
     }
 
     fn is_busy(&self) -> Option<String> {
@@ -269,14 +268,14 @@ impl Dispatcher {
         }
     }
 
-    fn begin_run(&mut self, now: Duration, client: ClientId, order: Order) {
+    fn begin_run(&mut self, now: Duration, client: ClientId, order: Order, faults: &[Fault]) {
         self.jobs += 1;
         self.past = None;
         self.phase = Phase::Running;
         let wanted = order.expect.iter().any(|e| e.what == Wanted::Reference);
         let known = self.reference.as_ref().is_some_and(|(of, _)| *of == order.workload);
         let workload = order.workload.clone();
-        self.run = Some(Run::new(self.jobs, client, order));
+        self.run = Some(Run::new(self.jobs, client, order, faults));
         if wanted && !known {
             let text = format!("the sequential {} runs for the reference", workload.name);
             self.progress(0, 0, &text);
@@ -344,7 +343,7 @@ impl Dispatcher {
         self.images.clear();
         self.view = 0;
         self.hosts = self.plan.first_hosts();
-        let ordered = self.run.as_ref().map_or(&[][..], |run| &run.order.faults);
+        let armed = self.run.iter().flat_map(|run| &run.faults);
         let fault = |f: &Fault| {
             let at = f.at.clone();
             let target = match f.target {
@@ -364,7 +363,7 @@ impl Dispatcher {
             links: self.plan.nodes.iter().map(|n| n.link).collect(),
             cables: self.plan.cables.iter().map(|cable| self.sim_cable(cable)).collect(),
             death_is_seen: self.plan.switches.iter().all(|switch| switch.port_notices),
-            faults: ordered.iter().filter_map(fault).collect(),
+            faults: armed.filter_map(|armed| fault(&armed.fault)).collect(),
             run,
         };
         self.actions.push(Action::Sim(Box::new(plan)));

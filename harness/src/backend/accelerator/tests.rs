@@ -8,7 +8,7 @@ fn a_no_holds_for_a_while_on_the_same_host_with_the_same_emulator() {
     remember(&file, "7.2\nboot\n", "it said nothing");
     let no = remembered(&file, "7.2\nboot\n", KEPT).unwrap();
     assert!(!no.usable);
-    assert_eq!(no.reason, "it said nothing; found out a while ago");
+    assert_eq!(no.reason, "it said nothing; found out less than 10 minutes ago");
     assert_eq!(remembered(&file, "8.0\nboot\n", KEPT), None, "another emulator");
     assert_eq!(remembered(&file, "7.2\nlater\n", KEPT), None, "the host was started again");
     assert_eq!(remembered(&file, "7.2\nboot\n", Duration::ZERO), None, "too old");
