@@ -1,6 +1,7 @@
 //! Many topologies, one after the other or side by side: up, run, down for each.
 
 mod junit;
+mod lacks;
 mod room;
 
 use crate::client::{Connection, Failure, How, Launch};
@@ -11,6 +12,7 @@ use crate::proto::{EXIT_OK, EXIT_TESTBED, EXIT_USAGE, EXIT_VERDICT};
 use crate::report;
 use crate::result::RunResult;
 use crate::table;
+use lacks::lacks;
 use room::{Need, Room};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -59,15 +61,40 @@ struct Outcome {
     took: Duration,
     /// Where its logs are.
     logs: Option<String>,
-    result: Result<Box<RunResult>, Failure>,
+    end: End,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+enum End {
+    Judged(Box<RunResult>),
+    Failed(Failure),
+    /// It did not begin, for this machine lacks what not every machine must have.
+    Skipped(String),
 }
 
 impl Outcome {
     const fn exit(&self) -> u8 {
-        match &self.result {
-            Ok(result) if result.pass => EXIT_OK,
-            Ok(_) => EXIT_VERDICT,
-            Err(failure) => failure.exit,
+        match &self.end {
+            End::Judged(result) if result.pass => EXIT_OK,
+            End::Judged(_) => EXIT_VERDICT,
+            End::Failed(failure) => failure.exit,
+            End::Skipped(_) => EXIT_OK,
+        }
+    }
+
+    const fn is_skipped(&self) -> bool {
+        matches!(self.end, End::Skipped(_))
+    }
+
+    fn passed(&self) -> bool {
+        self.exit() == EXIT_OK && !self.is_skipped()
+    }
+
+    fn result(&self) -> Option<&RunResult> {
+        match &self.end {
+            End::Judged(result) => Some(result),
+            End::Failed(_) | End::Skipped(_) => None,
         }
     }
 
@@ -78,7 +105,7 @@ impl Outcome {
 }
 
 /// Runs all of them. The worst outcome counts; each is tried, and none twice. Repeated, the first that fails is the
-/// last that is started.
+/// last that is started. What was skipped counts as if it had not been named, so where that is all, nothing was tested.
 pub(crate) fn test(places: &Places, args: &TestArgs) -> Result<u8, Failure> {
     let files = files(args)?;
     let turns = |file: PathBuf| {
@@ -101,6 +128,9 @@ pub(crate) fn test(places: &Places, args: &TestArgs) -> Result<u8, Failure> {
     }
     if !single {
         print!("{}", summary(&outcomes));
+    }
+    if outcomes.iter().all(Outcome::is_skipped) {
+        return Err(Failure { exit: EXIT_TESTBED, reason: "nothing was run".to_owned() });
     }
     Ok(outcomes.iter().map(Outcome::exit).max().unwrap_or(EXIT_OK))
 }
@@ -182,8 +212,8 @@ fn run(
     room: &Room,
     (alone, single): (bool, bool),
 ) -> Outcome {
-    let failed =
-        |job, failure| Outcome { job, took: Duration::ZERO, logs: None, result: Err(failure) };
+    let not_run = |job, end| Outcome { job, took: Duration::ZERO, logs: None, end };
+    let failed = |job, failure| not_run(job, End::Failed(failure));
     let topology = match &job.topology {
         Ok(topology) => topology,
         Err(errors) => {
@@ -191,6 +221,9 @@ fn run(
             return failed(job, failure);
         }
     };
+    if let Some(why) = lacks(places, topology, args.how.backend) {
+        return not_run(job, End::Skipped(why));
+    }
     let need = Need::of(topology, args.how.backend);
     let place = match room.enter(need) {
         Ok(place) => place,
@@ -208,7 +241,8 @@ fn run(
     };
     let mut logs = None;
     let result = Connection::once(places, &launch, &mut logs, || place.is_up());
-    Outcome { job, took: start.elapsed(), logs, result }
+    let end = result.map_or_else(End::Failed, End::Judged);
+    Outcome { job, took: start.elapsed(), logs, end }
 }
 
 /// How many are done, and when the rest may be, if they take as long.
@@ -233,12 +267,17 @@ fn which(job: &Job) -> String {
 /// What came of one, whole, so that those of others do not mix with it.
 fn show(outcome: &Outcome, alone: bool) {
     let mut text = String::new();
+    if let End::Skipped(why) = &outcome.end {
+        println!("{}: skipped: {why}", outcome.name());
+        return;
+    }
     if !alone {
         text += &format!("{}:\n", outcome.name());
     }
-    match &outcome.result {
-        Ok(result) => text += &table::result(result),
-        Err(failure) => eprintln!("error: {}", failure.reason),
+    match &outcome.end {
+        End::Judged(result) => text += &table::result(result),
+        End::Failed(failure) => eprintln!("error: {}", failure.reason),
+        End::Skipped(_) => {}
     }
     if let Some(logs) = &outcome.logs {
         text += &format!("logs in {logs}\n");
@@ -262,23 +301,24 @@ fn summary(outcomes: &[Outcome]) -> String {
     ];
     let mut rows = table::table(&header);
     for outcome in outcomes {
-        let deaths = outcome.result.as_ref().map_or(&[][..], |result| &result.deaths);
+        let deaths = outcome.result().map_or(&[][..], |result| &result.deaths);
         let all = |of: &dyn Fn(&crate::result::Death) -> String| {
             let cells: Vec<String> = deaths.iter().map(of).collect();
             if cells.is_empty() { "–".to_owned() } else { cells.join("\n") }
         };
-        let (verdict, time, why) = match &outcome.result {
-            Ok(result) => {
+        let (verdict, time, why) = match &outcome.end {
+            End::Judged(result) => {
                 let wrong = result.checks.iter().filter(|check| !check.holds);
                 let wrong: Vec<String> =
                     wrong.map(|check| format!("{}: {}", check.expected, check.seen)).collect();
                 let verdict = if result.pass { "PASS" } else { "FAIL" };
                 (verdict, table::time(Some(result.run_us)), wrong.join("\n"))
             }
-            Err(failure) => {
+            End::Failed(failure) => {
                 let first = failure.reason.lines().next().unwrap_or_default();
                 ("ERROR", "–".to_owned(), first.to_owned())
             }
+            End::Skipped(why) => ("SKIPPED", "–".to_owned(), why.clone()),
         };
         rows.add_row([
             outcome.name(),
@@ -292,10 +332,13 @@ fn summary(outcomes: &[Outcome]) -> String {
             why,
         ]);
     }
-    let deaths: usize =
-        outcomes.iter().filter_map(|o| o.result.as_ref().ok()).map(|r| r.deaths.len()).sum();
-    let passed = outcomes.iter().filter(|o| o.exit() == EXIT_OK).count();
-    format!("{rows}\n{passed} of {} runs passed, with {deaths} deaths\n", outcomes.len())
+    let deaths: usize = outcomes.iter().filter_map(Outcome::result).map(|r| r.deaths.len()).sum();
+    let passed = outcomes.iter().filter(|o| o.passed()).count();
+    let skipped = match outcomes.iter().filter(|o| o.is_skipped()).count() {
+        0 => String::new(),
+        skipped => format!(", {skipped} skipped"),
+    };
+    format!("{rows}\n{passed} of {} runs passed{skipped}, with {deaths} deaths\n", outcomes.len())
 }
 
 /// Is there memory for the cluster of this file? One that is wrong is told by whoever boots it.

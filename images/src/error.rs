@@ -32,10 +32,12 @@ pub enum Error {
         tool: &'static str,
     },
     /// The emulator is not installed.
-    #[error("{program} is not installed: `make setup` installs it (on Debian: qemu-system-x86)")]
+    #[error("{program} is not installed: {remedy}")]
     NoQemu {
         /// Which.
         program: &'static str,
+        /// How it gets here.
+        remedy: &'static str,
     },
     /// A tool cannot be started.
     #[error("cannot run {tool}: {source}")]

@@ -328,11 +328,17 @@ fn kernel_command_line(spec: &GuestSpec) -> String {
 ///
 /// # Errors
 /// When it is not installed, or cannot be started.
-pub fn version() -> Result<String, Error> {
-    let output = cmd(PROGRAM, ["--version"]).stdin_null().stderr_null().read();
+pub fn version(arch: Arch) -> Result<String, Error> {
+    let (program, remedy) = match arch {
+        Arch::X86_64 => (PROGRAM, "`make setup` installs it (on Debian: qemu-system-x86)"),
+        Arch::Aarch64 => {
+            (virt::PROGRAM, "`make node-aarch64` installs it (on Debian: qemu-system-arm)")
+        }
+    };
+    let output = cmd(program, ["--version"]).stdin_null().stderr_null().read();
     let output = output.map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => Error::NoQemu { program: PROGRAM },
-        _ => Error::Run { tool: PROGRAM, source },
+        io::ErrorKind::NotFound => Error::NoQemu { program, remedy },
+        _ => Error::Run { tool: program, source },
     })?;
     Ok(output.lines().next().unwrap_or_default().to_owned())
 }

@@ -61,7 +61,7 @@ impl Machine {
         program: Option<&Path>,
         wanted: &[Image],
     ) -> Result<Self> {
-        let version = images::qemu::version()?;
+        let version = images::qemu::version(Arch::X86_64)?;
         let mut bare_metal = None;
         if wanted.contains(&Image::BareMetal) {
             bare_metal = Some(places.bare_metal_program()?);
@@ -88,7 +88,9 @@ impl Machine {
             linux = Some(build(Arch::X86_64, node_program, program)?);
         }
         if wanted.contains(&Image::LinuxAarch64) {
-            aarch64 = Some(build(Arch::Aarch64, &places.aarch64_program()?, None)?);
+            let program = places.aarch64_program()?;
+            images::qemu::version(Arch::Aarch64)?;
+            aarch64 = Some(build(Arch::Aarch64, &program, None)?);
         }
         let mut kvm = super::accelerator::kvm(places, &version);
         if kvm.usable && aarch64.is_some() {

@@ -1,5 +1,5 @@
 use super::room::{Need, Room};
-use super::{Job, Outcome, how_far, junit, summary};
+use super::{End, Job, Outcome, how_far, junit, summary};
 use crate::client::Failure;
 use crate::plan::Backend;
 use crate::proto::EXIT_TESTBED;
@@ -17,8 +17,12 @@ fn outcome(result: Result<crate::result::RunResult, &str>) -> Outcome {
         },
         took: Duration::from_millis(1500),
         logs: Some("runs/a-1".to_owned()),
-        result: result.map(Box::new).map_err(failure),
+        end: result.map_or_else(|e| End::Failed(failure(e)), |r| End::Judged(Box::new(r))),
     }
+}
+
+fn skipped(why: &str) -> Outcome {
+    Outcome { end: End::Skipped(why.to_owned()), ..outcome(Err("")) }
 }
 
 #[test]
@@ -32,8 +36,22 @@ fn junit_has_a_case_for_each_run_and_for_each_thing_that_had_to_hold() {
     assert!(xml.contains("<error message=\"no &quot;kernel&quot;\">"), "{xml}");
     assert!(xml.contains(" &amp; \u{fffd}more"), "{xml}");
     assert!(xml.contains("name=\"dir/a&lt;b&gt;.yaml (2 of 3)\""), "{xml}");
-    let totals = format!("tests=\"{}\" failures=\"{wrong}\" errors=\"1\"", checks + 2);
+    let totals =
+        format!("tests=\"{}\" failures=\"{wrong}\" errors=\"1\" skipped=\"0\"", checks + 2);
     assert!(xml.contains(&totals), "{totals} in\n{xml}");
+}
+
+#[test]
+fn what_cannot_run_here_is_skipped_and_neither_passed_nor_failed() {
+    let good = crate::result::RunResult { pass: true, ..run() };
+    let all = [outcome(Ok(good)), skipped("no \"program\": run `make`")];
+    let text = summary(&all);
+    assert!(text.contains("SKIPPED") && text.contains("no \"program\": run `make`"), "{text}");
+    assert!(text.ends_with("1 of 2 runs passed, 1 skipped, with 1 deaths\n"), "{text}");
+    let xml = junit::report(&all[1..]);
+    assert!(xml.contains("<skipped message=\"no &quot;program&quot;: run `make`\"/>"), "{xml}");
+    let totals = "tests=\"1\" failures=\"0\" errors=\"0\" skipped=\"1\"";
+    assert_eq!(xml.matches(totals).count(), 2, "in all, and of the suite:\n{xml}");
 }
 
 #[test]
