@@ -19,7 +19,7 @@
 //!
 //! Whoever suspects a member tells all others. A member that this node suspects itself is left out of
 //! the view that it proposes; one that only others suspect is judged after a while, in which this node
-//! would have noticed a death by itself: see `blame`.
+//! would have noticed a death by itself: see `blame`. Of a member that this node never met it would not have.
 //!
 //! A suspicion is taken back when the link, without having lost anything, hears of the member again: a
 //! partition that left no majority anywhere heals. Otherwise it stays until a view without the member
@@ -104,6 +104,8 @@ pub struct Membership {
     retry: Duration,
     view: View,
     suspects: Set<NodeId>,
+    /// Who was ever heard by this life.
+    met: Set<NodeId>,
     /// Who told that it suspects whom, and when it was heard.
     accusations: Map<(NodeId, NodeId), Instant>,
     /// How long an accusation waits for judgement.
@@ -145,6 +147,7 @@ impl Membership {
             retry,
             view: if first { View::first(config) } else { View::unknown() },
             suspects: Set::new(),
+            met: Set::new(),
             accusations: Map::new(),
             grace: config.heartbeat.times(u64::from(config.suspect_after)),
             judge_at: None,
@@ -183,6 +186,17 @@ impl Membership {
     /// The next action.
     pub fn poll(&mut self) -> Option<Action> {
         self.actions.pop_front()
+    }
+
+    /// A member is heard for the first time. What others hold against it can be judged from now on.
+    pub fn meet(&mut self, now: Instant, node: NodeId) {
+        if self.met.insert(node) {
+            for (_, heard) in (&mut self.accusations).into_iter().filter(|((_, of), _)| *of == node)
+            {
+                *heard = now;
+                self.judge_at.get_or_insert(now + self.grace);
+            }
+        }
     }
 
     /// A member is taken for dead.
@@ -238,8 +252,13 @@ impl Membership {
     }
 
     /// Who must go: whom this node suspects, and whom accusations that stood long enough condemn.
+    ///
+    /// Of a member that never met this node it is not known yet whether it lives: if it was dead from the start, who
+    /// met it must not go for saying so. Soon it is met, or suspected here as well.
     fn condemned(&self, now: Instant) -> Set<NodeId> {
-        let judged = self.accusations.iter().filter(|(_, heard)| now >= **heard + self.grace);
+        let known = |of: &NodeId| *of == self.me || self.met.contains(of);
+        let judged = self.accusations.iter();
+        let judged = judged.filter(|((_, of), heard)| known(of) && now >= **heard + self.grace);
         blame::condemned(&self.view, &self.members, judged.map(|(pair, _)| *pair), &self.suspects)
     }
 

@@ -46,7 +46,11 @@ impl World {
     }
 
     fn of(total: u16, config: impl Fn(u16) -> Config) -> Self {
-        let make = |me| Membership::new(&config(me), Instant(0), Duration::from_millis(50));
+        let make = |me| {
+            let mut node = Membership::new(&config(me), Instant(0), Duration::from_millis(50));
+            (0..total).for_each(|other| node.meet(Instant(0), NodeId(other)));
+            node
+        };
         Self {
             nodes: (0..total).map(make).collect(),
             wire: Vec::new(),
@@ -341,6 +345,37 @@ fn who_hears_nobody_goes_and_nobody_else() {
     assert_eq!(world.lost, Set::from([NodeId(1)]), "it says that it has no majority");
     assert_eq!(world.nodes[0].view().ranks, [NodeId(0), NodeId(3), NodeId(2)]);
     assert_eq!(world.nodes[0].view().members.len(), 4);
+}
+
+#[test]
+fn who_met_one_that_is_dead_does_not_go_for_saying_so() {
+    // Node 4 met 1 and 3, which then died; nobody else ever heard of them.
+    let dead = Set::from([NodeId(1), NodeId(3)]);
+    let mut world = World::new(3, 2);
+    for node in [0, 2] {
+        world.nodes[node].met = [0, 2, 4].map(NodeId).into();
+    }
+    for of in [1, 3] {
+        world.nodes[4].suspect(world.now, NodeId(of));
+    }
+    world.run(&mut 3, &dead);
+    assert!(world.installed.iter().all(Vec::is_empty), "it is not known yet who must go");
+    // The one is late, and cannot reach node 4; the other never comes.
+    let mut late = World { nodes: world.nodes.clone(), now: world.now, ..World::new(3, 2) };
+    for node in [0, 2] {
+        late.nodes[node].meet(late.now, NodeId(1));
+        late.nodes[node].suspect(late.now, NodeId(3));
+    }
+    late.run(&mut 5, &Set::from([NodeId(3)]));
+    assert_eq!(late.fenced.len(), 1, "{:?}", late.fenced);
+    assert_eq!(late.nodes[0].view().members.len(), 3);
+    // Both never come: who met them is right, and takes over.
+    for (node, of) in [(0, 1), (0, 3), (2, 1), (2, 3)] {
+        world.nodes[node].suspect(world.now, NodeId(of));
+    }
+    world.run(&mut 4, &dead);
+    assert_eq!((world.fenced.len(), world.lost.len()), (0, 0));
+    assert_eq!(world.nodes[0].view().ranks, [NodeId(0), NodeId(4), NodeId(2)]);
 }
 
 #[test]

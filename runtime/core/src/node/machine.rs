@@ -317,6 +317,7 @@ impl Node {
             link::Event::Deliver { proto, payload } => self.on_message(peer, proto, &payload, mem),
             link::Event::Up { generation } => {
                 self.event(Event::LinkUp { peer, generation });
+                self.membership.meet(self.shared.now, peer);
                 if !self.membership.is_member() {
                     self.membership.ask(peer);
                 }

@@ -114,7 +114,14 @@ impl Promise {
                     self.exited.clear();
                 }
             }
-            Event::Fenced { .. } => self.died(node),
+            Event::Fenced { view } => {
+                if self.troubled.is_empty() && !self.gone(&node) {
+                    return Some(format!(
+                        "{view} is without {node}, which lives and was never out of reach"
+                    ));
+                }
+                self.died(node);
+            }
             _ => {}
         }
         None

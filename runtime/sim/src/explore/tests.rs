@@ -86,6 +86,22 @@ fn a_crash_of_any_node_at_any_step_of_3_plus_1_is_survived() {
 }
 
 #[test]
+fn two_that_die_before_all_have_met_take_nobody_with_them() {
+    for medium in [Media::Stream, Media::Datagram, Media::Mixed] {
+        for death_is_seen in [false, true] {
+            let plain = Scenario { medium, death_is_seen, ..Scenario::tour(4, 3, 2, 2) };
+            for (first, second) in plain.pairs().filter(|(first, second)| first != second) {
+                for (at, later) in (0..14).flat_map(|at| [(3 * at, 1), (3 * at, 10)]) {
+                    let crashes = vec![(first, When::Step(at)), (second, When::Step(at + later))];
+                    let scenario = Scenario { crashes, ..plain.clone() };
+                    assert_eq!(all_right(&scenario).end, End::Done, "{scenario}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn with_streams_and_datagrams_in_one_cluster_a_crash_at_any_step_is_survived() {
     let mixed = |seed, compute, standby| Scenario {
         medium: Media::Mixed,

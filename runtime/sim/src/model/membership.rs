@@ -77,8 +77,10 @@ impl Cluster {
         let count = compute + standby;
         let place = |me| {
             let config = config(NodeId(me), &members);
+            let mut machine = Membership::new(&config, Instant(0), Duration(LONG / 2));
+            (0..count).for_each(|other| machine.meet(Instant(0), NodeId(other)));
             Place {
-                machine: Membership::new(&config, Instant(0), Duration(LONG / 2)),
+                machine,
                 alive: true,
                 fenced: false,
                 rang: 0,
