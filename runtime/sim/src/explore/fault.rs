@@ -75,7 +75,7 @@ impl Run {
                 }
             }
             Fault::Damage(node, rank) => {
-                self.promise.trouble(node);
+                self.promise.damage(node, rank);
                 self.world.damage(node, rank);
             }
         }

@@ -26,6 +26,8 @@ pub(super) struct Promise {
     dead: BTreeSet<NodeId>,
     /// Nodes that live, but were out of reach for others.
     troubled: BTreeSet<NodeId>,
+    /// Copies that went bad, on which node and of which rank.
+    damaged: BTreeSet<(NodeId, Rank)>,
     /// No recovery may go back behind what a node that is there knew to bind; or, while no more died than each rank has
     /// copies, any node.
     bound: BTreeMap<NodeId, (Job, Epoch)>,
@@ -46,6 +48,7 @@ impl Promise {
             running: first,
             dead: BTreeSet::new(),
             troubled: BTreeSet::new(),
+            damaged: BTreeSet::new(),
             bound: BTreeMap::new(),
             job: Job(0),
             exited: BTreeSet::new(),
@@ -67,6 +70,12 @@ impl Promise {
     /// A node may be taken for dead, for a while or for good.
     pub(super) fn trouble(&mut self, node: NodeId) {
         self.troubled.insert(node);
+    }
+
+    /// What this node keeps of this rank went bad.
+    pub(super) fn damage(&mut self, node: NodeId, rank: Rank) {
+        self.trouble(node);
+        self.damaged.insert((node, rank));
     }
 
     /// Takes what a node told; `Some` if that must never be.
@@ -199,8 +208,10 @@ impl Promise {
         let hosts = (0u16..).map(Rank).zip(&self.running.ranks);
         let stated = reason.starts_with("epoch ")
             && hosts.into_iter().filter(|(_, host)| self.gone(host)).any(|(rank, host)| {
-                let gone = |node| reason.contains(&format!("(the copy on {node} is gone)"));
-                reason.contains(&format!("{rank} of {host}")) && copies(rank).all(gone)
+                let says = |node, what| reason.contains(&format!("(the copy on {node} is {what})"));
+                let bad = |node| self.damaged.contains(&(node, rank)) && says(node, "damaged");
+                reason.contains(&format!("{rank} of {host}"))
+                    && copies(rank).all(|node| says(node, "gone") || bad(node))
             });
         if stated { Ok(()) } else { Err(format!("it does not say what is lost: {reason}")) }
     }

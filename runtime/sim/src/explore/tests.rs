@@ -369,7 +369,8 @@ fn more_deaths_than_copies_may_take_the_first_commit_with_them_and_the_job_begin
 #[test]
 fn a_short_soak_finds_nothing() {
     let (mut done, mut takeovers) = (0, 0);
-    for seed in 0..150 {
+    // The last: a longer one found that what was lost for a damaged copy was not taken for stated.
+    for seed in (0..150).chain([903_149]) {
         let verdict = all_right(&Scenario::soak(seed));
         done += u64::from(verdict.end == End::Done);
         takeovers += verdict.takeovers;
