@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the node program of aarch64 guests, and fetches their kernel. Rust comes from Debian's security archive, for it has
 # a standard library for both processors: packages are unpacked below the cache and not installed. Where something of
-# all this cannot be had, a line says so, and topologies with `arch: aarch64` are refused on QEMU.
+# all this cannot be had, a line says so, and topologies with `arch: aarch64` are skipped by `understudy test`.
 set -eu
 
 cache=target/understudy/cache/aarch64

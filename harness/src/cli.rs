@@ -11,9 +11,8 @@ use crate::client::{Connection, Failure, How, Launch};
 use crate::daemon::{self, Setup};
 use crate::paths::Places;
 use crate::plan::Backend;
-use crate::proto::{EXIT_OK, EXIT_USAGE, EXIT_VERDICT, Request, Response};
+use crate::proto::{EXIT_OK, EXIT_USAGE, Request, Response};
 use crate::report::{self, ReportArgs};
-use crate::result::RunResult;
 use crate::runner::{self, TestArgs};
 use crate::sim::{self, SimArgs};
 use crate::table;
@@ -30,7 +29,7 @@ use std::process::ExitCode;
 /// still right.
 ///
 /// Exit codes: 0 the verdict holds, 1 it does not, 2 the file or the call is wrong, 3 the testbed
-/// failed.
+/// failed, or nothing was run.
 #[derive(Debug, Parser)]
 #[command(name = "understudy", version)]
 struct Cli {
@@ -278,11 +277,7 @@ fn run(connection: &mut Connection, request: &Request) -> Result<u8, Failure> {
     print!("{}", table::result(&result));
     let dir = connection.ask(&Request::Status)?.status()?.run_dir;
     print!("{}", report::line(Path::new(&dir)));
-    Ok(judged(&result))
-}
-
-const fn judged(result: &RunResult) -> u8 {
-    if result.pass { EXIT_OK } else { EXIT_VERDICT }
+    result.exit()
 }
 
 /// Takes down the cluster that has the name of this file's.

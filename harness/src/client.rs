@@ -4,7 +4,7 @@ use crate::backend::{log, tail};
 use crate::paths::Places;
 use crate::plan::{self, Backend};
 use crate::progress::Progress;
-use crate::proto::{EXIT_TESTBED, EXIT_USAGE, Request, Response, Status};
+use crate::proto::{EXIT_OK, EXIT_TESTBED, EXIT_USAGE, EXIT_VERDICT, Request, Response, Status};
 use crate::result::RunResult;
 use images_control::{MAX_LINE, from_line, to_line};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -37,6 +37,23 @@ impl From<anyhow::Error> for Failure {
 impl From<std::io::Error> for Failure {
     fn from(e: std::io::Error) -> Self {
         Self { exit: EXIT_TESTBED, reason: e.to_string() }
+    }
+}
+
+impl RunResult {
+    /// The exit code of a run.
+    ///
+    /// # Errors
+    /// Whatever its verdict is: it is in no file, as it should be.
+    pub(crate) fn exit(&self) -> Result<u8, Failure> {
+        match &self.unkept {
+            Some(why) => Err(Failure {
+                exit: EXIT_TESTBED,
+                reason: format!("the result is not kept: {why}"),
+            }),
+            None if self.pass => Ok(EXIT_OK),
+            None => Ok(EXIT_VERDICT),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod clients;
 mod consoles;
 pub(crate) mod nodes;
 pub(crate) mod record;
+mod signals;
 mod starting;
 
 use crate::backend::loopback::Loopback;
@@ -23,12 +24,13 @@ use crate::plan::{Backend, Plan, Setting};
 use crate::proto::{EXIT_TESTBED, EXIT_USAGE, Response};
 use crate::switch::Fabric;
 use crate::switch::wire::Wire;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clients::Clients;
 use consoles::Consoles;
 use nodes::Node;
 use record::{Audience, Record};
 use runtime_core::node::Image;
+use signals::{Signals, told_to_end};
 use starting::Starting;
 use std::fs;
 use std::os::fd::AsFd as _;
@@ -37,7 +39,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::UnixListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 /// What the daemon is told when it is started.
@@ -245,8 +246,7 @@ async fn prepare(
         Setting { backend: setup.how.backend, factor, loopback: loopback.as_ref(), program };
     let plan = Plan::new(&file, &setting);
     keep(setup, topology, &plan, &words).map_err(broken)?;
-    let wire = plan.needs_switch().then(|| Wire::new(Fabric::new(&plan)));
-    let wire = wire.transpose().map_err(broken)?;
+    let wire = wire(&plan, inbox).map_err(broken)?;
     let audience = setup.embedded.as_ref().map(|e| e.audience.clone());
     let consoles =
         Consoles::wanted(&setup.run_dir, &plan, audience.is_some(), inbox).map_err(broken)?;
@@ -259,6 +259,7 @@ async fn prepare(
         site: Arc::new(site),
         nodes: plan.nodes.iter().map(|_| None).collect(),
         record: Record::new(&setup.run_dir, audience).map_err(broken)?,
+        unkept: None,
         inbox: inbox.clone(),
         starting: Starting::new(),
         wire,
@@ -272,6 +273,13 @@ async fn prepare(
     };
     inbox.put(Event::Begin { detach: setup.detach });
     Ok((executor, Dispatcher::new(plan, words, setup.embedded.is_some())))
+}
+
+/// What moves frames, if there are any.
+fn wire(plan: &Plan, inbox: &Inbox) -> Result<Option<Wire>> {
+    let inbox = inbox.clone();
+    let tell = move |text| inbox.put(Event::Remark { text });
+    plan.needs_switch().then(|| Wire::new(Fabric::new(plan), tell)).transpose()
 }
 
 /// Listens for verbs, of this user only. Nobody else has the name: what is there belongs to a dead daemon.
@@ -311,45 +319,14 @@ fn keep(setup: &Setup, topology: String, plan: &Plan, machine: &str) -> Result<(
     manifest.write(&setup.run_dir)
 }
 
-/// Ends when a signal wants the daemon gone; never in a program that sees to its signals itself.
-async fn told_to_end(signals: &mut Option<Signals>) {
-    match signals {
-        Some(signals) => signals.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Signals that end the daemon; a closed terminal does not.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    _hangup: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self> {
-        let on = |kind| signal(kind).context("cannot watch for signals");
-        Ok(Self {
-            terminate: on(SignalKind::terminate())?,
-            interrupt: on(SignalKind::interrupt())?,
-            _hangup: on(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
 /// Does what the dispatcher decides.
 struct Executor {
     site: Arc<Site>,
     nodes: Vec<Option<Node>>,
     starting: Starting,
     record: Record,
+    /// Why the last result is in no file.
+    unkept: Option<String>,
     inbox: Inbox,
     wire: Option<Wire>,
     sim: Option<Process>,
@@ -469,7 +446,7 @@ impl Executor {
                 clients.send(client, response);
             }
             Action::Keep(result) => {
-                self.record.result(&result);
+                self.unkept = self.record.result(&result).err();
                 if let Some(sim) = self.sim.take() {
                     sim.kill();
                 }
@@ -485,12 +462,16 @@ impl Executor {
     /// Begins to record these lines, or stops; says to which files.
     async fn pcap(&self, lines: &[usize], on: bool) -> Result<String> {
         let wire = self.wire.as_ref().context("no frames pass a switch here")?;
-        let mut files = Vec::new();
+        let (mut files, mut broken) = (Vec::new(), Vec::new());
         for line in lines {
             let link = self.plan.line_name(*line);
             let to = on.then(|| (self.site.free_file(&format!("link-{link}"), "pcapng"), link));
-            files.extend(wire.pcap(*line, to).await?);
+            match wire.pcap(*line, to).await {
+                Ok(file) => files.extend(file),
+                Err(e) => broken.push(format!("{e:#}")),
+            }
         }
+        ensure!(broken.is_empty(), "{}", broken.join("; "));
         let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
         Ok(match (on, files.as_slice()) {
             (true, files) => format!("recording to {}", files.join(", ")),
@@ -549,6 +530,7 @@ impl Executor {
                     status.ports = wire.status().await;
                 }
             }
+            Response::Verdict { result } => result.unkept = self.unkept.clone(),
             Response::Failed { node: Some(node), console: lines, frames, .. } => {
                 if let Some(n) = self.plan.node(node) {
                     frames.words = self.backtrace(n, &frames.addresses).await;

@@ -40,6 +40,9 @@ pub(crate) struct RunResult {
     pub(crate) pass: bool,
     /// What was asked for, and what was seen.
     pub(crate) checks: Vec<Check>,
+    /// Why this is in no file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unkept: Option<String>,
 }
 
 /// What a rank handed in, last.

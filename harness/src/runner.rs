@@ -8,7 +8,7 @@ use crate::client::{Connection, Failure, How, Launch};
 use crate::manifest::Manifest;
 use crate::paths::Places;
 use crate::plan::Backend;
-use crate::proto::{EXIT_OK, EXIT_TESTBED, EXIT_USAGE, EXIT_VERDICT};
+use crate::proto::{EXIT_OK, EXIT_TESTBED, EXIT_USAGE};
 use crate::report;
 use crate::result::RunResult;
 use crate::table;
@@ -74,10 +74,9 @@ enum End {
 }
 
 impl Outcome {
-    const fn exit(&self) -> u8 {
+    fn exit(&self) -> u8 {
         match &self.end {
-            End::Judged(result) if result.pass => EXIT_OK,
-            End::Judged(_) => EXIT_VERDICT,
+            End::Judged(result) => result.exit().unwrap_or_else(|failure| failure.exit),
             End::Failed(failure) => failure.exit,
             End::Skipped(_) => EXIT_OK,
         }
@@ -275,7 +274,12 @@ fn show(outcome: &Outcome, alone: bool) {
         text += &format!("{}:\n", outcome.name());
     }
     match &outcome.end {
-        End::Judged(result) => text += &table::result(result),
+        End::Judged(result) => {
+            text += &table::result(result);
+            if let Err(failure) = result.exit() {
+                eprintln!("error: {}: {}", outcome.name(), failure.reason);
+            }
+        }
         End::Failed(failure) => eprintln!("error: {}", failure.reason),
         End::Skipped(_) => {}
     }
@@ -309,8 +313,9 @@ fn summary(outcomes: &[Outcome]) -> String {
         let (verdict, time, why) = match &outcome.end {
             End::Judged(result) => {
                 let wrong = result.checks.iter().filter(|check| !check.holds);
-                let wrong: Vec<String> =
+                let mut wrong: Vec<String> =
                     wrong.map(|check| format!("{}: {}", check.expected, check.seen)).collect();
+                wrong.extend(result.exit().err().map(|failure| failure.reason));
                 let verdict = if result.pass { "PASS" } else { "FAIL" };
                 (verdict, table::time(Some(result.run_us)), wrong.join("\n"))
             }
@@ -386,7 +391,7 @@ pub(crate) fn replay(
         println!("logs in {logs}");
         print!("{}", report::line(Path::new(&logs)));
     }
-    result.map(|result| if result.pass { EXIT_OK } else { EXIT_VERDICT })
+    result.and_then(|result| result.exit())
 }
 
 #[cfg(test)]

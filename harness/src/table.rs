@@ -2,7 +2,8 @@
 
 use crate::proto::{NodeStatus, PortStatus, Status};
 use crate::result::{NodeResult, RunResult};
-use comfy_table::{Table, presets};
+use comfy_table::{ContentArrangement, Table, presets};
+use console::Term;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -10,11 +11,27 @@ use std::time::Duration;
 #[cfg(test)]
 pub(crate) mod tests;
 
-/// An empty table.
+/// An empty table, not wider than the terminal that it is for.
 pub(crate) fn table(header: &[&str]) -> Table {
+    table_within(header, terminal_width())
+}
+
+/// An empty table of at most so many columns; what does not fit in a cell goes on below.
+fn table_within(header: &[&str], width: Option<u16>) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_BORDERS_ONLY).set_header(header);
+    if let Some(width) = width {
+        table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
+    }
     table
+}
+
+/// Columns of the terminal that is written to, if it is one.
+fn terminal_width() -> Option<u16> {
+    let output = Term::stdout();
+    let (_, columns) = output.is_term().then(|| output.size_checked()).flatten()?;
+    // One that says nothing of itself has none.
+    (columns > 0).then_some(columns)
 }
 
 /// How a cluster is.

@@ -191,19 +191,52 @@ fn more_memory_than_there_is_is_refused_before_anything_starts() {
     assert!(bench.running().is_empty());
 }
 
-#[test]
-fn a_disk_that_is_full_ends_a_run_with_plain_words() {
+/// What the harness writes has room for so many blocks in each file; what nodes have in memory, room for all.
+fn with_a_small_disk(blocks: u32) -> Bench {
     let bench = Bench::process();
     let node = node_program().display().to_string();
     let script = format!("#!/bin/sh\nulimit -S -f unlimited\nexec {node} \"$@\"\n");
     let script = bench.file("node", script);
     let runs = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(&script, runs).unwrap();
-    let bench = bench.with("UNDERSTUDY_NODE", &script).with_files_of_at_most(40);
+    bench.with("UNDERSTUDY_NODE", &script).with_files_of_at_most(blocks)
+}
+
+#[test]
+fn a_disk_that_is_full_ends_a_run_with_plain_words() {
+    let bench = with_a_small_disk(40);
     // The first files fit; what happens does not.
     let test = bench.on("test", &Cluster::of(3, 1).runs(LONG));
     test.must(3, &["epoch 1 is committed", "cannot write", "events.jsonl", "make room for it"]);
     bench.nothing_runs();
+}
+
+#[test]
+fn a_link_that_cannot_be_recorded_any_more_is_said_and_carries_frames_all_the_same() {
+    let bench = with_a_small_disk(400);
+    let cluster = small().named("tapped").with("transport: ethernet");
+    bench.on("up", &cluster).must(0, &[]);
+    bench.verb(&["pcap", "on", "n1"]).must(0, &["recording to"]);
+    let stopped = ["link-n1-sw0.pcapng stopped, the file ends early", "make room for it"];
+    bench.verb(&["run"]).must(0, &["verdict: PASS"]).must(0, &stopped);
+    let status = bench.verb(&["status"]);
+    assert!(!status.text.contains("recorded"), "{status}");
+    bench.verb(&["pcap", "off"]).must(3, &stopped);
+    bench.verb(&["pcap", "off"]).must(0, &["nothing was recorded"]);
+    bench.verb(&["down"]).must(0, &["is down"]);
+}
+
+#[test]
+fn a_result_that_cannot_be_kept_is_a_failure_of_the_testbed() {
+    let bench = Bench::process();
+    bench.on("up", &small()).must(0, &[]);
+    let run = bench.target().join("understudy/runs").join(format!("{}-1", small().name));
+    // Something else is in the way, which may be any reason.
+    fs::create_dir(run.join("result-1.json")).unwrap();
+    let said = ["verdict: PASS", "the result is not kept: cannot write", "result-1.json"];
+    bench.verb(&["run"]).must(3, &said);
+    bench.verb(&["run"]).must(0, &["verdict: PASS"]);
+    bench.verb(&["down"]).must(0, &[]);
 }
 
 #[test]

@@ -160,19 +160,7 @@ pub struct Profile {
 
 impl Default for Profile {
     fn default() -> Self {
-        Self {
-            delay_ns: 0,
-            jitter_ns: 0,
-            distribution: Distribution::Uniform,
-            loss: Loss::None,
-            duplicate: 0.0,
-            reorder: 0.0,
-            corrupt: 0.0,
-            rate_bits_per_s: None,
-            queue: Queue::ENDLESS,
-            drop: None,
-            flap: None,
-        }
+        Self::PERFECT
     }
 }
 
@@ -199,6 +187,21 @@ impl core::fmt::Display for InvalidProfile {
 impl core::error::Error for InvalidProfile {}
 
 impl Profile {
+    /// No delay, no loss, no limit.
+    pub const PERFECT: Self = Self {
+        delay_ns: 0,
+        jitter_ns: 0,
+        distribution: Distribution::Uniform,
+        loss: Loss::None,
+        duplicate: 0.0,
+        reorder: 0.0,
+        corrupt: 0.0,
+        rate_bits_per_s: None,
+        queue: Queue::ENDLESS,
+        drop: None,
+        flap: None,
+    };
+
     /// Says what is wrong with the profile. A [`crate::Direction`] takes any: a probability under 0
     /// (or not a number) never happens, over 1 always; a rate of 0 counts as 1.
     pub fn check(&self) -> Result<(), InvalidProfile> {

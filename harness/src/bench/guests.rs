@@ -81,7 +81,7 @@ impl Guests {
     /// Starts them all at once.
     pub(super) async fn boot(site: &Arc<Site>, plan: Plan) -> Result<Self> {
         let (inbox, events) = Inbox::new();
-        let wire = Wire::new(Fabric::new(&plan))?;
+        let wire = Wire::new(Fabric::new(&plan), |_| {})?;
         let (mut nodes, mut pids) = (Vec::new(), Vec::new());
         let start = |node: &NodePlan| {
             let (ended, end) = tokio::sync::oneshot::channel();

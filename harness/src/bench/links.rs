@@ -65,7 +65,7 @@ impl Lane {
         );
         let topology = topology::parse("links", &text)?;
         let setting = Setting { backend: Backend::Qemu, factor: 1, loopback: None, program: None };
-        let wire = Wire::new(Fabric::new(&Plan::new(&topology, &setting)))?;
+        let wire = Wire::new(Fabric::new(&Plan::new(&topology, &setting)), |_| {})?;
         let mut guests = Vec::new();
         for port in 0..2 {
             let (guest, ours) = UnixDatagram::pair().context("cannot make a socket pair")?;

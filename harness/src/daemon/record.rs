@@ -138,14 +138,20 @@ impl Record {
     }
 
     /// Keeps a result, also as the last one.
-    pub(super) fn result(&self, result: &RunResult) {
+    ///
+    /// # Errors
+    /// When it cannot be written; nothing is left that looks like a result.
+    pub(super) fn result(&self, result: &RunResult) -> Result<(), String> {
         let mut json = serde_json::to_string_pretty(result).unwrap_or_default();
         json.push('\n');
         for name in [format!("result-{}.json", result.job), "result.json".to_owned()] {
-            if let Err(e) = std::fs::write(self.dir.join(&name), &json) {
-                tracing::error!("cannot write {name}: {e}");
+            let path = self.dir.join(name);
+            if let Err(e) = std::fs::write(&path, &json) {
+                drop(std::fs::remove_file(&path));
+                return Err(format!("cannot write {}: {e}: make room for it", path.display()));
             }
         }
+        Ok(())
     }
 
     fn line(&mut self, line: &Line<'_>) {

@@ -4,6 +4,7 @@ use super::{Action, BOOT_TIMEOUT, Dispatcher, Life, OWNER, Phase};
 use crate::plan::Backend;
 use crate::proto::Response;
 use images_control::{ToNode, VERSION};
+use runtime_core::node::Image;
 use std::time::Duration;
 
 impl Dispatcher {
@@ -35,10 +36,7 @@ impl Dispatcher {
 
     pub(super) fn hello(&mut self, now: Duration, node: usize, version: u32, image: String) {
         if version != VERSION {
-            let reason = format!(
-                "speaks control protocol {version}, this harness {VERSION}: \
-                 build the node program and the harness from one tree"
-            );
+            let reason = other_version(version, self.plan.runs(node));
             return self.fail_node(node, &reason);
         }
         // Addresses need to mean the same only where a rank can move.
@@ -125,6 +123,19 @@ impl Dispatcher {
     pub(super) fn name(&self, node: usize) -> &str {
         &self.plan.nodes[node].name
     }
+}
+
+/// Which side is older, and how it becomes as new as the other.
+fn other_version(version: u32, image: Image) -> String {
+    let (older, remedy) = match (version < VERSION, image) {
+        (true, Image::LinuxAarch64) => ("its program is older", "make node-aarch64"),
+        (true, _) => ("its program is older", "make node"),
+        (false, _) => ("this command is older", "make harness"),
+    };
+    format!(
+        "speaks control protocol {version}, this harness {VERSION}: {older}: run `{remedy}`, in the \
+         sources that the other is built from"
+    )
 }
 
 fn short(hash: &str) -> &str {

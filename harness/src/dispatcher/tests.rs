@@ -349,6 +349,23 @@ fn a_node_that_panics_in_a_run_ends_it_all() {
 }
 
 #[test]
+fn who_speaks_another_version_is_told_which_side_is_older() {
+    for (version, older) in [
+        (VERSION - 1, "its program is older: run `make node`"),
+        (VERSION + 1, "this command is older"),
+    ] {
+        let mut story = Story::begun(plan());
+        let message = FromNode::Hello { version, image: "same".to_owned(), uptime_us: 0 };
+        let actions = story.tell(Event::Node { node: 2, message });
+        let (exit, reason) = failure(&actions, OWNER);
+        assert_eq!(exit, EXIT_TESTBED);
+        let (theirs, ours) =
+            (format!("protocol {version}, "), format!("harness {VERSION}: {older}"));
+        assert!(reason.contains(&theirs) && reason.contains(&ours), "{reason}");
+    }
+}
+
+#[test]
 fn the_end_of_a_killed_process_is_no_news() {
     let mut story = Story::up(plan());
     let request = Request::Kill { node: "n2".to_owned() };

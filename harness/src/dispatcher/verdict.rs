@@ -67,6 +67,7 @@ impl Dispatcher {
             blows: run.faults.iter().filter_map(|armed| self.blow(armed)).collect(),
             pass: checks.iter().all(|c| c.holds),
             checks,
+            unkept: None,
         }
     }
 

@@ -25,10 +25,13 @@ impl<'c> Run<'c> {
     /// node has said anything for a minute.
     ///
     /// # Errors
-    /// When the testbed fails. That something does not hold is no error, but a verdict.
+    /// When the testbed fails, which it also does when it cannot keep the result. That something does not hold is no error, but a verdict.
     pub async fn verdict(mut self) -> Result<Verdict, Error> {
         match self.cluster.answer(&mut self.caller, false).await? {
-            Response::Verdict { result } => Ok(Verdict::new(&result)),
+            Response::Verdict { result } => {
+                result.exit()?;
+                Ok(Verdict::new(&result))
+            }
             other => Err(other.unexpected().into()),
         }
     }

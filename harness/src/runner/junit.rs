@@ -56,7 +56,11 @@ fn suite(outcome: &Outcome) -> (String, [usize; 4]) {
             case("the cluster comes up, runs and goes down", time, &inside);
         }
         End::Judged(result) => {
-            case("the cluster comes up, runs and goes down", time, "");
+            let unkept = result.exit().err().map_or_else(String::new, |failure| {
+                errors = 1;
+                format!("<error message=\"{}\"/>", escaped(&failure.reason))
+            });
+            case("the cluster comes up, runs and goes down", time, &unkept);
             for check in &result.checks {
                 let inside = if check.holds {
                     String::new()

@@ -97,7 +97,7 @@ fn two_switches_without_a_cable_are_two_networks() {
 
 /// A wire with a guest's socket on every port. A guest that waits too long fails its test.
 fn wire(plan: &Plan) -> (Wire, Vec<UnixDatagram>) {
-    let wire = Wire::new(Fabric::new(plan)).unwrap();
+    let wire = Wire::new(Fabric::new(plan), |_| {}).unwrap();
     let mut guests = Vec::new();
     for port in 0..plan.nodes.len() {
         let (guest, ours) = UnixDatagram::pair().unwrap();

@@ -6,7 +6,7 @@
 use super::pcapng::Writer;
 use super::{Card, Fabric, LinkAction};
 use crate::proto::PortStatus;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -46,8 +46,8 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// Starts the thread. No port has a guest yet.
-    pub(crate) fn new(fabric: Fabric) -> Result<Self> {
+    /// Starts the thread. No port has a guest yet. `tell` gets what people should know.
+    pub(crate) fn new(fabric: Fabric, tell: impl Fn(String) + Send + 'static) -> Result<Self> {
         let (bell, rung) = UnixStream::pair().context("cannot make a socket pair")?;
         bell.set_nonblocking(true)?;
         rung.set_nonblocking(true)?;
@@ -60,6 +60,8 @@ impl Wire {
             cards,
             sockets,
             captures: BTreeMap::new(),
+            broken: BTreeMap::new(),
+            tell: Box::new(tell),
             start: Instant::now(),
             epoch_ns: u64::try_from(epoch.as_nanos()).unwrap_or(u64::MAX),
         };
@@ -187,6 +189,9 @@ struct Mover {
     sockets: Vec<Socket>,
     /// By line.
     captures: BTreeMap<usize, Capture>,
+    /// Why a line is not recorded any more, until somebody asks for the file.
+    broken: BTreeMap<usize, String>,
+    tell: Box<dyn Fn(String) + Send>,
     start: Instant,
     epoch_ns: u64,
 }
@@ -327,6 +332,9 @@ impl Mover {
         let Some((path, link)) = to else {
             self.write_captured();
             self.fabric.tap(line, false);
+            if let Some(why) = self.broken.remove(&line) {
+                bail!("{why}");
+            }
             return Ok(self.captures.remove(&line).map(|capture| capture.path));
         };
         if let Some(capture) = self.captures.get(&line) {
@@ -336,6 +344,7 @@ impl Mover {
             let file = File::options().write(true).create_new(true).open(&path)?;
             Writer::new(BufWriter::new(file), &link, &self.fabric.ways(line), self.epoch_ns)
         };
+        self.broken.remove(&line);
         let writer = begin().with_context(|| format!("cannot write {}", path.display()))?;
         self.captures.insert(line, Capture { path: path.clone(), writer });
         self.fabric.tap(line, true);
@@ -364,7 +373,13 @@ impl Mover {
     fn give_up(&mut self, line: usize, why: &std::io::Error) {
         self.fabric.tap(line, false);
         if let Some(capture) = self.captures.remove(&line) {
-            tracing::error!("recording to {} stops: {why}", capture.path.display());
+            let file = capture.path.display();
+            let text = format!(
+                "recording to {file} stopped, the file ends early: {why}: make room for it"
+            );
+            tracing::error!("{text}");
+            (self.tell)(text.clone());
+            self.broken.insert(line, text);
         }
     }
 

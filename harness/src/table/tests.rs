@@ -1,4 +1,4 @@
-use super::{bytes, ratio, result, time};
+use super::{bytes, ratio, result, table_within, time};
 use crate::result::{Check, Checkpoint, Death, NodeResult, RankResult, RunResult};
 
 pub(crate) fn run() -> RunResult {
@@ -48,6 +48,7 @@ pub(crate) fn run() -> RunResult {
             seen: "no node said anything".to_owned(),
             holds: false,
         }],
+        unkept: None,
     }
 }
 
@@ -87,4 +88,27 @@ fn sizes_and_times_carry_their_unit() {
     assert_eq!([bytes(1023), bytes(1024), bytes(3 << 19)], ["1023 B", "1.0 KiB", "1.5 MiB"]);
     assert_eq!([time(None), time(Some(1_500)), time(Some(1_500_000))], ["–", "1.5 ms", "1.50 s"]);
     assert_eq!([ratio(1, 0), ratio(105, 100)], ["–", "1.05"]);
+}
+
+#[test]
+fn on_a_narrow_terminal_a_table_goes_on_below() {
+    let cells = ["the result of the sequential program, bit for bit", "the same: sha256 f02ee787"];
+    let lines = |width| {
+        let mut rows = table_within(&["expected", "seen"], width);
+        rows.add_row(cells);
+        rows.lines().collect::<Vec<_>>()
+    };
+    let wide = lines(None);
+    assert_eq!(wide.len(), 5, "a row, the header and their borders: {wide:#?}");
+    for width in [30, 50] {
+        let narrow = lines(Some(width));
+        assert!(narrow.len() > 5, "{narrow:#?}");
+        let longest = narrow.iter().map(|line| line.chars().count()).max();
+        assert!(longest <= Some(width.into()), "{narrow:#?}");
+        let text = narrow.join(" ").replace(['│', '\n'], " ");
+        let said: Vec<&str> = text.split_whitespace().collect();
+        for word in cells.iter().flat_map(|cell| cell.split(' ')) {
+            assert!(said.contains(&word), "no {word} in {narrow:#?}");
+        }
+    }
 }

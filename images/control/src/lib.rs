@@ -21,6 +21,8 @@ extern crate alloc;
 
 pub mod bench;
 pub mod sim;
+#[cfg(test)]
+mod tests;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -33,8 +35,9 @@ use runtime_core::event::Event;
 use runtime_core::node::{Binding, Image, Policy, Quorum, Role};
 use serde::{Deserialize, Serialize};
 
-/// Version of this protocol; a node and a harness of different versions refuse each other.
-pub const VERSION: u32 = 1;
+/// Version of this protocol; a node and a harness of different versions refuse each other. It is raised with every
+/// change of what may be said.
+pub const VERSION: u32 = 2;
 /// Longest line, in bytes, either way.
 pub const MAX_LINE: usize = 256 * 1024;
 /// Name of the virtio-serial port in a guest.

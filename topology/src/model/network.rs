@@ -1,6 +1,6 @@
 //! What is between the nodes: switches, the links of nodes to them, cables between them.
 
-use netem::{Distribution, Loss, Profile, Queue, Vlan};
+use netem::{Profile, Queue, Vlan};
 
 /// What nodes are linked to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,19 +35,8 @@ pub struct Link {
 
 impl Link {
     /// A link of which the file says nothing. With a rate, a megabyte may wait.
-    pub const PERFECT: Profile = Profile {
-        delay_ns: 0,
-        jitter_ns: 0,
-        distribution: Distribution::Uniform,
-        loss: Loss::None,
-        duplicate: 0.0,
-        reorder: 0.0,
-        corrupt: 0.0,
-        rate_bits_per_s: None,
-        queue: Queue { bytes: 1 << 20, packets: usize::MAX },
-        drop: None,
-        flap: None,
-    };
+    pub const PERFECT: Profile =
+        Profile { queue: Queue { bytes: 1 << 20, packets: usize::MAX }, ..Profile::PERFECT };
     /// Largest packet where the file says nothing.
     pub const MTU: u16 = 1500;
 }
