@@ -59,11 +59,12 @@ pub struct Neighbour {
 /// What happened between this node and a neighbour, by its place in the list that was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Happening {
-    /// Connected.
+    /// Connected; or connected anew, and what neither side had read is lost.
     Up(usize),
     /// A frame, in the buffer that was handed in.
     Frame(usize),
-    /// Not connected any more: it left, began a new life, or wrote nonsense. What it did not read is lost.
+    /// Not connected any more: it left, began a new life, or what it sends is damaged again and again. What it did not
+    /// read is lost.
     Down(usize),
 }
 
@@ -80,6 +81,8 @@ pub struct Board {
     me: NodeName,
     /// Somebody unknown at a door was spoken of.
     warned: bool,
+    /// Damage was.
+    told: bool,
     _memory: Memory,
 }
 
@@ -129,6 +132,7 @@ impl Board {
             names: neighbours.iter().map(|n| n.name).collect(),
             me,
             warned: false,
+            told: false,
             _memory: memory,
         })
     }
@@ -152,7 +156,25 @@ impl Board {
         self.left.fill(AT_MOST);
         self.pairs.iter().for_each(Pair::repair);
         self.look_for_strangers();
+        self.look_for_damage();
         None
+    }
+
+    fn look_for_damage(&mut self) {
+        if self.told {
+            return;
+        }
+        if let Some(at) = self.pairs.iter().position(|pair| pair.damaged() > 0) {
+            self.told = true;
+            let (node, peer) = (self.me, self.names[at]);
+            tracing::warn!(%node, %peer, "what came through the board's memory is not what was sent, and is sent again: another guest writes there, or the memory is faulty");
+        }
+    }
+
+    /// How often something of a neighbour's was found changed on its way.
+    #[must_use]
+    pub fn damaged(&self, by: usize) -> u64 {
+        self.pairs[by].damaged()
     }
 
     fn look_for_strangers(&mut self) {

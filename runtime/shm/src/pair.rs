@@ -5,23 +5,31 @@
 //! way it is, so no word has two writers (but for the lane's `freed`, which is its reader's).
 //!
 //! ```text
-//!   door of A's way to B     conn: A's part of a connection, a number never used before; 0: A is not there
+//!   door of A's way to B     conn: A's part of a connection, a number never used before; 0: A is not there.
+//!                                  A's life, 32 bits | A's tie to B, 16 | how often that was mended, from 1, 16
 //!                            seen: B's number that A has taken note of; A's place in B's lane is the beginning
 //!   connected, as A sees it: A has taken note of B's conn, and B's seen is A's conn
 //! ```
-//! A empties its own lane before it publishes a number, and writes to it when B has taken note of that number; B reads
+//! A empties its own lane before it publishes a number, and again before it takes note of one, for somebody may have
+//! written there meanwhile; it writes to it when B has taken note of its number; B reads
 //! it when A has taken note of B's. So what B reads was written in this connection. Whoever sees that a word of the other
 //! is not what it was gives the connection up by publishing a new number of its own; the other sees that.
 //!
-//! Whoever is on the other side may write anything anywhere. Then frames may be other bytes, or connections break.
+//! Every guest of the board may write anything anywhere. So each frame has a checksum behind it ([`seal`]), and each side writes
+//! its words anew when they are not what it wrote. What was changed is not handed over: the connection is made anew, and the link
+//! above says again what was lost, for both are tied as they were. Only what is damaged again and again is the end of a tie. Who
+//! means to may give a frame of its own making a right checksum.
 
-use crate::ring::{Broken, CELLS, Lane, NoRoom, Reader, Writer};
+use crate::ring::{Broken, CELLS, Lane, NoRoom, Reader, SEAL, Writer};
 use crate::sync::{Apart, AtomicU64, Ordering};
 use std::collections::VecDeque;
 use std::ptr::NonNull;
 
 /// Stands at a door of this layout.
-const MARK: u64 = u64::from_le_bytes(*b"ustway01");
+const MARK: u64 = u64::from_le_bytes(*b"ustway02");
+/// How often a connection is made anew for what was damaged, for each so many frames that come whole as a lane has cells;
+/// then it is given up. Faulty memory would else be tried for ever.
+const MENDS: u32 = 8;
 
 /// A way as it lies in memory. All zero is one that nobody ever used.
 #[derive(Debug)]
@@ -47,7 +55,7 @@ struct Door {
 /// What became of a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Connected.
+    /// Connected; or connected anew, and what was on its way is lost.
     Up,
     /// A frame, in the buffer that was handed in.
     Frame,
@@ -67,12 +75,67 @@ pub(crate) struct Pair {
     conn: u64,
     /// The other side's that was taken note of; 0: none.
     met: u64,
-    ends: Option<(Writer, Reader)>,
+    ends: Option<Ends>,
+    /// The connection is made anew in the same tie of the other side's.
+    mending: Option<u64>,
+    /// How often that may be done still, and frames that came whole since it was as often as it can be.
+    mends: u32,
+    whole: u32,
+    /// How often what came was not what was sent.
+    damaged: u64,
     /// Frames that found no room.
     waiting: VecDeque<Vec<u8>>,
     bytes: usize,
     /// The connection is to be given up.
     broken: bool,
+}
+
+/// A connection's lanes, and how many frames went through each.
+#[derive(Debug)]
+struct Ends {
+    writer: Writer,
+    sent: u32,
+    reader: Reader,
+    taken: u32,
+}
+
+/// The life and the tie that a number of a connection belongs to.
+const fn tie(conn: u64) -> u64 {
+    conn >> 16
+}
+
+/// The number of the next connection: in the same tie, or in the next one of this life.
+pub(crate) const fn next(conn: u64, same: bool) -> u64 {
+    const NUMBER: u64 = 0xffff_ffff;
+    let last = if same { conn } else { conn | 0xffff };
+    let number = last.wrapping_add(1) & NUMBER;
+    let number = if number & 0xffff == 0 { number + 1 } else { number };
+    conn & !NUMBER | number
+}
+
+/// The checksum of a frame: of its bytes, and of its place, for a frame that comes twice or elsewhere is none.
+fn checksum(conn: u64, number: u32, frame: &[u8]) -> [u8; SEAL] {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&conn.to_le_bytes());
+    hasher.update(&number.to_le_bytes());
+    hasher.update(frame);
+    hasher.finalize().to_le_bytes()
+}
+
+/// Puts a frame's checksum behind it.
+fn seal(conn: u64, number: u32, frame: &mut Vec<u8>) {
+    let sum = checksum(conn, number, frame);
+    frame.extend_from_slice(&sum);
+}
+
+/// Takes it away again, if it is right.
+fn unseal(conn: u64, number: u32, frame: &mut Vec<u8>) -> Result<(), Broken> {
+    let (bytes, sum) = frame.split_last_chunk::<SEAL>().ok_or(Broken)?;
+    if checksum(conn, number, bytes) != *sum {
+        return Err(Broken);
+    }
+    frame.truncate(frame.len() - SEAL);
+    Ok(())
 }
 
 // SAFETY: ways are memory that may be used from any thread, by one side each.
@@ -107,6 +170,10 @@ impl Pair {
             conn: first,
             met: 0,
             ends,
+            mending: None,
+            mends: MENDS,
+            whole: 0,
+            damaged: 0,
             waiting,
             bytes: 0,
             broken: false,
@@ -139,19 +206,25 @@ impl Pair {
         door.conn.store(self.conn, Ordering::Release);
     }
 
-    /// Gives up the connection, if there is one.
+    /// Gives up the connection, if there is one, or is to be one again.
     pub(crate) fn renew(&mut self) {
+        if self.ends.is_some() || self.mending.is_some() {
+            self.begin_anew(false);
+        }
+    }
+
+    fn begin_anew(&mut self, same_tie: bool) {
         self.waiting.clear();
         (self.bytes, self.broken) = (0, false);
-        if self.ends.take().is_some() {
-            self.conn = self.conn.wrapping_add(1).max(1);
-            self.publish();
-        }
+        self.mending = same_tie.then_some(tie(self.met));
+        self.ends = None;
+        self.conn = next(self.conn, same_tie);
+        self.publish();
     }
 
     /// Is not at the door any more.
     pub(crate) fn leave(&mut self) {
-        (self.ends, self.conn) = (None, 0);
+        (self.ends, self.mending, self.conn) = (None, None, 0);
         self.way_out().door.0.conn.store(0, Ordering::Release);
     }
 
@@ -164,6 +237,9 @@ impl Pair {
             if word.load(Ordering::Relaxed) != value {
                 word.store(value, Ordering::Release);
             }
+        }
+        if let Some(ends) = &self.ends {
+            ends.reader.repair();
         }
     }
 
@@ -204,29 +280,57 @@ impl Pair {
         if intact {
             self.flush();
         }
-        let (_, reader) = self.ends.as_mut()?;
         if frames && !self.broken {
-            match reader.take(buffer) {
-                Ok(true) => {
-                    reader.give_back();
-                    return Some(Step::Frame);
-                }
-                Ok(false) => reader.give_back_rest(),
+            match self.take(buffer) {
+                Ok(true) => return Some(Step::Frame),
+                Ok(false) => {}
                 Err(Broken) => self.broken = true,
             }
         }
         // What was completed before the end is read before it.
         let over = self.broken || frames && !intact;
-        over.then(|| {
-            self.renew();
-            Step::Down
-        })
+        over.then(|| self.end(theirs)).flatten()
+    }
+
+    /// Takes the next frame, if there is one, and it is what was sent.
+    fn take(&mut self, buffer: &mut Vec<u8>) -> Result<bool, Broken> {
+        let ends = self.ends.as_mut().ok_or(Broken)?;
+        if !ends.reader.take(buffer)? {
+            ends.reader.give_back_rest();
+            return Ok(false);
+        }
+        ends.reader.give_back();
+        unseal(self.met, ends.taken, buffer)?;
+        ends.taken = ends.taken.wrapping_add(1);
+        self.whole += 1;
+        if self.whole >= CELLS {
+            (self.whole, self.mends) = (0, MENDS);
+        }
+        Ok(true)
+    }
+
+    /// The connection is over. If another one may come in the same tie, nobody needs to know.
+    fn end(&mut self, theirs: (u64, u64)) -> Option<Step> {
+        let mut mend = theirs.0 != 0 && tie(theirs.0) == tie(self.met);
+        if self.broken {
+            self.damaged += 1;
+            mend &= self.mends > 0;
+            self.mends = self.mends.saturating_sub(1);
+        }
+        self.begin_anew(mend);
+        (!mend).then_some(Step::Down)
     }
 
     fn meet(&mut self, (conn, seen): (u64, u64)) -> Option<Step> {
+        if self.is_lost(conn) {
+            self.mending = None;
+            return Some(Step::Down);
+        }
         if conn != self.met {
             self.met = conn;
             self.way_in().lane.rewind();
+            // Nobody reads here before it sees this, so what is here is nothing of this side's.
+            self.way_out().lane.forget();
             self.way_out().door.0.seen.store(conn, Ordering::Release);
             return None;
         }
@@ -238,15 +342,22 @@ impl Pair {
             unsafe { NonNull::new_unchecked(&raw mut (*way.as_ptr()).lane) }
         };
         // SAFETY: mapped, see `new`; each side has emptied the lane that it writes to, and this node has no other ends.
-        self.ends = Some(unsafe { (Writer::new(lane(self.out)), Reader::new(lane(self.into))) });
+        let (writer, reader) =
+            unsafe { (Writer::new(lane(self.out)), Reader::new(lane(self.into))) };
+        (self.ends, self.mending) = (Some(Ends { writer, sent: 0, reader, taken: 0 }), None);
         Some(Step::Up)
     }
 
+    /// Whether whom this side was to be connected to anew is there no more, by its number.
+    fn is_lost(&self, conn: u64) -> bool {
+        self.mending.is_some_and(|of| conn == 0 || tie(conn) != of)
+    }
+
     /// Sends a frame. It is lost when there is no connection, or when that breaks.
-    pub(crate) fn send(&mut self, frame: Vec<u8>) {
-        if self.ends.is_none() {
-            return;
-        }
+    pub(crate) fn send(&mut self, mut frame: Vec<u8>) {
+        let Some(ends) = &mut self.ends else { return };
+        seal(self.conn, ends.sent, &mut frame);
+        ends.sent = ends.sent.wrapping_add(1);
         self.bytes += frame.len();
         self.waiting.push_back(frame);
         self.flush();
@@ -254,9 +365,9 @@ impl Pair {
 
     /// Sends what finds room.
     fn flush(&mut self) {
-        let Some((writer, _)) = &mut self.ends else { return };
+        let Some(ends) = &mut self.ends else { return };
         while let Some(frame) = self.waiting.front() {
-            match writer.put(frame) {
+            match ends.writer.put(frame) {
                 Ok(()) => {
                     self.bytes -= frame.len();
                     self.waiting.pop_front();
@@ -272,22 +383,33 @@ impl Pair {
         self.bytes
     }
 
+    /// How often what came was not what was sent, or what stands in the lanes was no place of one.
+    #[cfg(not(loom))]
+    pub(crate) const fn damaged(&self) -> u64 {
+        self.damaged
+    }
+
     /// Whether the other side has read all that was sent.
     pub(crate) fn is_read(&self) -> bool {
-        self.waiting.is_empty() && self.ends.as_ref().is_none_or(|(writer, _)| writer.is_read())
+        self.waiting.is_empty()
+            && self.mending.is_none()
+            && self.ends.as_ref().is_none_or(|ends| ends.writer.is_read())
     }
 
     /// Whether [`Self::step`] would do something.
     pub(crate) fn has_news(&self) -> bool {
         let theirs = self.theirs();
         match &self.ends {
-            Some((writer, reader)) => {
+            Some(Ends { writer, reader, .. }) => {
                 self.broken
                     || theirs != (self.met, self.conn)
-                    || reader.has_frame()
+                    || reader.has_something()
                     || !self.waiting.is_empty() && writer.may_have_room()
             }
-            None => theirs.0 != self.met || theirs.0 != 0 && theirs.1 == self.conn,
+            None if self.is_lost(theirs.0) => true,
+            None => {
+                theirs.0 != self.met || theirs.0 != 0 && self.conn != 0 && theirs.1 == self.conn
+            }
         }
     }
 }

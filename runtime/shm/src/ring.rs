@@ -16,8 +16,10 @@ pub(crate) const INLINE: usize = if cfg!(loom) { 8 } else { 120 };
 pub(crate) const BULK: u32 = if cfg!(loom) { 256 } else { 256 * 1024 };
 /// Each longer frame begins at a multiple of this.
 const GRAIN: u32 = 64;
+/// Bytes that a [`crate::pair`] puts behind a frame.
+pub(crate) const SEAL: usize = 4;
 /// Longest frame of a lane.
-const LONGEST: usize = if cfg!(loom) { 64 } else { crate::MAX_FRAME };
+const LONGEST: usize = if cfg!(loom) { 64 } else { crate::MAX_FRAME + SEAL };
 
 // A reader gives back what it has read when that is a quarter, and a frame that does not fit before the end of the
 // bulk leaves that end unused: with less, writer and reader could wait for each other.
@@ -289,9 +291,14 @@ impl Reader {
     /// Length of the next frame, if it is complete.
     #[inline]
     fn ready(&self) -> Option<usize> {
-        let stamp = self.lane().cell(self.next).stamp.load(Ordering::Acquire);
+        self.ready_at(self.next)
+    }
+
+    #[inline]
+    fn ready_at(&self, position: Position) -> Option<usize> {
+        let stamp = self.lane().cell(position).stamp.load(Ordering::Acquire);
         #[expect(clippy::cast_possible_truncation, reason = "the lower half is the number")]
-        (stamp as u32 == self.next.cells.wrapping_add(1)).then_some((stamp >> 32) as usize)
+        (stamp as u32 == position.cells.wrapping_add(1)).then_some((stamp >> 32) as usize)
     }
 
     /// Whether there is a frame.
@@ -323,17 +330,38 @@ impl Reader {
         Ok(Some(on(frame())))
     }
 
+    /// Length of the next frame, if there is one, in a lane to which others may write, too.
+    fn look(&self) -> Result<Option<usize>, Broken> {
+        if let Some(len) = self.ready() {
+            return if len <= LONGEST { Ok(Some(len)) } else { Err(Broken) };
+        }
+        // Who completed the one after it has completed this one before: its stamp was lost.
+        let after = Position { cells: self.next.cells.wrapping_add(1), bulk: 0 };
+        let passed = self.ready_at(after).is_some() && self.ready().is_none();
+        if passed { Err(Broken) } else { Ok(None) }
+    }
+
+    /// Whether [`Self::take`] would do something.
+    pub(crate) fn has_something(&self) -> bool {
+        self.look() != Ok(None)
+    }
+
     /// Copies the next frame out, if there is one, in place of what is in `to`: for a writer that may go on writing to
     /// what it completed.
     pub(crate) fn take(&mut self, to: &mut Vec<u8>) -> Result<bool, Broken> {
-        let Some(len) = self.ready() else { return Ok(false) };
-        if len > LONGEST {
-            return Err(Broken);
-        }
+        let Some(len) = self.look()? else { return Ok(false) };
         // SAFETY: the place of a frame of a length within the limit lies in the lane, see `frame`.
         unsafe { words::copy_out(self.lane().frame(self.next, len), len, to) };
         self.next = self.next.after(len);
         Ok(true)
+    }
+
+    /// Writes this side's word anew where somebody else has written to it: the writer would wait for ever.
+    pub(crate) fn repair(&self) {
+        let freed = &self.lane().freed.0;
+        if freed.load(Ordering::Relaxed) != self.freed.pack() {
+            freed.store(self.freed.pack(), Ordering::Release);
+        }
     }
 
     /// Gives back all that was read.

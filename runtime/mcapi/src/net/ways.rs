@@ -152,6 +152,13 @@ impl Ways {
         }
     }
 
+    /// How often something of a node's was found changed in the board's memory.
+    #[cfg(test)]
+    pub(super) fn damaged(&self, by: NodeId) -> u64 {
+        let over = self.board.as_ref();
+        over.and_then(|over| Some(over.board.damaged(over.place(by)?))).unwrap_or(0)
+    }
+
     /// Tells those who share the board's memory that this node leaves.
     pub(super) fn leave(&mut self) {
         if let Some(over) = &mut self.board {

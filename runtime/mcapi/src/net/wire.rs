@@ -319,3 +319,6 @@ impl Wire {
         self.ways.leave();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,10 +53,13 @@ pub(super) fn look(board: &mut Board) -> Vec<Seen> {
     seen
 }
 
-/// What two nodes see until neither has anything.
+/// What two nodes see until neither has anything, which must come.
 fn settle(a: &mut Board, b: &mut Board) -> [Vec<Seen>; 2] {
     let mut seen = [look(a), look(b)];
+    let mut looks = 0;
     while a.has_something() || b.has_something() {
+        looks += 1;
+        assert!(looks < 1000, "{a:?} {b:?}");
         seen[0].extend(look(a));
         seen[1].extend(look(b));
     }
@@ -112,6 +115,16 @@ fn a_new_life_ends_the_one_before_and_nothing_of_that_arrives() {
         }
         drop(one);
     }
+}
+
+#[test]
+fn numbers_of_connections_stay_in_their_life_and_are_never_none() {
+    use crate::pair::next;
+    assert_eq!(next(7 << 32 | 1, true), 7 << 32 | 2);
+    assert_eq!(next(7 << 32 | 5, false), 7 << 32 | 0x1_0001);
+    assert_eq!(next(7 << 32 | 0x1_ffff, true), 7 << 32 | 0x2_0001);
+    assert_eq!(next(7 << 32 | 0xffff_ffff, true), 7 << 32 | 1);
+    assert_eq!(next(7 << 32 | 0xffff_0003, false), 7 << 32 | 1);
 }
 
 #[test]
