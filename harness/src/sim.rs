@@ -71,8 +71,8 @@ pub(crate) struct SimArgs {
     /// Nobody sees the connections of a dead node close.
     #[arg(long)]
     silent: bool,
-    /// Tell all that nodes tell in a run that is described: step, virtual time, node, event.
-    #[arg(long, conflicts_with_all = ["exhaustive", "soak"])]
+    /// Tell all that nodes tell in each run: step, virtual time, node, event; and before it what befalls them at which step.
+    #[arg(long, conflicts_with = "exhaustive")]
     story: bool,
 }
 
@@ -182,6 +182,13 @@ pub(crate) fn main(args: &SimArgs) -> Result<u8, Failure> {
 
 /// Runs it once, for its story.
 fn tell(scenario: &Scenario) {
+    println!("{scenario}");
+    for (node, when) in &scenario.crashes {
+        println!("{node} dies: {when:?}");
+    }
+    for (step, fault) in &scenario.faults {
+        println!("step {step}: {fault:?}");
+    }
     let mut run = Run::new(scenario);
     loop {
         let step = run.steps();

@@ -499,6 +499,12 @@ impl Dispatcher {
             self.over(now, End::Done);
         } else if self.nodes.iter().all(|n| n.life == Life::Dead) {
             self.over(now, End::Stuck("every node is dead".to_owned()));
+        } else if !self.members.is_empty()
+            && self.members.iter().all(|node| self.nodes[*node].life == Life::Dead)
+        {
+            // Whoever is left was replaced, and nobody is there to let it in again.
+            let reason = format!("every member of view {} is dead", self.view);
+            self.over(now, End::Stuck(reason));
         }
     }
 

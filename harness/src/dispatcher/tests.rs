@@ -384,6 +384,20 @@ fn a_run_without_a_word_is_judged_as_hanging() {
 }
 
 #[test]
+fn when_all_members_are_dead_who_was_replaced_does_not_keep_the_run_waiting() {
+    let mut story = Story::running(plan());
+    story.takeover();
+    let mut kill = |node: &str| {
+        let request = Request::Kill { node: node.to_owned() };
+        story.tell(Event::Client { client: CLIENT + 1, request })
+    };
+    kill("n0");
+    kill("n2");
+    let result = verdict(&kill("n3"));
+    assert_eq!(result.checks[0].seen, "every member of view 2 is dead");
+}
+
+#[test]
 fn a_lost_job_is_judged_at_once() {
     let mut story = Story::running(plan());
     let reason = "no copy of rank 1 is left".to_owned();

@@ -369,9 +369,11 @@ impl<M: Machine> World<M> {
         if self.lacks_majority() { End::NoMajority } else { End::Stalled }
     }
 
-    /// Did a living node say that too few are left, and nobody since that it goes on?
+    /// Did a living node say that too few are left, and is no living one in a later view?
     fn lacks_majority(&self) -> bool {
-        self.places.iter().any(|place| place.alive && place.no_majority.is_some())
+        let alive = || self.places.iter().filter(|place| place.alive);
+        let newest = alive().map(|place| place.node.view().id).max();
+        alive().any(|place| place.no_majority.is_some() && place.no_majority >= newest)
     }
 
     fn plan(&mut self, at: u64, happening: Happening) {
@@ -534,12 +536,6 @@ impl<M: Machine> World<M> {
             Event::NoMajority { view, .. } => self.places[id.index()].no_majority = Some(*view),
             // It begins anew; what the others said still holds.
             Event::Fenced { .. } => self.places[id.index()].no_majority = None,
-            // In a later view: of the same one, the word may have been under way when it was lost.
-            Event::Resumed { view, .. } => {
-                for place in &mut self.places {
-                    place.no_majority = place.no_majority.filter(|lost| *lost >= *view);
-                }
-            }
             _ => {}
         }
         self.tell(id, Told::Event(event));
