@@ -300,13 +300,20 @@ async fn program(setup: &Setup, file: &topology::Topology) -> Result<Option<Path
     let path = setup.file.parent().unwrap_or(Path::new("")).join(&program.path);
     let out = setup.run_dir.join("program");
     let ready = tokio::task::spawn_blocking(move || cc::ready(&path, out)).await??;
+    if setup.how.backend == Backend::Qemu {
+        let about = fs::metadata(&ready);
+        let about = about.with_context(|| format!("cannot read {}", ready.display()))?;
+        let short = file.short_of_memory(about.len());
+        ensure!(short.is_empty(), "{}: {}", setup.file.display(), short.join("; "));
+    }
     Ok(Some(ready))
 }
 
 /// Writes down what is run, so that it can be run again.
 fn keep(setup: &Setup, topology: String, plan: &Plan, machine: &str) -> Result<()> {
-    fs::copy(&setup.file, setup.run_dir.join("topology.yaml"))
-        .with_context(|| format!("cannot write into {}", setup.run_dir.display()))?;
+    fs::copy(&setup.file, setup.run_dir.join("topology.yaml")).with_context(|| {
+        format!("cannot write into {}: is its disk full?", setup.run_dir.display())
+    })?;
     let manifest = Manifest {
         topology,
         seed: plan.seed,

@@ -40,6 +40,21 @@ fn the_examples_run_across_two_guests() {
 }
 
 #[test]
+fn a_guest_that_cannot_boot_with_its_program_is_refused_before_it_does() {
+    let bench = Bench::qemu();
+    let program = bench.target().join("large");
+    fs::write(&program, vec![0; 20 << 20]).unwrap();
+    fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let file = bench.file(
+        "large.yaml",
+        "name: large\nnodes: { n0: { role: compute, memory: 112MiB } }\nrun: { program: ./large }\n",
+    );
+    let words = "node \"n0\" has 112MiB of memory and needs 128MiB to boot with a program of 20MiB";
+    bench.on_file("test", &file).must(2, &["large.yaml: ", words, "write `memory: 128MiB`"]);
+    bench.nothing_runs();
+}
+
+#[test]
 fn boards_and_links_carry_one_program() {
     let bench = Bench::process();
     let outcome = example(&bench, "boards");

@@ -82,7 +82,7 @@ pub(crate) fn topology(r: &mut Reader<'_>, yaml: &Yaml) -> Option<Topology> {
     if sound {
         // Limits that are no numbers would make sums that mean nothing.
         if settled {
-            memory::settle(r, &mut cluster, &runtime);
+            memory::settle(r, &mut cluster, &runtime, on_mcapi.is_some());
         }
         check::codes(r, &cluster, &runtime);
         boards::carriers(r, &cluster, on_mcapi.is_some());

@@ -389,6 +389,24 @@ fn a_node_that_may_host_two_ranks_needs_memory_for_both() {
 }
 
 #[test]
+fn a_guest_needs_memory_for_the_program_that_it_boots_with() {
+    let t = read(
+        "name: t
+nodes:
+  n0: { role: compute, memory: 96MiB }
+  n1: { role: compute }
+run: { program: ./prog.c }
+",
+    );
+    assert_eq!(t.nodes[0].memory_bytes, 96 << 20, "it has no rank to be large enough for");
+    assert_eq!(t.short_of_memory(10 << 20), Vec::<String>::new());
+    let short = t.short_of_memory((12 << 20) + 1);
+    let words = "node \"n0\" has 96MiB of memory and needs 112MiB to boot with a program of 13MiB";
+    assert!(short.len() == 1 && short[0].starts_with(words), "{short:?}");
+    assert_eq!(t.short_of_memory(200 << 20).len(), 2, "what the file leaves out may be too little");
+}
+
+#[test]
 fn the_sentence_names_who_may_die_and_who_may_not_and_why() {
     let sentence = |nodes: &str, runtime: &str| {
         let boards = "boards: { a: {}, b: {}, c: {} }";
