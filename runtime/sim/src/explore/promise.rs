@@ -31,8 +31,8 @@ pub(super) struct Promise {
     /// No recovery may go back behind what a node that is there knew to bind; or, while no more died than each rank has
     /// copies, any node.
     bound: BTreeMap<NodeId, (Job, Epoch)>,
-    /// The newest.
-    job: Job,
+    /// Which one each node is at.
+    jobs: BTreeMap<NodeId, Job>,
     exited: BTreeSet<Rank>,
     done: Option<Job>,
 }
@@ -50,7 +50,7 @@ impl Promise {
             troubled: BTreeSet::new(),
             damaged: BTreeSet::new(),
             bound: BTreeMap::new(),
-            job: Job(0),
+            jobs: BTreeMap::new(),
             exited: BTreeSet::new(),
             done: None,
         }
@@ -92,18 +92,20 @@ impl Promise {
             // Whoever slept may hear late of a view that is over; nothing comes of that.
             Event::Recovering { view, .. } if self.views.keys().any(|newest| newest > view) => {}
             Event::Recovering { job, epoch, .. } => {
-                self.job = self.job.max(*job);
+                self.jobs.insert(node, *job);
                 let bound = self.bound();
                 if (*job, *epoch) < bound {
                     return Some(format!("{node} goes back to {epoch} from {}", bound.1));
                 }
             }
             Event::CheckpointCommitted { epoch, .. } => {
-                // A rank returned from it, and perhaps told the world.
-                self.binds(node, self.job, *epoch);
+                // A rank returned from it, and perhaps told the world. Whoever slept may say so when the others are at the next job.
+                let job = self.jobs.get(&node).copied().unwrap_or_default();
+                self.binds(node, job, *epoch);
             }
             Event::Resumed { view, job, epoch } => {
                 // An epoch that a recovery chose may still be given up by the next one, as long as no rank went on from it.
+                self.jobs.insert(node, *job);
                 self.binds(node, *job, *epoch);
                 if *view > self.running.id
                     && let Some(view) = self.views.get(view)
