@@ -61,16 +61,17 @@ fn boards_and_links_carry_one_program() {
     assert!(console(&outcome, "n0").contains("sum of squares: 333833500"));
 }
 
-/// Their cables lose every frame. Nobody tells of the death of a guest: it is silent, and then there in a new life.
+/// They are linked by the memory of their board, and their cables lose every frame. Nobody tells of the death of a guest: it is silent, and then there in a new life.
 #[test]
 fn a_guest_of_a_board_dies_and_comes_again_and_no_cable_is_needed() {
     let bench = Bench::qemu();
     let text = format!(
-        "name: on-a-board\nboards: {{ a: {{ shared-memory: 1MiB }} }}\n\
+        "name: on-a-board\nboards: {{ a: {{ shared-memory: 1MiB, transport: links }} }}\n\
          nodes:\n\
          \x20 n0: {{ board: a, role: compute }}\n  n1: {{ board: a, role: compute }}\n\
          switches: {{ sw0: {{}} }}\nlinks:\n\
          \x20 - {{ between: [n0, sw0], loss: 100% }}\n  - {{ between: [n1, sw0], loss: 100% }}\n\
+         \x20 - {{ between: [n0, n1], transport: shm }}\n\
          runtime: {{ heartbeat: 50ms }}\nrun: {}\n\
          faults: [{{ at: 1s, reboot: n1 }}]\n",
         outlive("again")

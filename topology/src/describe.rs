@@ -7,6 +7,7 @@ use crate::model::{
     Topology, Transport, Trigger, Way, board_bytes,
 };
 use crate::units::{show_duration, show_size};
+use runtime_core::id::NodeId;
 use runtime_core::node::{Binding, Image, Policy};
 use std::time::Duration;
 
@@ -51,6 +52,7 @@ impl Topology {
         let runs = format!("runs {path} on each node, for {limit} at most, on MCAPI over {over}");
         let mut lines = vec![runs, format!("MCAPI nodes: {}", names.join("; "))];
         lines.extend(self.board_ways_lines());
+        lines.extend(self.memory_link_lines());
         let faults = 0..self.fault_items();
         lines.extend(faults.map(|item| format!("fault: {}", self.fault_words(item))));
         lines
@@ -66,6 +68,19 @@ impl Topology {
                     "MCAPI between guests of board {name} goes through its memory, with {needs} KiB"
                 )
             })
+        })
+    }
+
+    /// Pairs of guests that do so on a board of which the others do not.
+    fn memory_link_lines(&self) -> impl Iterator<Item = String> {
+        let apart = |[one, _]: &&[NodeId; 2]| {
+            let board = self.nodes[one.index()].board;
+            !self.board_carries.get(usize::from(board)).is_some_and(|carries| *carries)
+        };
+        self.memory_links.iter().filter(apart).map(|[one, other]| {
+            let board = &self.boards[usize::from(self.nodes[one.index()].board)];
+            let [one, other] = [one, other].map(|node| self.name_of(*node));
+            format!("MCAPI between {one} and {other} goes through the memory of board {board}")
         })
     }
 

@@ -32,6 +32,8 @@ pub struct Topology {
     pub board_memory: Vec<u64>,
     /// Whether MCAPI nodes of different guests of each board talk through that memory.
     pub board_carries: Vec<bool>,
+    /// Guests of one board of which the file says that they talk through its memory, whatever holds for the others of it.
+    pub memory_links: Vec<[NodeId; 2]>,
     /// The nodes, in the order of the file: `nodes[i].id` is `NodeId(i)`.
     pub nodes: Vec<Node>,
     /// The switches.
@@ -199,8 +201,9 @@ impl Topology {
         let [Some(a), Some(b)] = [a, b].map(|node| self.nodes.get(node.index())) else {
             return false;
         };
+        let linked = self.memory_links.iter().any(|l| *l == [a.id, b.id] || *l == [b.id, a.id]);
         let carries = self.board_carries.get(usize::from(a.board)).is_some_and(|carries| *carries);
-        carries
+        (carries || linked)
             && a.board == b.board
             && a.id != b.id
             && [a, b].iter().all(|n| n.image == Image::Linux)

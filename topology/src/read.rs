@@ -13,6 +13,7 @@ pub(crate) mod names;
 pub(crate) mod nodes;
 pub(crate) mod run;
 pub(crate) mod settings;
+pub(crate) mod shared;
 pub(crate) mod triggers;
 
 use crate::error::{Reader, Span};
@@ -85,7 +86,10 @@ pub(crate) fn topology(r: &mut Reader<'_>, yaml: &Yaml) -> Option<Topology> {
             memory::settle(r, &mut cluster, &runtime, on_mcapi.is_some());
         }
         check::codes(r, &cluster, &runtime);
-        boards::carriers(r, &cluster, on_mcapi.is_some());
+        boards::carriers(r, &cluster, &wiring.shared, on_mcapi.is_some());
+        if run.is_some() && on_mcapi.is_none() {
+            shared::nobody_uses(r, &wiring.shared);
+        }
         match on_mcapi {
             Some(span) => program::check(r, &cluster, &runtime, span, &faults, &expectations),
             None => {
@@ -100,6 +104,7 @@ pub(crate) fn topology(r: &mut Reader<'_>, yaml: &Yaml) -> Option<Topology> {
         seed: seed.unwrap_or(0),
         board_memory: common(&cluster, |common| common.bytes),
         board_carries: common(&cluster, |common| common.carries),
+        memory_links: wiring.shared.iter().map(|(ends, _)| *ends).collect(),
         boards: cluster.boards,
         nodes: cluster.nodes,
         switches: wiring.switches,

@@ -187,7 +187,7 @@ fn link() -> Value {
     let keys = [links::LINK, impairments::KEYS].concat();
     object(&keys, &["between"], |key| match key {
         "between" => {
-            json!({ "type": "array", "items": reference("name"), "minItems": 2, "maxItems": 2, "description": "A node and a switch, or two switches." })
+            json!({ "type": "array", "items": reference("name"), "minItems": 2, "maxItems": 2, "description": "A node and a switch, two switches, or two guests of one board." })
         }
         "name" => {
             name("Of a cable between switches: its name. Left out: those of its ends, `sw0-sw1`.")
@@ -199,7 +199,10 @@ fn link() -> Value {
             "type": "array", "items": vlan("Number of a VLAN."), "minItems": 1, "maxItems": 64, "uniqueItems": true,
             "description": "Of a cable between switches: the VLANs that pass, tagged. Left out: all.",
         }),
-        "transport" => word("What its node speaks over it.", &["tcp", "ethernet"]),
+        "transport" => word(
+            "What its node speaks over it. Between two guests of one board: its memory, for programs on MCAPI.",
+            &["tcp", "ethernet", "shm"],
+        ),
         "mtu" => number("Largest packet in bytes.", 1),
         other => impairment(other),
     })

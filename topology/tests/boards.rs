@@ -41,3 +41,27 @@ fn there_is_a_way_from_each_node_to_each_of_another_guest() {
     assert!(words.lines().any(|l| l == line), "{words}");
     assert!(!words.contains("board b"), "{words}");
 }
+
+/// Links from node to node need no link to a switch beside them, and are for those two alone.
+#[test]
+fn two_guests_of_a_board_may_be_linked_by_its_memory() {
+    let text = |links: &str| {
+        format!(
+            "name: linked\nboards: {{ a: {{ shared-memory: 4MiB, transport: links }} }}\nnodes:\n\
+             \x20 n0: {{ board: a, role: compute }}\n\
+             \x20 n1: {{ board: a, role: compute }}\n\
+             \x20 n2: {{ board: a, role: compute }}\n\
+             links: [{links}]\nrun: {{ program: ./p.c }}\n"
+        )
+    };
+    let parse = |links: &str| {
+        topology::parse("linked.yaml", &text(links)).unwrap_or_else(|e| panic!("{e}"))
+    };
+    let t = parse("{ between: [n2, n0], transport: shm }");
+    assert_eq!(sharers(&t), [(0, 2), (2, 0)]);
+    let words = t.describe();
+    let line = "MCAPI between n2 and n0 goes through the memory of board a";
+    assert!(words.lines().any(|l| l == line), "{words}");
+    let t = parse("");
+    assert_eq!((sharers(&t), t.links.len()), (vec![], 3));
+}

@@ -40,8 +40,18 @@ struct OfABoard(Machines);
 
 impl OfABoard {
     fn new(machines: &[&str]) -> Self {
-        let all =
-            Machines::write(machines, "boards: { a: { shared-memory: 4MiB } }\n", "board: a, ");
+        Self::with(machines, "", "")
+    }
+
+    /// The first two are linked by the memory, all others by TCP.
+    fn linked(machines: &[&str]) -> Self {
+        let link = "links: [{ between: [n1, n2], transport: shm }]\n";
+        Self::with(machines, ", transport: links", link)
+    }
+
+    fn with(machines: &[&str], transport: &str, links: &str) -> Self {
+        let boards = format!("boards: {{ a: {{ shared-memory: 4MiB{transport} }} }}\n{links}");
+        let all = Machines::write(machines, &boards, "board: a, ");
         let memory = std::fs::File::create(all.0.path().join("memory")).unwrap();
         memory.set_len(4 << 20).unwrap();
         Self(all)
@@ -96,5 +106,6 @@ bodies::suite!(tcp, Machines::new(&["1", "2", "3", "4"]));
 bodies::suite!(tcp_and_shm, Machines::new(&["1, 3", "2, 4"]));
 bodies::suite!(board, OfABoard::new(&["1", "2", "3", "4"]));
 bodies::suite!(board_and_shm, OfABoard::new(&["1, 3", "2, 4"]));
+bodies::suite!(board_and_tcp, OfABoard::linked(&["1", "2", "3", "4"]));
 bodies::suite!(local, Hub::default());
 bodies::suite!(shm, Shm::new());

@@ -4,8 +4,9 @@ use super::fields::{Fields, plausible_name};
 use crate::error::{Reader, Span};
 use crate::model::{Node, board_bytes, board_ways};
 use crate::raw::Yaml;
-use crate::read::Cluster;
+use crate::read::{Cluster, shared};
 use crate::units::{self, show_size};
+use runtime_core::id::NodeId;
 use runtime_core::node::Image;
 
 /// Keys of a board.
@@ -69,9 +70,16 @@ fn size(r: &mut Reader<'_>, yaml: &Yaml) -> Option<u64> {
 
 /// Whether memory that is to carry MCAPI can: between several guests, with room for all their nodes. `program`: there is one
 /// on MCAPI; otherwise only what is asked for by name is looked at.
-pub(crate) fn carriers(r: &mut Reader<'_>, cluster: &Cluster, program: bool) {
+pub(crate) fn carriers(
+    r: &mut Reader<'_>,
+    cluster: &Cluster,
+    linked: &[([NodeId; 2], Span)],
+    program: bool,
+) {
     for (board, (name, common)) in cluster.boards.iter().zip(&cluster.common).enumerate() {
-        if !common.carries || common.asked.is_none() && !program {
+        let unasked = !common.carries || common.asked.is_none() && !program;
+        let linked = shared::is_linked(cluster, linked, board);
+        if unasked && !linked {
             continue;
         }
         let on = |node: &&Node| usize::from(node.board) == board && node.image == Image::Linux;
@@ -91,7 +99,10 @@ pub(crate) fn carriers(r: &mut Reader<'_>, cluster: &Cluster, program: bool) {
                 "shared-memory: {has} is too small for MCAPI between the guests of board \"{name}\": {ways} ways from node to node need {needs} bytes"
             );
             let size = show_size(needs.next_power_of_two());
-            let help = format!("write {size}, or `transport: links` for the board");
+            let help = match linked {
+                true => format!("write {size}, or remove its links of `transport: shm`"),
+                false => format!("write {size}, or `transport: links` for the board"),
+            };
             r.error(common.memory, message, help);
         }
     }

@@ -6,6 +6,7 @@ use super::fields::{Fields, plausible_name, suggestion};
 use super::impairments;
 use super::nodes::Cluster;
 use super::settings;
+use super::shared;
 use crate::error::{Reader, Span};
 use crate::model::{Cable, Link, Node, Switch, Transport};
 use crate::network::Network;
@@ -39,6 +40,8 @@ pub(crate) struct Wiring {
     pub(crate) switches: Vec<Switch>,
     pub(crate) links: Vec<Link>,
     pub(crate) cables: Vec<Cable>,
+    /// Nodes that are linked through the memory of their board, and where that stands.
+    pub(crate) shared: Vec<([NodeId; 2], Span)>,
 }
 
 impl Wiring {
@@ -98,6 +101,11 @@ fn all_links(
         vlan: DEFAULT_VLAN,
     };
     let items = top.get("links").map_or(&[][..], |y| r.items(y, "links", EXAMPLE));
+    let (near, items): (Vec<&Yaml>, Vec<&Yaml>) =
+        items.iter().partition(|yaml| shared::is_one(yaml, cluster));
+    let near =
+        near.into_iter().filter_map(|yaml| Some((shared::link(r, yaml, cluster)?, yaml.span)));
+    let shared = near.collect();
     if items.is_empty() {
         if let [_, second, ..] = spans.as_slice() {
             let help = "add `links:` that say which node is on which switch, or keep one switch";
@@ -109,7 +117,7 @@ fn all_links(
             switches
         };
         let links = (0..cluster.nodes.len()).map(perfect).collect();
-        return Wiring { switches, links, cables: Vec::new() };
+        return Wiring { switches, links, cables: Vec::new(), shared };
     }
     let before = r.count();
     let mut found: Vec<Option<(Link, Span)>> = vec![None; cluster.nodes.len()];
@@ -144,6 +152,7 @@ fn all_links(
         links: links.map(|(node, l)| l.map_or_else(|| perfect(node), |(link, _)| link)).collect(),
         cables: laid.iter().map(|l| l.cable.clone()).collect(),
         switches,
+        shared,
     };
     // A link that could not be read would leave its node without one.
     if sound && spans.len() <= MAX_NODES {
@@ -286,7 +295,7 @@ fn line(
             r.error(
                 between.span,
                 message,
-                "link both to a switch: `- { between: [node, sw0] }` for each",
+                "link both to a switch: `- { between: [node, sw0] }` for each; guests of one board with memory may be linked by `transport: shm`",
             );
             None
         }

@@ -63,8 +63,8 @@ fn base(nodes: usize) -> Runtime {
 /// What is spoken over links.
 pub(super) fn transport(r: &mut Reader<'_>, yaml: &Yaml) -> Option<Transport> {
     if matches!(&yaml.shape, Shape::Text(text) if text == "shm") {
-        let message = "shared memory is of a board, and a link has none";
-        let help = "write `boards: { a: { shared-memory: 4MiB } }` and `board: a` for its nodes: there programs on MCAPI use it, and tcp or ethernet to other boards";
+        let message = "shared memory is of a board: no switch has any";
+        let help = "write `boards: { a: { shared-memory: 4MiB } }` and `board: a` for its nodes: there programs on MCAPI use it, and tcp or ethernet to other boards; or link two of them: `- { between: [n0, n1], transport: shm }`";
         r.error(yaml.span, message, help);
         return None;
     }

@@ -34,11 +34,17 @@ pub(super) fn program(topology: &Topology, setting: &Setting<'_>) -> Option<Prog
 fn file_text(topology: &Topology, setting: &Setting<'_>) -> String {
     let mut text = format!("name: {}\nboards:\n", topology.name);
     // Writing to a string cannot fail.
-    for ((name, bytes), carries) in
-        topology.boards.iter().zip(&topology.board_memory).zip(&topology.board_carries)
+    for (board, ((name, bytes), carries)) in
+        (0..).zip(topology.boards.iter().zip(&topology.board_memory).zip(&topology.board_carries))
     {
+        let linked =
+            topology.memory_links.iter().any(|[one, _]| topology.nodes[one.index()].board == board);
         // What guests do not use for MCAPI, their program need not know of.
-        let common = if *carries { format!("shared-memory: {bytes}B") } else { String::new() };
+        let common = match (carries, linked) {
+            (true, _) => format!("shared-memory: {bytes}B"),
+            (false, true) => format!("shared-memory: {bytes}B, transport: links"),
+            (false, false) => String::new(),
+        };
         let _ = writeln!(text, "  {name}: {{ {common} }}");
     }
     text.push_str("nodes:\n");
@@ -77,6 +83,10 @@ fn file_text(topology: &Topology, setting: &Setting<'_>) -> String {
             text,
             "  - {{ between: [{node}, {switch}], transport: {transport}, mtu: {mtu} }}"
         );
+    }
+    for ends in &topology.memory_links {
+        let [one, other] = ends.map(|node| topology.name_of(node));
+        let _ = writeln!(text, "  - {{ between: [{one}, {other}], transport: shm }}");
     }
     let runtime = &topology.runtime;
     let heartbeat = runtime.heartbeat.saturating_mul(setting.factor).as_micros();
