@@ -7,6 +7,7 @@
 mod capture;
 mod line;
 pub(crate) mod pcapng;
+mod rings;
 pub(crate) mod wire;
 
 #[cfg(test)]
@@ -17,6 +18,7 @@ use crate::proto::PortStatus;
 use line::{End, Line};
 use netem::{Delivery, Fate, Port, Profile, Refused, Switch, Vlan, Way};
 use pcapng::Captured;
+use rings::Rings;
 use runtime_core::notice;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -104,6 +106,9 @@ pub(crate) struct Fabric {
     serial: u64,
     /// Frames of lines that are recorded, until somebody takes them.
     captured: Vec<Captured>,
+    rings: Rings,
+    /// What people should know, until somebody takes it.
+    told: Vec<String>,
 }
 
 impl Fabric {
@@ -140,7 +145,29 @@ impl Fabric {
             address: card(&node.mac),
         };
         let cards = plan.nodes.iter().enumerate().map(card).collect();
-        Self { bridges, lines, cards, flights: BinaryHeap::new(), serial: 0, captured: Vec::new() }
+        let (flights, rings) = (BinaryHeap::new(), Rings::new(plan, &lines));
+        let (captured, told) = (Vec::new(), Vec::new());
+        let mut fabric = Self { bridges, lines, cards, flights, serial: 0, captured, rings, told };
+        fabric.set_spares();
+        fabric
+    }
+
+    fn set_spares(&mut self) {
+        for (n, bridge) in self.bridges.iter_mut().enumerate() {
+            bridge.switch.set_spare(self.rings.spare_ports(n));
+        }
+    }
+
+    /// The switches agree on other cables.
+    fn settle_rings(&mut self) {
+        let words = self.rings.settle(&self.lines);
+        self.told.push(words);
+        self.set_spares();
+    }
+
+    /// What people should know since this was asked last.
+    pub(crate) fn take_told(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.told)
     }
 
     /// The cards of all nodes; first those of the links, in the same order.
@@ -162,15 +189,19 @@ impl Fabric {
 
     /// Lets everything arrive that is due.
     pub(crate) fn advance(&mut self, now_ns: u64, out: &mut dyn FnMut(usize, &[u8])) {
-        while self.flights.peek().is_some_and(|Reverse(f)| f.at_ns <= now_ns) {
-            let Some(Reverse(flight)) = self.flights.pop() else { return };
-            self.arrive(flight.at_ns, flight.line, flight.way, &flight.frame, out);
+        while let Some(next) = self.next_ns().filter(|next| *next <= now_ns) {
+            if self.rings.due_ns() == Some(next) {
+                self.settle_rings();
+            } else if let Some(Reverse(flight)) = self.flights.pop() {
+                self.arrive(flight.at_ns, flight.line, flight.way, &flight.frame, out);
+            }
         }
     }
 
     /// When [`Fabric::advance`] is due next.
     pub(crate) fn next_ns(&self) -> Option<u64> {
-        self.flights.peek().map(|Reverse(f)| f.at_ns)
+        let flight = self.flights.peek().map(|Reverse(f)| f.at_ns);
+        flight.into_iter().chain(self.rings.due_ns()).min()
     }
 
     /// There is a node behind a link (again).
@@ -203,6 +234,7 @@ impl Fabric {
     /// Something is done to a line. The signal stays: the switches see nothing of it.
     pub(crate) fn act(&mut self, now_ns: u64, line: usize, action: &LinkAction) {
         self.lines[line].act(now_ns, action);
+        self.rings.done_to(now_ns, line, &self.lines);
     }
 
     /// Counts a frame that was lost behind a node's link.
@@ -216,7 +248,17 @@ impl Fabric {
             End::Switch { bridge, .. } => self.bridges[bridge].name.clone(),
             End::Node => String::new(),
         };
-        self.lines.iter().flat_map(|line| line.status(line.ends.map(name))).collect()
+        let of_line = |(n, line): (usize, &Line)| {
+            let mut ports = line.status(line.ends.map(name));
+            if self.rings.stands_by(n) {
+                for port in &mut ports {
+                    let more = if port.link.is_empty() { "" } else { "; " };
+                    port.link = format!("stands by{more}{}", port.link);
+                }
+            }
+            ports
+        };
+        self.lines.iter().enumerate().flat_map(of_line).collect()
     }
 
     /// Sends a frame over one way of a line.
@@ -294,6 +336,7 @@ impl Fabric {
             }
             Err(Refused::Vlan) => self.lines[line].count_drop(way, "foreign VLAN"),
             Err(Refused::Malformed) => self.lines[line].count_drop(way, "no frame"),
+            Err(Refused::StandsBy) => self.lines[line].count_drop(way, "stands by"),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Deaths on the process backend: every rank, at every phase, and during takeovers.
 
-use tests::{Bench, Cluster, LAPLACE, RECURSION};
+use tests::{Bench, Cluster, LAPLACE, RECURSION, workspace};
 
 /// Three nodes compute, one stands by; each of the three dies in turn, under two programs.
 fn each_rank_dies(kill: impl Fn(Cluster, &str) -> Cluster) {
@@ -19,6 +19,17 @@ fn each_rank_dies(kill: impl Fn(Cluster, &str) -> Cluster) {
 
 fn each_rank_dies_held(at: &str) {
     each_rank_dies(|cluster, victim| cluster.kill_held(victim, at));
+}
+
+#[test]
+fn a_ring_of_cables_is_cut_and_nobody_is_suspected() {
+    let bench = Bench::process();
+    let file = workspace().join("topology/examples/ring.yaml").display().to_string();
+    let outcome = bench.test_file(&file);
+    outcome.must_pass();
+    let spare = "the switches agree: return carries now, front-middle stands by";
+    assert_eq!(outcome.said.text.matches(spare).count(), 3, "{}", outcome.said);
+    bench.verb(&["test", "--backend", "sim", &file]).must(2, &["a ring of cables (return)"]);
 }
 
 #[test]

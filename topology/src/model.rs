@@ -40,7 +40,7 @@ pub struct Topology {
     pub switches: Vec<Switch>,
     /// The links, one per node, in the order of the nodes: `links[i].node` is `i`.
     pub links: Vec<Link>,
-    /// The cables between switches. No two ways lead from one switch to another in any VLAN.
+    /// The cables between switches. Of those that close a ring one stands by, see [`Topology::spare_cables`].
     pub cables: Vec<Cable>,
     /// The one network that all nodes are in.
     pub subnet: Subnet,

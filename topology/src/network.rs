@@ -1,7 +1,7 @@
 //! Who reaches whom: switches that cables join, VLAN by VLAN.
 
 use crate::model::{Cable, Link};
-use netem::Vlan;
+use netem::{Edge, Vlan};
 use runtime_core::id::NodeId;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -26,11 +26,9 @@ impl Groups {
         at
     }
 
-    /// Says whether they were apart.
-    fn join(&mut self, [a, b]: [usize; 2]) -> bool {
+    fn join(&mut self, [a, b]: [usize; 2]) {
         let (a, b) = (self.of(a), self.of(b));
         self.0[b] = a;
-        a != b
     }
 }
 
@@ -108,23 +106,21 @@ impl Network<'_> {
         Some(way)
     }
 
-    /// The cables that close a ring, each with a VLAN whose frames would go round it.
-    pub(crate) fn rings(&self) -> BTreeMap<usize, Vlan> {
-        let named = self.cables.iter().filter_map(|c| c.vlans.as_ref()).flatten().copied();
-        let mut vlans: BTreeSet<Vlan> = named.chain(self.links.iter().map(|l| l.vlan)).collect();
-        // One that no list names stands for all of those.
-        vlans.extend((1..=netem::MAX_VLAN).find(|vlan| !vlans.contains(vlan)));
-        let mut rings = BTreeMap::new();
+    /// The cables that stand by while all are whole, each with the VLANs in which it does; of VLANs that nodes are in.
+    pub(crate) fn spares(&self) -> BTreeMap<usize, BTreeSet<Vlan>> {
+        let vlans: BTreeSet<Vlan> = self.links.iter().map(|link| link.vlan).collect();
+        let mut spares: BTreeMap<usize, BTreeSet<Vlan>> = BTreeMap::new();
         for vlan in vlans {
-            let mut groups = self.groups();
             let carry = |(_, cable): &(usize, &Cable)| cable.carries(vlan);
-            for (n, cable) in self.cables.iter().enumerate().filter(carry) {
-                if !groups.join(cable.ends) {
-                    rings.entry(n).or_insert(vlan);
-                }
+            let (numbers, edges): (Vec<usize>, Vec<Edge>) = (self.cables.iter().enumerate())
+                .filter(carry)
+                .map(|(n, cable)| (n, Edge { ends: cable.ends, whole: true }))
+                .unzip();
+            for spare in netem::spares(&edges) {
+                spares.entry(numbers[spare]).or_default().insert(vlan);
             }
         }
-        rings
+        spares
     }
 }
 

@@ -179,6 +179,10 @@ fn machine(keys: &[&str], required: &[&str]) -> Value {
 fn switch() -> Value {
     optional(links::SWITCH, |key| match key {
         "port-notices" => truth("Does it tell all ports when one loses its signal?"),
+        "ring-recovery" => described(
+            reference("duration"),
+            "So long after a cable of a ring is cut, or whole again, the switches have agreed on which cables carry. Left out: 200ms.",
+        ),
         _ => Value::Bool(true),
     })
 }

@@ -15,7 +15,8 @@ fn read(text: &str) -> Topology {
 #[test]
 fn a_small_file_gets_everything_it_leaves_out() {
     let t = read("name: small\nnodes: { z: { role: compute }, a: { role: standby } }\n");
-    let sw0 = Switch { name: "sw0".into(), port_notices: true };
+    let (name, ring_recovery) = ("sw0".into(), Duration::from_millis(200));
+    let sw0 = Switch { name, port_notices: true, ring_recovery };
     assert_eq!((t.seed, t.ranks(), t.switches.as_slice()), (0, 1, &[sw0][..]));
     let names: Vec<&str> = t.nodes.iter().map(|n| n.name.as_str()).collect();
     assert_eq!(names, ["z", "a"], "the order of the file");

@@ -14,6 +14,7 @@ mod direction;
 mod profile;
 mod rng;
 mod switch;
+mod tree;
 mod vlan;
 
 pub use change::Change;
@@ -23,4 +24,5 @@ pub use profile::{
 };
 pub use rng::draw;
 pub use switch::{Passage, Port, Refused, Switch, SwitchCounters};
+pub use tree::{Edge, spares};
 pub use vlan::{DEFAULT_VLAN, MAX_VLAN, Vlan, tagged, untagged, vlan_of};

@@ -2,7 +2,7 @@
 
 use crate::vlan::{self, DEFAULT_VLAN, Vlan};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 type Mac = [u8; 6];
 
@@ -81,6 +81,8 @@ pub enum Refused {
     Malformed,
     /// Its tag, or the lack of one, is not what the port takes.
     Vlan,
+    /// The port stands by in its VLAN.
+    StandsBy,
 }
 
 /// Where a frame leaves.
@@ -108,6 +110,8 @@ pub struct Switch {
     limit: usize,
     // Looked up, never iterated but to forget a port: its order does not matter.
     table: HashMap<(Vlan, Mac), usize>,
+    /// Ports that stand by, each in a VLAN.
+    spare: BTreeSet<(usize, Vlan)>,
     counters: SwitchCounters,
 }
 
@@ -115,7 +119,8 @@ impl Switch {
     /// A switch that has learned nothing, and learns at most `limit` addresses.
     #[must_use]
     pub fn new(ports: Vec<Port>, limit: usize) -> Self {
-        Self { ports, limit, table: HashMap::new(), counters: SwitchCounters::default() }
+        let (table, spare) = (HashMap::new(), BTreeSet::new());
+        Self { ports, limit, table, spare, counters: SwitchCounters::default() }
     }
 
     /// Takes a frame that came in on `port`.
@@ -134,6 +139,9 @@ impl Switch {
             self.counters.foreign += 1;
             return Err(Refused::Vlan);
         };
+        if self.spare.contains(&(port, vlan)) {
+            return Err(Refused::StandsBy);
+        }
         let bare = if tag.is_some() { vlan::untagged(frame) } else { Cow::Borrowed(frame) };
         let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5] = *header;
         self.learn(port, (vlan, [s0, s1, s2, s3, s4, s5]));
@@ -181,11 +189,22 @@ impl Switch {
         }
     }
 
-    /// All ports of a VLAN but one, in order.
+    /// All ports of a VLAN but one and those that stand by, in order.
     #[must_use]
     pub fn others(&self, vlan: Vlan, but: Option<usize>) -> Vec<usize> {
-        let carries = |port: &usize| Some(*port) != but && self.ports[*port].carries(vlan);
+        let carries = |port: &usize| {
+            Some(*port) != but
+                && self.ports[*port].carries(vlan)
+                && !self.spare.contains(&(*port, vlan))
+        };
         (0..self.ports.len()).filter(carries).collect()
+    }
+
+    /// From now on these ports and no others stand by: nothing of that VLAN comes in or leaves there. Addresses may be
+    /// behind other ports now, so all are forgotten.
+    pub fn set_spare(&mut self, spare: BTreeSet<(usize, Vlan)>) {
+        self.spare = spare;
+        self.table.clear();
     }
 
     /// Forgets what was seen on a port: its cable was pulled.

@@ -96,9 +96,14 @@ pub(super) fn unsupported(topology: &Topology, backend: Backend) -> Vec<String> 
         let what = beyond_sim(&cable.a_to_b).or_else(|| beyond_sim(&cable.b_to_a))?;
         Some(format!("{what} on {} with backend sim", cable.name))
     });
+    let ring = topology.spare_cables().into_keys().next().filter(|_| backend == Backend::Sim);
+    let ring = ring.map(|spare| {
+        format!("a ring of cables ({}) with backend sim", topology.cables[spare].name)
+    });
     faults
         .into_iter()
         .chain(degrades)
+        .chain(ring)
         .chain(links)
         .chain(cables)
         .chain(program)

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 /// Three compute nodes, one standby; `n1` dies when it has committed checkpoint 2.
 /// A switch that tells nobody of its ports.
 pub(crate) fn switch(name: &str) -> topology::Switch {
-    topology::Switch { name: name.to_owned(), port_notices: false }
+    let ring_recovery = topology::Switch::RING_RECOVERY;
+    topology::Switch { name: name.to_owned(), port_notices: false, ring_recovery }
 }
 
 pub(crate) fn plan() -> Plan {

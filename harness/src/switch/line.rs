@@ -116,6 +116,11 @@ impl Line {
         }
     }
 
+    /// Does it carry frames both ways?
+    pub(super) fn is_whole(&self) -> bool {
+        self.ways.iter().all(|way| !way.direction.is_cut())
+    }
+
     pub(super) fn count_drop(&mut self, way: Way, reason: &'static str) {
         *self.ways[index(way)].drops.entry(reason).or_default() += 1;
     }

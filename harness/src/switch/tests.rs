@@ -1,5 +1,6 @@
 mod cables;
 mod live;
+mod rings;
 
 use super::Fabric;
 use super::wire::Wire;

@@ -221,6 +221,7 @@ impl Mover {
             }
             let now = self.now();
             self.pass(|fabric, out| fabric.advance(now, out));
+            self.fabric.take_told().into_iter().for_each(&self.tell);
             self.write_captured();
         }
     }

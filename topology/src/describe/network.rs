@@ -1,10 +1,12 @@
 //! Switches, VLANs and cables in words.
 
 use crate::impairment_words::{cable_change_words, cable_words, change_words};
-use crate::model::{Cable, Fault, Target, Topology, Way};
+use crate::model::{Cable, Fault, Switch, Target, Topology, Way};
 use crate::network::Network;
+use crate::units::show_duration;
 use runtime_core::node::Quorum;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 impl Topology {
     /// Which switches a cable joins: first the one that the file names first.
@@ -19,13 +21,19 @@ impl Topology {
         Network { links: &self.links, cables: &self.cables }.near(cable)
     }
 
+    /// The cables that close rings, and stand by while all are whole: each with the VLANs in which it does.
+    #[must_use]
+    pub fn spare_cables(&self) -> BTreeMap<usize, BTreeSet<netem::Vlan>> {
+        Network { links: &self.links, cables: &self.cables }.spares()
+    }
+
     /// Who is on which switch, and what joins them; nothing of a network of one switch and no VLAN to speak of.
     pub(super) fn network_lines(&self) -> Vec<String> {
         let Some(vlan) = self.links.first().map(|link| link.vlan) else { return Vec::new() };
         if self.cables.is_empty() && vlan == netem::DEFAULT_VLAN {
             return Vec::new();
         }
-        let switch = |(n, switch): (usize, &crate::model::Switch)| {
+        let switch = |(n, switch): (usize, &Switch)| {
             let on = self.links.iter().filter(|link| link.switch == n);
             let on: Vec<&str> = on.map(|link| self.nodes[link.node].name.as_str()).collect();
             let on = if on.is_empty() { "no node".into() } else { on.join(", ") };
@@ -52,6 +60,7 @@ impl Topology {
         }
         let does = cable_words(&cable.a_to_b, &cable.b_to_a, ends);
         words.extend((!does.is_empty()).then_some(does));
+        words.extend(self.spare_cables().contains_key(&index).then(|| "stands by".into()));
         format!("cable {}: {}; {}", cable.name, words.join(", "), self.parted_words(index))
     }
 
@@ -60,7 +69,14 @@ impl Topology {
         let network = Network { links: &self.links, cables: &self.cables };
         let parts = network.parts(&BTreeSet::from([cable]));
         let [most, other] = parts.as_slice() else {
-            return "cut, it parts nobody from anybody".into();
+            let ring = !self.spare_cables().is_empty();
+            let after = cable_recovery(&self.switches, &self.cables[cable]);
+            return if ring {
+                let after = show_duration(after);
+                format!("cut, it parts nobody from anybody for more than {after}")
+            } else {
+                "cut, it parts nobody from anybody".into()
+            };
         };
         let parted =
             format!("cut, it parts {} from {}", self.names(most, "and"), self.names(other, "and"));
@@ -110,4 +126,10 @@ impl Topology {
             }
         }
     }
+}
+
+/// How long after a cut of a cable others carry in its place.
+fn cable_recovery(switches: &[Switch], cable: &Cable) -> Duration {
+    let of_end = |end: usize| switches.get(end).map(|switch| switch.ring_recovery);
+    cable.ends.into_iter().filter_map(of_end).max().unwrap_or_default()
 }

@@ -1,6 +1,7 @@
 //! What is between the nodes: switches, the links of nodes to them, cables between them.
 
 use netem::{Profile, Queue, Vlan};
+use std::time::Duration;
 
 /// What nodes are linked to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,6 +10,14 @@ pub struct Switch {
     pub name: String,
     /// Does it tell all ports when one of them loses its signal, as managed switches can?
     pub port_notices: bool,
+    /// How long after a cable of a ring is cut, or whole again, the switches have agreed on which cables carry; of the
+    /// two that the cable joins, the longer time counts.
+    pub ring_recovery: Duration,
+}
+
+impl Switch {
+    /// What the file leaves out: with the usual settings of IEC 62439-2, a ring is whole again by then.
+    pub const RING_RECOVERY: Duration = Duration::from_millis(200);
 }
 
 /// A cable from a node to a switch.

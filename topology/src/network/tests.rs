@@ -45,14 +45,15 @@ fn a_way_is_the_cables_from_end_to_end() {
 }
 
 #[test]
-fn a_ring_is_one_of_a_single_vlan() {
-    let rings = |cables: &[Cable]| Network { links: &[link(0, 1)], cables }.rings();
+fn of_the_cables_of_a_ring_one_stands_by_in_each_vlan() {
+    let links = [link(0, 1), link(0, 3)];
+    let spares = |cables: &[Cable]| Network { links: &links, cables }.spares();
+    let in_vlans = |vlans: &[Vlan]| vlans.iter().copied().collect::<BTreeSet<Vlan>>();
     let all = [cable(0, 1, None), cable(1, 2, None), cable(2, 0, None)];
-    assert_eq!(rings(&all), BTreeMap::from([(2, 1)]));
-    assert_eq!(rings(&all[..2]), BTreeMap::new());
+    assert_eq!(spares(&all), [(2, in_vlans(&[1, 3]))].into());
+    assert_eq!(spares(&all[..2]), BTreeMap::new());
     // Two cables side by side, each for VLANs of its own.
-    assert_eq!(rings(&[cable(0, 1, Some(&[1, 2])), cable(0, 1, Some(&[3]))]), BTreeMap::new());
-    assert_eq!(rings(&[cable(0, 1, Some(&[1, 3])), cable(1, 0, Some(&[3]))]), [(1, 3)].into());
-    // No list names VLAN 2, but both let it pass.
-    assert_eq!(rings(&[cable(0, 1, None), cable(0, 1, None)]).len(), 1);
+    assert_eq!(spares(&[cable(0, 1, Some(&[1, 2])), cable(0, 1, Some(&[3]))]), BTreeMap::new());
+    let both = [cable(0, 1, Some(&[1, 3])), cable(1, 0, Some(&[3]))];
+    assert_eq!(spares(&both), [(1, in_vlans(&[3]))].into());
 }

@@ -1,7 +1,7 @@
 //! Cables between switches.
 
 use super::fields::{Fields, plausible_name};
-use super::links::{Wiring, vlan};
+use super::links::vlan;
 use super::nodes::Cluster;
 use crate::error::{Reader, Span};
 use crate::model::{Cable, Link, Switch};
@@ -9,7 +9,7 @@ use netem::Change;
 
 /// So many VLANs may be named for a cable.
 const MAX_VLANS: usize = 64;
-/// More cables are no cluster's: without rings, and with as many VLANs as that, there is hardly a use for them.
+/// More cables are no cluster's: there is hardly a use for them.
 const MAX_CABLES: usize = 256;
 const VLANS: &str = "write for example `vlans: [1, 10]`, or leave it out: then all pass";
 
@@ -103,22 +103,5 @@ pub(super) fn named_once(
             let message = format!("\"{name}\" is the name of a node's link and of a cable");
             r.error(*span, message, "give the cable another one: `name: …`");
         }
-    }
-}
-
-/// Frames would go round a ring for ever.
-pub(super) fn rings(r: &mut Reader<'_>, wiring: &Wiring, laid: &[Laid]) {
-    for (cable, vlan) in wiring.network().rings() {
-        let Laid { cable: Cable { name, ends, vlans, .. }, span } = &laid[cable];
-        let [one, other] = ends.map(|end| wiring.switches[end].name.as_str());
-        let of_vlan = match vlans {
-            None => String::new(),
-            Some(_) => format!(" for VLAN {vlan}"),
-        };
-        let message = format!(
-            "cable \"{name}\" closes a ring{of_vlan}: \"{one}\" and \"{other}\" are joined already"
-        );
-        let help = "remove one of its cables, or give each its own `vlans`: the switches speak no spanning tree, and frames would go round for ever";
-        r.error(*span, message, help);
     }
 }

@@ -11,18 +11,21 @@ use crate::error::{Reader, Span};
 use crate::model::{Cable, Link, Node, Switch, Transport};
 use crate::network::Network;
 use crate::raw::{Shape, Yaml};
-use crate::units;
+use crate::units::{self, show_duration};
 use netem::{Change, DEFAULT_VLAN, MAX_VLAN, Vlan};
 use runtime_core::id::NodeId;
 use runtime_core::limits::{MAX_NODES, MIN_MTU};
 use runtime_core::node::{Binding, Image};
+use std::time::Duration;
 
 /// Keys of a switch.
-pub(crate) const SWITCH: &[&str] = &["port-notices"];
+pub(crate) const SWITCH: &[&str] = &["port-notices", "ring-recovery"];
 /// Keys of a link besides those of [`impairments`].
 pub(crate) const LINK: &[&str] = &["between", "name", "vlan", "vlans", "transport", "mtu"];
 /// More switches are no cluster's.
 const MAX_SWITCHES: usize = MAX_NODES;
+/// From the quickest of rings to the slowest of spanning trees.
+const RECOVERY: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(120));
 /// Of the largest frames that are usual on Ethernet.
 const MAX_MTU: u64 = 9_000;
 const EXAMPLE: &str = "write for example `links: [{ between: [n0, sw0], delay: 50us }]`";
@@ -112,7 +115,8 @@ fn all_links(
             r.error(*second, "several switches, but no links", help);
         }
         let switches = if switches.is_empty() {
-            vec![Switch { name: "sw0".into(), port_notices: true }]
+            let (name, ring_recovery) = ("sw0".into(), Switch::RING_RECOVERY);
+            vec![Switch { name, port_notices: true, ring_recovery }]
         } else {
             switches
         };
@@ -156,7 +160,6 @@ fn all_links(
     };
     // A link that could not be read would leave its node without one.
     if sound && spans.len() <= MAX_NODES {
-        cables::rings(r, &wiring, &laid);
         connected(r, &wiring, &spans, cluster);
     }
     wiring
@@ -189,7 +192,11 @@ fn switches(
             r.error(span, format!("\"{name}\" is the name of a node and of a switch"), help);
         }
         let port_notices = port_notices.flatten().unwrap_or(true);
-        names.push(Switch { name: name.to_string(), port_notices });
+        let recovery = fields.as_ref().and_then(|fields| fields.get("ring-recovery"));
+        let recovery = recovery
+            .and_then(|y| r.within(y, "ring-recovery", RECOVERY, units::duration, show_duration));
+        let ring_recovery = recovery.unwrap_or(Switch::RING_RECOVERY);
+        names.push(Switch { name: name.to_string(), port_notices, ring_recovery });
         spans.push(span);
     }
     (names, spans)

@@ -18,7 +18,7 @@ fn two_switches() -> Plan {
     plan
 }
 
-fn cable(name: &str, ends: [usize; 2]) -> CablePlan {
+pub(super) fn cable(name: &str, ends: [usize; 2]) -> CablePlan {
     let (up, down) = (topology::Link::PERFECT, topology::Link::PERFECT);
     let sim = SimCable { name: name.to_owned(), link: SimLink::default(), near: Vec::new() };
     CablePlan { name: name.to_owned(), ends, vlans: None, up, down, sim }
@@ -28,7 +28,7 @@ fn cable(name: &str, ends: [usize; 2]) -> CablePlan {
 const TRUNK: usize = 4;
 
 /// Who hears a broadcast.
-fn hear(fabric: &mut Fabric, now: u64, from: u8) -> Vec<usize> {
+pub(super) fn hear(fabric: &mut Fabric, now: u64, from: u8) -> Vec<usize> {
     let mut seen = collect(|out| fabric.enter(now, from.into(), &frame(from, 255, 60), out));
     seen.extend(collect(|out| fabric.advance(now + 1_000_000, out)));
     seen.into_iter().map(|(port, _)| port).collect()
