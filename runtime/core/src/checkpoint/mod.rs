@@ -157,7 +157,12 @@ pub fn choose_epoch(
         for (node, _) in holdings.iter().filter(|(_, h)| damaged(h)) {
             let _ = write!(why, " (the copy on {node} is damaged)");
         }
-        for node in holders.iter().skip(1).filter(|node| !holdings.contains_key(*node)) {
+        // A living one that began anew since has none either.
+        let lacks = |h: &Holdings| {
+            no_parity.is_empty() && !damaged(h) && !h.whole.contains(&(rank, committed))
+        };
+        let gone = |node: &&NodeId| holdings.get(*node).is_none_or(lacks);
+        for node in holders.iter().skip(1).filter(gone) {
             let _ = write!(why, " (the {what} on {node} is gone)");
         }
     }

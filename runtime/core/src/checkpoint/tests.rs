@@ -120,6 +120,8 @@ fn a_recovery_goes_to_the_highest_epoch_that_all_ranks_have() {
         lost,
         "epoch 2 lost: no living node holds a copy of rank 1 of n1 (the copy on n2 is gone)"
     );
+    // The same if who kept it began anew since.
+    assert_eq!(choose(vec![(0, seen.clone()), (2, holding(0, &[]))]), Err(lost));
     let damaged = Set::from([(Rank(1), Epoch(2))]);
     let bad = Holdings { damaged, ..holding(2, &[]) };
     let lost = choose(vec![(0, seen), (2, bad)]).unwrap_err();

@@ -33,7 +33,7 @@ pub(super) fn condemned(
             accused.1 += 1;
         }
         let weight = |(node, (others, accused)): &(&NodeId, &(Set<NodeId>, usize))| {
-            (others.len(), *accused, view.rank_of(**node).is_none(), **node)
+            (others.len(), view.rank_of(**node).is_none(), *accused, **node)
         };
         let Some((worst, _)) = pairs.iter().max_by_key(weight) else { return gone };
         gone.insert(*worst);

@@ -334,6 +334,7 @@ fn of_two_that_cannot_reach_each_other_one_must_go() {
     let world = broken(3, 1, &[(1, 3), (3, 1)]);
     assert_eq!(world.nodes[0].view().ranks, [NodeId(0), NodeId(1), NodeId(2)]);
     assert_eq!(world.fenced, Set::from([NodeId(3)]));
+    assert_eq!(broken(3, 1, &[(3, 1)]).fenced, Set::from([NodeId(3)]), "though it accuses");
     // One way only: the one that is not heard goes.
     let world = broken(3, 1, &[(2, 1)]);
     assert_eq!(world.fenced, Set::from([NodeId(1)]));
