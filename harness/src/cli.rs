@@ -95,7 +95,7 @@ enum Verb {
     },
     #[command(flatten)]
     Live(Live),
-    /// Follow the console of a node, until Ctrl-C or the cluster's end.
+    /// Follow the console of a node, until Ctrl-C or the cluster's end. Nothing can be typed: nothing in a node reads.
     Console {
         /// The node.
         #[arg(add = ArgValueCompleter::new(complete::nodes))]
@@ -334,6 +334,7 @@ fn follow_console(mut connection: Connection, node: &str) -> Result<u8, Failure>
         return Err(Failure::usage(format!("no node {node}: there are {}", names.join(", "))));
     }
     let path = console(Path::new(&status.run_dir), node);
+    eprintln!("the console of {node}, to be read: Ctrl-C leaves it, and the cluster up");
     follow(&connection, &path, true, &mut |bytes| {
         std::io::stdout().write_all(bytes)?;
         std::io::stdout().flush()

@@ -53,7 +53,7 @@ pub(crate) fn svg(topology: &Topology, status: Option<&Status>) -> String {
     let mut order: Vec<usize> = (0..topology.nodes.len()).collect();
     order.sort_by_key(|node| topology.nodes[*node].board);
     let width = (order.len() * CELL).max(topology.switches.len() * CELL).max(2 * CELL) + 20;
-    let lowest = topology.cables.iter().map(slack).max();
+    let lowest = (0..topology.cables.len()).map(|n| slack(topology, n)).max();
     let height = SWITCH_TOP + SWITCH.1 + lowest.map_or(24, |slack| slack + 50);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"cluster-graph\" viewBox=\"0 0 {width} {height}\" \
@@ -91,10 +91,10 @@ pub(crate) fn svg(topology: &Topology, status: Option<&Status>) -> String {
             SWITCH_TOP + 21
         );
     }
-    for cable in &topology.cables {
+    for (n, cable) in topology.cables.iter().enumerate() {
         let is_it = |p: &&PortStatus| p.cable && p.node == cable.name;
         let port = status.and_then(|s| s.ports.iter().find(is_it));
-        draw_cable(&mut svg, topology, cable, width, port);
+        draw_cable(&mut svg, topology, n, width, port);
     }
     svg + "</svg>\n"
 }
@@ -200,18 +200,22 @@ fn class(words: &str, port: Option<&PortStatus>) -> &'static str {
     }
 }
 
-/// How deep a cable hangs.
-fn slack(cable: &Cable) -> usize {
-    SLACK * cable.ends[0].abs_diff(cable.ends[1])
+/// How deep a cable hangs: below those before it that join the same switches, with room for their words.
+fn slack(topology: &Topology, cable: usize) -> usize {
+    let ends = |cable: &Cable| [cable.ends[0].min(cable.ends[1]), cable.ends[0].max(cable.ends[1])];
+    let [from, to] = ends(&topology.cables[cable]);
+    let above = topology.cables[..cable].iter().filter(|other| ends(other) == [from, to]);
+    SLACK * (to - from) + 2 * SLACK * above.count()
 }
 
 fn draw_cable(
     svg: &mut String,
     topology: &Topology,
-    cable: &Cable,
+    index: usize,
     width: usize,
     port: Option<&PortStatus>,
 ) {
+    let cable = &topology.cables[index];
     let does = match port {
         Some(port) => port.link.clone(),
         None => topology::cable_words(&cable.a_to_b, &cable.b_to_a, topology.cable_ends(cable)),
@@ -226,7 +230,8 @@ fn draw_cable(
     let [from, to] = cable.ends.map(|end| switch_x(topology, end, width));
     let (top, middle) = (SWITCH_TOP + SWITCH.1, (from + to) / 2);
     // The curve's lowest point is half-way to the one that draws it down.
-    let (lowest, pull) = (top + slack(cable) / 2, top + slack(cable));
+    let slack = slack(topology, index);
+    let (lowest, pull) = (top + slack / 2, top + slack);
     let _ = writeln!(
         svg,
         "<path class=\"{class}\" d=\"M {from} {top} Q {middle} {pull} {to} {top}\"/>\

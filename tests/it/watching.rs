@@ -58,7 +58,7 @@ fn events_and_consoles_are_followed_until_ctrl_c_or_the_end_of_the_cluster() {
     bench.verb(&["kill", "n1"]).must(0, &["n1 is killed"]);
     stays.says("n1      killed");
     bench.verb(&["down"]).must(0, &["is down"]);
-    attached.end().must(0, &[]);
+    attached.end().must(0, &["the console of n1, to be read: Ctrl-C leaves it"]);
     stays.end().must(0, &["n1      killed"]);
     let said = lines.end();
     said.must(0, &["\"node\":\"n1\",\"harness\":\"killed\""]);

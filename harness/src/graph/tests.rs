@@ -73,3 +73,24 @@ links:
     let text = svg(&topology, Some(&status));
     assert_eq!(text.matches("<path class=\"link broken\"").count(), 1, "{text}");
 }
+
+#[test]
+fn cables_of_a_ring_hang_one_below_the_other() {
+    let file = "name: picture
+nodes: { n0: { role: compute }, n1: { role: compute } }
+switches: { front: {}, rear: {} }
+links:
+  - { between: [n0, front] }
+  - { between: [n1, rear] }
+  - { name: one, between: [front, rear] }
+  - { name: two, between: [rear, front] }
+";
+    let topology = topology::parse("picture", file).unwrap();
+    let text = svg(&topology, None);
+    let place = |name: &str| {
+        let line = text.lines().find(|line| line.contains(&format!(">{name}<"))).unwrap();
+        line.split_once(" y=\"").unwrap().1.split_once('"').unwrap().0.parse::<u32>().unwrap()
+    };
+    // Two lines of words each.
+    assert!(place("two") >= place("one") + 30, "{text}");
+}

@@ -72,7 +72,9 @@ impl Machine for SimNode {
 pub(crate) fn run() -> Result<()> {
     let mut text = String::new();
     std::io::stdin().take(MAX_PLAN).read_to_string(&mut text).context("cannot read the plan")?;
-    let plan: SimPlan = serde_json::from_str(text.trim()).context("the plan on standard input")?;
+    let plan: SimPlan = serde_json::from_str(text.trim()).context(
+        "the plan on standard input is none, or of another version: `make node` builds this program anew",
+    )?;
     let mut teller = Teller::new(&plan)?;
     let mut world = world(&plan)?;
     for node in 0..plan.nodes.len() {
