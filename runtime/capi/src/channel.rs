@@ -152,11 +152,10 @@ pub(crate) extern "C" fn mcapi_pktchan_recv(
         let me = registry::current()?;
         let end = RecvHandle::from_raw(me.salt.channel(end));
         let (buffer, received) = (buffer.some()?, received.some()?);
-        let begin = |core: &mut Mcapi, _: &mut dyn Road| {
-            let timeout = core.handle_timeout(end.raw());
-            Ok((core.pktchan_recv(end)?, timeout))
-        };
-        let packet = me.node.run(begin, |_, completion| match completion {
+        let take = |core: &mut Mcapi| core.pktchan_take(end);
+        let timeout = |core: &Mcapi| core.handle_timeout(end.raw());
+        let begin = |core: &mut Mcapi| core.pktchan_recv(end);
+        let packet = me.node.receive(take, timeout, begin, |_, completion| match completion {
             Completion::Packet(packet) => Ok(packet),
             _ => Err(Status::General),
         })?;

@@ -98,18 +98,25 @@ pub(crate) extern "C" fn mcapi_msg_recv(
         let me = registry::current()?;
         let endpoint = handle::to_address(endpoint)?;
         let (buffer, received) = (buffer.check(size)?, received.some()?);
-        let begin = |core: &mut Mcapi, _: &mut dyn Road| {
-            let timeout =
-                core.endpoint_attributes(endpoint).map_or(TIMEOUT_INFINITE, |a| a.timeout);
-            Ok((core.msg_recv(endpoint)?, timeout))
+        let timeout = |core: &Mcapi| {
+            core.endpoint_attributes(endpoint).map_or(TIMEOUT_INFINITE, |a| a.timeout)
         };
-        me.node.run(begin, |core, completion| {
+        let begin = |core: &mut Mcapi| core.msg_recv(endpoint);
+        let fill = |data: &[u8]| {
+            received.set(buffer.fill(size, data));
+            if data.len() <= size { Status::Success } else { Status::MsgTruncated }
+        };
+        let take = |core: &mut Mcapi| core.msg_take(endpoint, |message| fill(&message.data));
+        let end = |core: &mut Mcapi, completion| {
             let Completion::Message(message) = completion else { return Err(Status::General) };
-            received.set(buffer.fill(size, &message.data));
-            let whole = message.data.len() <= size;
+            let filled = fill(&message.data);
             core.give_back(message.data);
-            if whole { Ok(()) } else { Err(Status::MsgTruncated) }
-        })
+            Ok(filled)
+        };
+        match me.node.receive(take, timeout, begin, end)? {
+            Status::Success => Ok(()),
+            truncated => Err(truncated),
+        }
     });
 }
 

@@ -18,11 +18,10 @@ fn recv(end: u32, size: u8, status: Out<u32>) -> u64 {
     render(status, 0, || {
         let me = registry::current()?;
         let end = RecvHandle::from_raw(me.salt.channel(end));
-        let begin = |core: &mut Mcapi, _: &mut dyn Road| {
-            let timeout = core.handle_timeout(end.raw());
-            Ok((core.sclchan_recv(end, size)?, timeout))
-        };
-        me.node.run(begin, |_, completion| match completion {
+        let take = |core: &mut Mcapi| core.sclchan_take(end, size);
+        let timeout = |core: &Mcapi| core.handle_timeout(end.raw());
+        let begin = |core: &mut Mcapi| core.sclchan_recv(end, size);
+        me.node.receive(take, timeout, begin, |_, completion| match completion {
             Completion::Scalar(value) => Ok(value),
             _ => Err(Status::General),
         })

@@ -14,18 +14,16 @@ struct End<H> {
 }
 
 impl<H> End<H> {
-    /// A blocking call, which waits as the endpoint's attribute says.
-    fn run<R>(
+    /// A blocking receive, which waits as the endpoint's attribute says.
+    fn receive<R>(
         &self,
         handle: u32,
-        begin: impl FnOnce(&mut Mcapi, &mut dyn Road) -> Result<Begun, Status>,
+        take: impl FnMut(&mut Mcapi) -> Result<Option<R>, Status>,
+        begin: impl FnOnce(&mut Mcapi) -> Result<Begun, Status>,
         end: impl FnOnce(Completion) -> Result<R, Status>,
     ) -> Result<R, Status> {
-        let begin = |core: &mut Mcapi, road: &mut dyn Road| {
-            let timeout = core.handle_timeout(handle);
-            Ok((begin(core, road)?, timeout))
-        };
-        self.node.run(begin, |_, completion| end(completion))
+        let timeout = |core: &Mcapi| core.handle_timeout(handle);
+        self.node.receive(take, timeout, begin, |_, completion| end(completion))
     }
 }
 
@@ -141,8 +139,13 @@ impl PacketReceiver {
     /// See [`crate::Mcapi::pktchan_recv_i`].
     pub fn recv(&self) -> Result<Packet, Status> {
         let End { node, handle } = &self.end;
-        let begin = |core: &mut Mcapi, _: &mut dyn Road| core.pktchan_recv(*handle);
-        self.end.run(handle.raw(), begin, Ok).and_then(|done| packet(node, done))
+        let take = |core: &mut Mcapi| core.pktchan_take(*handle);
+        let begin = |core: &mut Mcapi| core.pktchan_recv(*handle);
+        let bytes = self.end.receive(handle.raw(), take, begin, |completion| match completion {
+            Completion::Packet(bytes) => Ok(bytes),
+            _ => Err(Status::General),
+        })?;
+        Ok(Buffer::new(node, bytes))
     }
 
     /// Receives a packet (4.5.6).
@@ -227,8 +230,9 @@ impl<T: Scalar> ScalarReceiver<T> {
     /// See [`crate::Mcapi::sclchan_recv`].
     pub fn recv(&self) -> Result<T, Status> {
         let End { handle, .. } = self.end;
-        let begin = |core: &mut Mcapi, _: &mut dyn Road| core.sclchan_recv(handle, T::SIZE);
-        self.end.run(handle.raw(), begin, |completion| match completion {
+        let take = |core: &mut Mcapi| Ok(core.sclchan_take(handle, T::SIZE)?.map(T::narrow));
+        let begin = |core: &mut Mcapi| core.sclchan_recv(handle, T::SIZE);
+        self.end.receive(handle.raw(), take, begin, |completion| match completion {
             Completion::Scalar(value) => Ok(T::narrow(value)),
             _ => Err(Status::General),
         })

@@ -67,12 +67,22 @@ impl Endpoint {
     /// # Errors
     /// See [`crate::Mcapi::msg_recv_i`]; [`Status::Timeout`].
     pub fn recv(&self) -> Result<Message, Status> {
-        let begin = |core: &mut Mcapi, _: &mut dyn Road| {
-            let timeout = core.endpoint_attributes(self.address)?.timeout;
-            Ok((core.msg_recv(self.address)?, timeout))
+        let take = |core: &mut Mcapi| {
+            core.msg_take(self.address, |message| runtime_core::mcapi::Message {
+                data: std::mem::take(&mut message.data),
+                ..*message
+            })
         };
-        let done = self.node.run(begin, |_, completion| Ok(completion))?;
-        message(&self.node, done)
+        let timeout = |core: &Mcapi| {
+            core.endpoint_attributes(self.address).map_or(TIMEOUT_INFINITE, |a| a.timeout)
+        };
+        let begin = |core: &mut Mcapi| core.msg_recv(self.address);
+        let end = |_: &mut Mcapi, completion| match completion {
+            Completion::Message(message) => Ok(message),
+            _ => Err(Status::General),
+        };
+        let received = self.node.receive(take, timeout, begin, end)?;
+        message(&self.node, Completion::Message(received))
     }
 
     /// Receives a message (4.4.3).

@@ -104,6 +104,10 @@ struct Patience {
 }
 
 impl Patience {
+    const fn new(timeout: Option<Duration>) -> Self {
+        Self { timeout, begun: None }
+    }
+
     fn begun(&mut self, now: Instant) -> Instant {
         *self.begun.get_or_insert(now)
     }
@@ -212,7 +216,9 @@ impl Engine {
         self.settle(&mut state);
         let (mut state, done) = match begun? {
             (Begun::Done(done), _) => (state, done),
-            (Begun::Pending(request), timeout) => self.finish(state, request, timeout)?,
+            (Begun::Pending(request), timeout) => {
+                self.finish(state, request, Patience::new(duration(timeout)))?
+            }
         };
         let result = match done {
             Completion::Failed(status) => Err(status),
@@ -220,6 +226,88 @@ impl Engine {
         };
         self.settle(&mut state);
         result
+    }
+
+    /// Takes something that is there or comes soon: `take` gives it. Only who has looked for it in vain makes a request, with
+    /// `begin`, and goes on as [`Self::run`] does.
+    #[inline]
+    pub(crate) fn receive<R>(
+        &self,
+        mut take: impl FnMut(&mut Mcapi) -> Result<Option<R>, Status>,
+        timeout: impl FnOnce(&Mcapi) -> u32,
+        begin: impl FnOnce(&mut Mcapi) -> Result<Begun, Status>,
+        end: impl FnOnce(&mut Mcapi, Completion) -> Result<R, Status>,
+    ) -> Result<R, Status> {
+        let mut state = self.enter();
+        let mut taken = take(&mut state.core);
+        if let Ok(None) = taken {
+            let mut patience = Patience::new(duration(timeout(&state.core)));
+            let mut looks = 0;
+            while let Ok(None) = taken {
+                self.settle(&mut state);
+                let found;
+                (state, found) = self.look(state, &mut patience, &mut looks);
+                if !found {
+                    return self.receive_late(state, patience, begin, end);
+                }
+                taken = take(&mut state.core);
+            }
+        }
+        self.settle(&mut state);
+        taken.and_then(|taken| taken.ok_or(Status::General))
+    }
+
+    #[inline(never)]
+    fn receive_late<R>(
+        &self,
+        mut state: Held<'_>,
+        patience: Patience,
+        begin: impl FnOnce(&mut Mcapi) -> Result<Begun, Status>,
+        end: impl FnOnce(&mut Mcapi, Completion) -> Result<R, Status>,
+    ) -> Result<R, Status> {
+        let begun = begin(&mut state.core);
+        self.settle(&mut state);
+        let (mut state, done) = match begun? {
+            Begun::Done(done) => (state, done),
+            Begun::Pending(request) => self.finish(state, request, patience)?,
+        };
+        let result = match done {
+            Completion::Failed(status) => Err(status),
+            done => end(&mut state.core, done),
+        };
+        self.settle(&mut state);
+        result
+    }
+
+    /// Looks until something has come; `false` when that was long enough, or nothing can come meanwhile.
+    #[inline]
+    fn look<'a>(
+        &'a self,
+        mut state: Held<'a>,
+        patience: &mut Patience,
+        looks: &mut u32,
+    ) -> (Held<'a>, bool) {
+        loop {
+            let alone = !self.looks || state.closed || state.wire.transport.is_none();
+            if alone || patience.timeout == Some(Duration::ZERO) {
+                return (state, false);
+            }
+            *looks = looks.wrapping_add(1);
+            if looks.is_multiple_of(LOOKS) {
+                let now = Instant::now();
+                let over = patience.until(now).is_some_and(|until| now >= until);
+                if over || now - patience.begun(now) >= state.look {
+                    return (state, false);
+                }
+            }
+            if state.pump() > 0 {
+                return (state, true);
+            }
+            core::hint::spin_loop();
+            if self.wanted.load(Ordering::Relaxed) > 0 {
+                return (self.lend(state), true);
+            }
+        }
     }
 
     /// Sends something, and waits for the request that `begin` gives, as long as `timeout` says in microseconds; there is
@@ -248,7 +336,8 @@ impl Engine {
 
     #[inline(never)]
     fn finish_send(&self, state: Held<'_>, request: Request, timeout: u32) -> Result<(), Status> {
-        let (mut state, done) = self.finish(state, request, timeout)?;
+        let patience = Patience::new(duration(timeout));
+        let (mut state, done) = self.finish(state, request, patience)?;
         self.settle(&mut state);
         match done {
             Completion::Failed(status) => Err(status),
@@ -261,9 +350,9 @@ impl Engine {
         &'a self,
         state: Held<'a>,
         request: Request,
-        timeout: u32,
+        patience: Patience,
     ) -> Result<(Held<'a>, Completion), Status> {
-        let (mut state, found) = self.wait(state, 1, &|_| Ok(request), duration(timeout));
+        let (mut state, found) = self.wait(state, 1, &|_| Ok(request), patience);
         let done = match found {
             Ok((_, done)) => done,
             Err(Status::Timeout) => match state.core.cancel(request) {
@@ -284,7 +373,8 @@ impl Engine {
         timeout: Option<Duration>,
         end: impl FnOnce(&mut Mcapi, usize, Completion) -> R,
     ) -> Result<R, Status> {
-        let (mut state, found) = self.wait(self.enter(), number, request, timeout);
+        let patience = Patience::new(timeout);
+        let (mut state, found) = self.wait(self.enter(), number, request, patience);
         let result = found.map(|(at, completion)| end(&mut state.core, at, completion));
         self.settle(&mut state);
         result
@@ -304,10 +394,9 @@ impl Engine {
         mut state: Held<'a>,
         number: usize,
         request: &dyn Fn(usize) -> Result<Request, Status>,
-        timeout: Option<Duration>,
+        mut patience: Patience,
     ) -> (Held<'a>, Result<(usize, Completion), Status>) {
         let waiter = waiter();
-        let mut patience = Patience { timeout, begun: None };
         let found = loop {
             if state.closed {
                 break Err(Status::NodeNotInit);

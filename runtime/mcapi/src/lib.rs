@@ -241,6 +241,21 @@ impl Node {
         self.0.0.run(begin, end)
     }
 
+    /// The same for what is received: `take` gives it while it is there, and only who looks for it in vain for a while begins
+    /// to wait.
+    ///
+    /// # Errors
+    /// As [`Self::run`], and those of `take`.
+    pub fn receive<R>(
+        &self,
+        take: impl FnMut(&mut Mcapi) -> Result<Option<R>, Status>,
+        timeout: impl FnOnce(&Mcapi) -> u32,
+        begin: impl FnOnce(&mut Mcapi) -> Result<Begun, Status>,
+        end: impl FnOnce(&mut Mcapi, Completion) -> Result<R, Status>,
+    ) -> Result<R, Status> {
+        self.0.0.receive(take, timeout, begin, end)
+    }
+
     /// The same for what is sent: there is nothing to wait for if there is no request. `timeout` is asked for if there is.
     ///
     /// # Errors

@@ -77,6 +77,20 @@ impl Inbox {
         Some((self.number(), message))
     }
 
+    /// Hands out what [`Self::pop`] would give, in its place, and gives its buffer.
+    #[inline]
+    fn take<R>(&mut self, take: impl FnOnce(&mut Message) -> R) -> Option<(R, Vec<u8>)> {
+        if self.returned.is_empty() {
+            let first = self.queue.front_mut()?;
+            let taken = (take(first), core::mem::take(&mut first.data));
+            self.queue.pop_front();
+            self.given += 1;
+            return Some(taken);
+        }
+        let (_, mut message) = self.pop()?;
+        Some((take(&mut message), message.data))
+    }
+
     #[inline]
     fn push(&mut self, message: Message) {
         match self.queue.back() {
@@ -201,6 +215,28 @@ impl Mcapi {
     /// The same for a caller that is going to wait.
     pub fn msg_recv(&mut self, endpoint: Endpoint) -> Result<Begun, Status> {
         self.receive_message(endpoint).map(|(_, begun)| begun)
+    }
+
+    /// Hands the next message to `take` where it lies, if there is one now, and takes its buffer back. Nobody waits for it:
+    /// whoever does is given it before.
+    #[inline]
+    pub fn msg_take<R>(
+        &mut self,
+        endpoint: Endpoint,
+        take: impl FnOnce(&mut Message) -> R,
+    ) -> Result<Option<R>, Status> {
+        let port = self.own(endpoint)?;
+        let local = self.endpoints.get_mut(port).ok_or(Status::EndpInvalid)?;
+        if local.channel.is_some() {
+            return Err(Status::General);
+        }
+        let Some((taken, buffer)) = local.inbox.take(take) else { return Ok(None) };
+        if let Some((node, sent)) = local.admit() {
+            self.message_done(node, sent);
+            self.settle();
+        }
+        self.give_back(buffer);
+        Ok(Some(taken))
     }
 
     /// And the number of what was received.

@@ -11,6 +11,7 @@ use crate::mcapi::endpoint::Local;
 use crate::mcapi::frame::Frame;
 use crate::mcapi::request::{Begun, Op, Request};
 use crate::mcapi::{Completion, Mcapi, Road, Status, TIMEOUT_INFINITE};
+use alloc::vec::Vec;
 
 impl Mcapi {
     /// Sends a packet. Completes when it has gone to the link: at once while the receiver has room.
@@ -180,8 +181,16 @@ impl Mcapi {
         self.receive_packet(port).map(|(_, begun)| begun)
     }
 
-    /// And the number of what was received.
-    fn receive_packet(&mut self, port: u32) -> Result<(u64, Begun), Status> {
+    /// The next packet, if there is one now; see [`Self::pktchan_recv_i`].
+    #[inline]
+    pub fn pktchan_take(&mut self, handle: RecvHandle) -> Result<Option<Vec<u8>>, Status> {
+        let port = self.open_port(handle.0, ChannelKind::Packet, Direction::Receive)?;
+        Ok(self.next_packet(port)?.map(|(_, packet)| packet))
+    }
+
+    /// And its number. `None`: one may come.
+    #[inline]
+    fn next_packet(&mut self, port: u32) -> Result<Option<(u64, Vec<u8>)>, Status> {
         let local = self.endpoints.get_mut(port);
         let end = local.and_then(|local| local.channel.as_mut()).ok_or(Status::ChanInvalid)?;
         if let Some((number, packet, new)) = end.pop() {
@@ -189,12 +198,22 @@ impl Mcapi {
                 self.taken(port);
                 self.settle();
             }
-            return Ok((number, Begun::Done(Completion::Packet(packet))));
+            return Ok(Some((number, packet)));
         }
         end.over()?;
         if end.owed == end.window {
             return Err(Status::MemLimit);
         }
+        Ok(None)
+    }
+
+    /// And the number of what was received.
+    fn receive_packet(&mut self, port: u32) -> Result<(u64, Begun), Status> {
+        if let Some((number, packet)) = self.next_packet(port)? {
+            return Ok((number, Begun::Done(Completion::Packet(packet))));
+        }
+        let local = self.endpoints.get_mut(port);
+        let end = local.and_then(|local| local.channel.as_mut()).ok_or(Status::ChanInvalid)?;
         let request = self.requests.open(Op::PacketReceive { port, serial: 0 })?;
         self.requests.enqueue(&mut end.posted, request);
         Ok((0, Begun::Pending(request)))

@@ -58,22 +58,37 @@ impl Mcapi {
         self.send_now(road, handle, ChannelKind::Scalar, &value.to_le_bytes()[..size])
     }
 
-    /// Receives a scalar of this size, with [`Completion::Scalar`].
-    pub fn sclchan_recv(&mut self, handle: RecvHandle, size: u8) -> Result<Begun, Status> {
+    /// The next scalar, if there is one now; see [`Self::sclchan_recv`].
+    #[inline]
+    pub fn sclchan_take(&mut self, handle: RecvHandle, size: u8) -> Result<Option<u64>, Status> {
         let port = self.open_port(handle.0, ChannelKind::Scalar, Direction::Receive)?;
         let local = self.endpoints.get_mut(port);
         let end = local.and_then(|local| local.channel.as_mut()).ok_or(Status::ChanInvalid)?;
         if end.next_size().is_some_and(|next| next != size) {
-            return Ok(Begun::Done(Completion::Failed(Status::SclSize)));
+            return Err(Status::SclSize);
         }
         if let Some((_, Value(value, _), new)) = end.pop_scalar() {
             if new {
                 self.taken(port);
                 self.settle();
             }
-            return Ok(Begun::Done(Completion::Scalar(value)));
+            return Ok(Some(value));
         }
         end.over()?;
+        Ok(None)
+    }
+
+    /// Receives a scalar of this size, with [`Completion::Scalar`].
+    pub fn sclchan_recv(&mut self, handle: RecvHandle, size: u8) -> Result<Begun, Status> {
+        match self.sclchan_take(handle, size) {
+            Ok(Some(value)) => return Ok(Begun::Done(Completion::Scalar(value))),
+            Err(Status::SclSize) => return Ok(Begun::Done(Completion::Failed(Status::SclSize))),
+            Ok(None) => {}
+            Err(status) => return Err(status),
+        }
+        let port = self.open_port(handle.0, ChannelKind::Scalar, Direction::Receive)?;
+        let local = self.endpoints.get_mut(port);
+        let end = local.and_then(|local| local.channel.as_mut()).ok_or(Status::ChanInvalid)?;
         let request = self.requests.open(Op::ScalarReceive { port, size, serial: 0 })?;
         self.requests.enqueue(&mut end.posted, request);
         Ok(Begun::Pending(request))
