@@ -23,7 +23,7 @@ use crate::paths::Places;
 use crate::plan::{Backend, Plan, Setting};
 use crate::proto::{EXIT_TESTBED, EXIT_USAGE, Response};
 use crate::switch::Fabric;
-use crate::switch::wire::Wire;
+use crate::switch::wire::{News, Wire};
 use anyhow::{Context as _, Result, ensure};
 use clients::Clients;
 use consoles::Consoles;
@@ -278,7 +278,12 @@ async fn prepare(
 /// What moves frames, if there are any.
 fn wire(plan: &Plan, inbox: &Inbox) -> Result<Option<Wire>> {
     let inbox = inbox.clone();
-    let tell = move |text| inbox.put(Event::Remark { text });
+    let tell = move |news| {
+        inbox.put(match news {
+            News::Recording(text) => Event::Remark { text },
+            News::Cable(told) => Event::Cable(told),
+        })
+    };
     plan.needs_switch().then(|| Wire::new(Fabric::new(plan), tell)).transpose()
 }
 

@@ -21,6 +21,7 @@ use crate::proto::{
 };
 use crate::result::RunResult;
 use crate::switch::LinkAction;
+use crate::switch::rings::Told;
 use awaited::Waiting;
 use change::Change;
 use images_control::sim::{SimPlan, SimStrike};
@@ -45,6 +46,8 @@ pub(crate) enum Event {
     Spawned { node: usize, pid: u32 },
     /// Something about the machines that people should know.
     Remark { text: String },
+    /// The switches agree on something else about a cable of a ring.
+    Cable(Told),
     /// A node's process could not be started.
     NotSpawned { node: usize, reason: String },
     /// A node spoke.
@@ -210,6 +213,9 @@ impl Dispatcher {
                 self.nodes[node].spawned = now;
             }
             Event::Remark { text } => self.note(text),
+            Event::Cable(Told { cable, text }) => {
+                self.progress(0, 0, &format!("cable {cable} {text}"))
+            }
             Event::NotSpawned { node, reason } => self.fail_node(node, &reason),
             Event::Node { node, message } => self.heard(now, node, message),
             Event::Garbled { node, reason } => self.fail_node(node, &reason),

@@ -7,7 +7,7 @@
 mod capture;
 mod line;
 pub(crate) mod pcapng;
-mod rings;
+pub(crate) mod rings;
 pub(crate) mod wire;
 
 #[cfg(test)]
@@ -18,7 +18,7 @@ use crate::proto::PortStatus;
 use line::{End, Line};
 use netem::{Delivery, Fate, Port, Profile, Refused, Switch, Vlan, Way};
 use pcapng::Captured;
-use rings::Rings;
+use rings::{Rings, Told};
 use runtime_core::notice;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -107,8 +107,8 @@ pub(crate) struct Fabric {
     /// Frames of lines that are recorded, until somebody takes them.
     captured: Vec<Captured>,
     rings: Rings,
-    /// What people should know, until somebody takes it.
-    told: Vec<String>,
+    /// What became of cables of rings, until somebody takes it.
+    told: Vec<Told>,
 }
 
 impl Fabric {
@@ -160,13 +160,12 @@ impl Fabric {
 
     /// The switches agree on other cables.
     fn settle_rings(&mut self) {
-        let words = self.rings.settle(&self.lines);
-        self.told.push(words);
+        self.told.extend(self.rings.settle(&self.lines));
         self.set_spares();
     }
 
-    /// What people should know since this was asked last.
-    pub(crate) fn take_told(&mut self) -> Vec<String> {
+    /// What became of cables of rings since this was asked last.
+    pub(crate) fn take_told(&mut self) -> Vec<Told> {
         std::mem::take(&mut self.told)
     }
 

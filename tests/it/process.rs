@@ -1,5 +1,6 @@
 //! Deaths on the process backend: every rank, at every phase, and during takeovers.
 
+use serde_json::Value;
 use tests::{Bench, Cluster, LAPLACE, RECURSION, workspace};
 
 /// Three nodes compute, one stands by; each of the three dies in turn, under two programs.
@@ -27,8 +28,11 @@ fn a_ring_of_cables_is_cut_and_nobody_is_suspected() {
     let file = workspace().join("topology/examples/ring.yaml").display().to_string();
     let outcome = bench.test_file(&file);
     outcome.must_pass();
-    let spare = "the switches agree: return carries now, front-middle stands by";
-    assert_eq!(outcome.said.text.matches(spare).count(), 3, "{}", outcome.said);
+    for told in ["cable return carries frames now", "cable front-middle stands by now"] {
+        assert_eq!(outcome.said.text.matches(told).count(), 3, "{}", outcome.said);
+    }
+    let recorded = |e: &&Value| e["node"] == "return" && e["harness"] == "carries frames now";
+    assert_eq!(outcome.events.iter().filter(recorded).count(), 3);
     bench.verb(&["test", "--backend", "sim", &file]).must(2, &["a ring of cables (return)"]);
 }
 

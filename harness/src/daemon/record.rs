@@ -108,6 +108,7 @@ impl Record {
             Event::SimStruck { target: Target::Cable(cable), strike } => {
                 return self.done(at, &plan.cables[*cable].name, cable_words(*strike));
             }
+            Event::Cable(told) => return self.done(at, &told.cable, told.text),
             Event::Line { node, text } => {
                 let node = &plan.nodes[*node].name;
                 return self.tell(at, node, || Some(What::Printed(text.clone())));

@@ -19,6 +19,13 @@ struct Cable {
     recovery_ns: u64,
 }
 
+/// What is so of a cable from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) cable: String,
+    pub(crate) text: &'static str,
+}
+
 /// Cables that stand by, by VLAN.
 type Spares = BTreeMap<Vlan, BTreeSet<usize>>;
 
@@ -87,20 +94,16 @@ impl Rings {
         self.due_ns
     }
 
-    /// They agree on what is best now. Returns that for people.
-    pub(super) fn settle(&mut self, lines: &[Line]) -> String {
+    /// They agree on what is best now. Returns each cable of which something else is true than before.
+    pub(super) fn settle(&mut self, lines: &[Line]) -> Vec<Told> {
         self.due_ns = None;
         let wanted = self.wanted(lines);
         let before = std::mem::replace(&mut self.spares, wanted);
         let all = |spares: &Spares| spares.values().flatten().copied().collect::<BTreeSet<_>>();
         let (before, after) = (all(&before), all(&self.spares));
-        let names = |cables: Vec<&usize>| {
-            let names: Vec<&str> = cables.iter().map(|n| self.cables[**n].name.as_str()).collect();
-            names.join(" and ")
-        };
-        let carries = names(before.difference(&after).collect());
-        let rests = names(after.difference(&before).collect());
-        format!("the switches agree: {carries} carries now, {rests} stands by")
+        let told = |cable: &usize, text| Told { cable: self.cables[*cable].name.clone(), text };
+        let carry = before.difference(&after).map(|cable| told(cable, "carries frames now"));
+        carry.chain(after.difference(&before).map(|cable| told(cable, "stands by now"))).collect()
     }
 
     /// The ports of a switch that stand by.

@@ -4,6 +4,7 @@
 //! `ppoll` until a frame comes, a socket has room again, a delayed frame is due, or a command comes.
 
 use super::pcapng::Writer;
+use super::rings::Told;
 use super::{Card, Fabric, LinkAction};
 use crate::proto::PortStatus;
 use anyhow::{Context as _, Result, bail};
@@ -28,6 +29,15 @@ const AWAKE: Duration = Duration::from_micros(40);
 /// Room for the largest frame.
 const MAX_FRAME: usize = 1 << 16;
 
+/// What people should know.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// Why a link is not recorded any more.
+    Recording(String),
+    /// The switches agree on something else.
+    Cable(Told),
+}
+
 enum Command {
     /// To a card.
     Plug(usize, UnixDatagram),
@@ -47,7 +57,7 @@ pub(crate) struct Wire {
 
 impl Wire {
     /// Starts the thread. No port has a guest yet. `tell` gets what people should know.
-    pub(crate) fn new(fabric: Fabric, tell: impl Fn(String) + Send + 'static) -> Result<Self> {
+    pub(crate) fn new(fabric: Fabric, tell: impl Fn(News) + Send + 'static) -> Result<Self> {
         let (bell, rung) = UnixStream::pair().context("cannot make a socket pair")?;
         bell.set_nonblocking(true)?;
         rung.set_nonblocking(true)?;
@@ -191,7 +201,7 @@ struct Mover {
     captures: BTreeMap<usize, Capture>,
     /// Why a line is not recorded any more, until somebody asks for the file.
     broken: BTreeMap<usize, String>,
-    tell: Box<dyn Fn(String) + Send>,
+    tell: Box<dyn Fn(News) + Send>,
     start: Instant,
     epoch_ns: u64,
 }
@@ -221,7 +231,7 @@ impl Mover {
             }
             let now = self.now();
             self.pass(|fabric, out| fabric.advance(now, out));
-            self.fabric.take_told().into_iter().for_each(&self.tell);
+            self.fabric.take_told().into_iter().for_each(|told| (self.tell)(News::Cable(told)));
             self.write_captured();
         }
     }
@@ -379,7 +389,7 @@ impl Mover {
                 "recording to {file} stopped, the file ends early: {why}: make room for it"
             );
             tracing::error!("{text}");
-            (self.tell)(text.clone());
+            (self.tell)(News::Recording(text.clone()));
             self.broken.insert(line, text);
         }
     }
