@@ -45,6 +45,9 @@ pub(crate) struct TestArgs {
     junit: Option<PathBuf>,
 }
 
+/// Columns for why a run did not pass.
+const WHY: usize = 80;
+
 /// One run that is to be.
 #[derive(Clone, Debug)]
 struct Job {
@@ -334,7 +337,7 @@ fn summary(outcomes: &[Outcome]) -> String {
             all(&|d| table::time(d.takeover_us)),
             all(&|d| table::time(d.resumed_us)),
             format!("{:.1} s", outcome.took.as_secs_f64()),
-            why,
+            table::folded(&why, WHY),
         ]);
     }
     let deaths: usize = outcomes.iter().filter_map(Outcome::result).map(|r| r.deaths.len()).sum();

@@ -178,6 +178,25 @@ fn coloured(word: &str, good: bool) -> String {
     }
 }
 
+/// The same words on lines of at most so many characters, as far as words are shorter.
+pub(crate) fn folded(text: &str, columns: usize) -> String {
+    let fold = |line: &str| {
+        let mut lines = vec![String::new()];
+        for word in line.split(' ') {
+            let last = lines.last().map_or(0, |line| line.chars().count());
+            if last > 0 && last + 1 + word.chars().count() > columns {
+                lines.push(String::new());
+            }
+            if let Some(line) = lines.last_mut() {
+                line.push_str(if line.is_empty() { "" } else { " " });
+                line.push_str(word);
+            }
+        }
+        lines.join("\n")
+    };
+    text.lines().map(fold).collect::<Vec<_>>().join("\n")
+}
+
 /// With its unit.
 pub(crate) fn time(us: Option<u64>) -> String {
     us.map_or_else(

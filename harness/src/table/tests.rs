@@ -1,4 +1,4 @@
-use super::{bytes, ratio, result, table_within, time};
+use super::{bytes, folded, ratio, result, table_within, time};
 use crate::result::{Check, Checkpoint, Death, NodeResult, RankResult, RunResult};
 
 pub(crate) fn run() -> RunResult {
@@ -111,4 +111,11 @@ fn on_a_narrow_terminal_a_table_goes_on_below() {
             assert!(said.contains(&word), "no {word} in {narrow:#?}");
         }
     }
+}
+
+#[test]
+fn a_long_reason_is_folded_between_words() {
+    assert_eq!(folded("no program: run `make`\nor not", 11), "no program:\nrun `make`\nor not");
+    assert_eq!(folded("/a/long/path is it", 5), "/a/long/path\nis it");
+    assert_eq!(folded("", 5), "");
 }
