@@ -238,8 +238,14 @@ impl Engine {
         begin: impl FnOnce(&mut Mcapi) -> Result<Begun, Status>,
         end: impl FnOnce(&mut Mcapi, Completion) -> Result<R, Status>,
     ) -> Result<R, Status> {
-        let mut state = self.enter();
+        let mut state = self.lock();
+        self.count_call();
+        // What is here is taken before more is taken in: so a receiver that is behind takes in, and answers, much at a time.
         let mut taken = take(&mut state.core);
+        if let Ok(None) = taken {
+            state.pump();
+            taken = take(&mut state.core);
+        }
         if let Ok(None) = taken {
             let mut patience = Patience::new(duration(timeout(&state.core)));
             let mut looks = 0;

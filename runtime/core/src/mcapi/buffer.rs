@@ -114,6 +114,7 @@ impl Pool {
         self.copy(&[], data)
     }
 
+    #[inline]
     pub(super) fn give_back(&mut self, mut buffer: Vec<u8>) {
         let pool = match buffer.capacity() {
             MAX_MESSAGE.. => &mut self.large,

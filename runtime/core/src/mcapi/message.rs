@@ -77,18 +77,21 @@ impl Inbox {
         Some((self.number(), message))
     }
 
-    /// Hands out what [`Self::pop`] would give, in its place, and gives its buffer.
+    /// Hands out what [`Self::pop`] would give, in its place, and takes its buffer back.
     #[inline]
-    fn take<R>(&mut self, take: impl FnOnce(&mut Message) -> R) -> Option<(R, Vec<u8>)> {
+    fn take<R>(&mut self, pool: &mut Pool, take: impl FnOnce(&mut Message) -> R) -> Option<R> {
         if self.returned.is_empty() {
             let first = self.queue.front_mut()?;
-            let taken = (take(first), core::mem::take(&mut first.data));
+            let taken = take(first);
+            pool.give_back(core::mem::take(&mut first.data));
             self.queue.pop_front();
             self.given += 1;
             return Some(taken);
         }
         let (_, mut message) = self.pop()?;
-        Some((take(&mut message), message.data))
+        let taken = take(&mut message);
+        pool.give_back(message.data);
+        Some(taken)
     }
 
     #[inline]
@@ -230,12 +233,15 @@ impl Mcapi {
         if local.channel.is_some() {
             return Err(Status::General);
         }
-        let Some((taken, buffer)) = local.inbox.take(take) else { return Ok(None) };
+        let Some(taken) = local.inbox.take(&mut self.pool, take) else { return Ok(None) };
         if let Some((node, sent)) = local.admit() {
             self.message_done(node, sent);
             self.settle();
         }
-        self.give_back(buffer);
+        if self.starved > 0 {
+            self.feed();
+            self.settle();
+        }
         Ok(Some(taken))
     }
 
