@@ -379,8 +379,19 @@ impl Engine {
         timeout: Option<Duration>,
         end: impl FnOnce(&mut Mcapi, usize, Completion) -> R,
     ) -> Result<R, Status> {
+        let mut state = self.lock();
+        self.count_call();
+        if number == 1
+            && let Ok(request) = request(0)
+            && let Some(completion) = state.core.take_done(request)
+        {
+            let result = end(&mut state.core, 0, completion);
+            self.settle(&mut state);
+            return Ok(result);
+        }
+        state.pump();
         let patience = Patience::new(timeout);
-        let (mut state, found) = self.wait(self.enter(), number, request, patience);
+        let (mut state, found) = self.wait(state, number, request, patience);
         let result = found.map(|(at, completion)| end(&mut state.core, at, completion));
         self.settle(&mut state);
         result

@@ -302,6 +302,12 @@ impl Mcapi {
         self.requests.wait_any(number, request, waiter)
     }
 
+    /// What came of a request that is done, if nobody has waited for it.
+    #[inline]
+    pub fn take_done(&mut self, request: Request) -> Option<Completion> {
+        self.requests.take_unnamed(request)
+    }
+
     /// Begins what [`Mcapi::wait_part`] goes on with.
     #[must_use]
     pub fn scan(&self, number: usize, waiter: Waiter) -> Scan {

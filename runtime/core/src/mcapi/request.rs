@@ -461,6 +461,15 @@ impl Requests {
         Scan { at: if last < number { last } else { 0 }, left: number, begun: false }
     }
 
+    /// What came of a request that was done before anybody waited for it: there is nothing to look up.
+    #[inline]
+    pub(super) fn take_unnamed(&mut self, request: Request) -> Option<Completion> {
+        let unnamed = self.watch(request).is_some_and(|watch| watch.waiter.is_none());
+        let done = self.entries.get_mut(request.0).filter(|_| unnamed)?.done.take()?;
+        self.entries.remove(request.0);
+        Some(done)
+    }
+
     /// Looks at some of the requests; the waiter sleeps when all have been looked at.
     pub(super) fn wait_part(
         &mut self,
@@ -470,17 +479,10 @@ impl Requests {
         waiter: Waiter,
     ) -> Result<Option<(usize, Completion)>, Status> {
         if !core::mem::replace(&mut scan.begun, true) {
-            if number == 1 {
-                // Done before anybody waited for it: there is nothing to look up.
-                let request = request(0)?;
-                let unnamed = self.watch(request).is_some_and(|watch| watch.waiter.is_none());
-                let there = self.entries.get(request.0).is_some();
-                if unnamed
-                    && there
-                    && let Some(completion) = self.test(request)?
-                {
-                    return Ok(Some((0, completion)));
-                }
+            if number == 1
+                && let Some(completion) = self.take_unnamed(request(0)?)
+            {
+                return Ok(Some((0, completion)));
             }
             self.awake(waiter);
         }

@@ -184,3 +184,37 @@ fn wrong_gets_are_refused_and_waiting_gets_are_bounded() {
     let more = get(&mut cluster.nodes[2], 7, 1, Port(1));
     assert_eq!(cluster.done(2, more), failed(Status::EndpGetLimit));
 }
+
+/// In place, in the same order; whoever posted a receive is served before; a sender that waits for room is let in.
+#[test]
+fn what_is_there_can_be_taken_without_a_request() {
+    for seed in [10, 11] {
+        let mut cluster = Cluster::new(2, seed);
+        let (a, b) = (cluster.endpoint(0, 10), cluster.endpoint(1, 20));
+        let take = |cluster: &mut Cluster| cluster.nodes[1].msg_take(b, |m| m.data[0]);
+        assert_eq!(take(&mut cluster), Ok(None));
+        let posted = cluster.nodes[1].msg_recv_i(b).unwrap();
+        assert_eq!(cluster.message(a, b, &[1], 5), Completion::Done);
+        assert_eq!(take(&mut cluster), Ok(None));
+        // It comes back, before those of its priority and after higher ones.
+        cluster.nodes[1].abandon(posted);
+        for (data, priority) in [(2, 5), (3, 0)] {
+            assert_eq!(cluster.message(a, b, &[data], priority), Completion::Done);
+        }
+        assert_eq!(
+            [0; 4].map(|_| take(&mut cluster)),
+            [Ok(Some(3)), Ok(Some(1)), Ok(Some(2)), Ok(None)]
+        );
+        let memory = Attribute::MemoryType as u32;
+        cluster.nodes[1].endpoint_set_attribute(b, memory, &0u32.to_le_bytes()).unwrap();
+        let send = |_| cluster.nodes[0].msg_send_i(a, b, b"x", 1).unwrap();
+        let last = (0..=MCAPI_MAX_QUEUE_ELEMENTS).map(send).last().unwrap();
+        cluster.run();
+        assert_eq!(cluster.nodes[0].take_done(last), None);
+        assert_eq!(take(&mut cluster), Ok(Some(b'x')));
+        cluster.run();
+        assert_eq!(cluster.nodes[0].take_done(last), Some(Completion::Done));
+        assert_eq!(cluster.nodes[0].take_done(last), None);
+        assert_eq!(cluster.nodes[1].msg_take(a, |_| ()), Err(Status::EndpInvalid));
+    }
+}
