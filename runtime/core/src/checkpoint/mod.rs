@@ -49,6 +49,10 @@ pub struct Holdings {
     pub kept_in: ViewId,
     /// The ranks of which it was to keep copies there.
     pub keeps: Set<Rank>,
+    /// The last view of this life in which ranks ran.
+    pub ran_in: ViewId,
+    /// By rank, there: its host, and its partners.
+    pub holders: Vec<Vec<NodeId>>,
 }
 
 impl Holdings {
@@ -119,7 +123,6 @@ pub fn partners(view: &View, rank: Rank, members: &[Member], replicas: usize) ->
 pub fn choose_epoch(
     placement: &Placement<'_>,
     holdings: &Map<NodeId, Holdings>,
-    holders_before: &[Vec<NodeId>],
 ) -> Result<Epoch, String> {
     let ranks = placement.view.rank_count();
     let committed = holdings.values().map(|h| h.committed).max().unwrap_or_default();
@@ -147,9 +150,11 @@ pub fn choose_epoch(
         Redundancy::Copies(_) => ("copy", ""),
         Redundancy::Parity(_) => ("parity", ", nor enough of its group to make it from"),
     };
+    // Whoever leads may have been away then.
+    let last = holdings.values().max_by_key(|h| h.ran_in);
     let mut why = String::new();
     for rank in missing {
-        let holders = holders_before.get(rank.index()).map_or(&[][..], Vec::as_slice);
+        let holders = last.and_then(|h| h.holders.get(rank.index())).map_or(&[][..], Vec::as_slice);
         let host = holders.first().copied().unwrap_or_default();
         // Writing to a String cannot fail.
         let _ = write!(why, "{}{rank} of {host}", if why.is_empty() { "" } else { ", " });

@@ -93,14 +93,15 @@ fn a_recovery_goes_to_the_highest_epoch_that_all_ranks_have() {
     let holding = |committed: u64, whole: &[(u16, u64)]| Holdings {
         committed: Epoch(committed),
         whole: whole.iter().map(|(r, e)| (Rank(*r), Epoch(*e))).collect(),
+        ran_in: ViewId(1),
+        holders: vec![vec![NodeId(0), NodeId(1)], vec![NodeId(1), NodeId(2)]],
         ..Holdings::default()
     };
-    let hosts = [vec![NodeId(0), NodeId(1)], vec![NodeId(1), NodeId(2)]];
     let choose = |list: Vec<(u16, Holdings)>| {
         let (view, members) = (view(2, &[0, 1]), members(&[0, 1]));
         let redundancy = Redundancy::Copies(1);
         let placement = Placement { view: &view, members: &members, redundancy };
-        choose_epoch(&placement, &list.into_iter().map(|(n, h)| (NodeId(n), h)).collect(), &hosts)
+        choose_epoch(&placement, &list.into_iter().map(|(n, h)| (NodeId(n), h)).collect())
     };
     // Staged everywhere, committed nowhere: somebody dead may have returned from it already.
     let all = holding(0, &[(0, 1), (1, 1)]);
@@ -122,6 +123,11 @@ fn a_recovery_goes_to_the_highest_epoch_that_all_ranks_have() {
     );
     // The same if who kept it began anew since.
     assert_eq!(choose(vec![(0, seen.clone()), (2, holding(0, &[]))]), Err(lost));
+    // One of them ran later, when another kept it.
+    let holders = vec![vec![NodeId(0), NodeId(1)], vec![NodeId(1), NodeId(3)]];
+    let later = Holdings { ran_in: ViewId(2), holders, ..holding(0, &[]) };
+    let lost = choose(vec![(0, seen.clone()), (2, later)]).unwrap_err();
+    assert!(lost.ends_with("(the copy on n3 is gone)"), "{lost}");
     let damaged = Set::from([(Rank(1), Epoch(2))]);
     let bad = Holdings { damaged, ..holding(2, &[]) };
     let lost = choose(vec![(0, seen), (2, bad)]).unwrap_err();
@@ -140,13 +146,12 @@ fn an_epoch_that_was_surely_not_committed_gives_way_to_one_of_which_all_copies_a
         keeps: keeps.iter().copied().map(Rank).collect(),
         ..Holdings::default()
     };
-    let holders = [vec![NodeId(0), NodeId(1)], vec![NodeId(1), NodeId(2)]];
     let choose = |one: Holdings, other: Holdings| {
         let holdings = [(NodeId(1), one), (NodeId(2), other)].into_iter().collect();
         let (view, members) = (view(3, &[0, 1]), members(&[0, 1, 2]));
         let redundancy = Redundancy::Copies(1);
         let placement = Placement { view: &view, members: &members, redundancy };
-        choose_epoch(&placement, &holdings, &holders)
+        choose_epoch(&placement, &holdings)
     };
     let all = [(0, 1), (1, 1), (0, 2), (1, 2)];
     let host = holding(3, &[0, 1], &all);

@@ -86,7 +86,7 @@ impl Node {
                 rank_runs: false,
                 stopping: false,
                 hosts: (Job(0), Vec::new()),
-                holders: Vec::new(),
+                holders: (ViewId(0), Vec::new()),
                 standing: None,
                 renew: false,
                 called_at: now,

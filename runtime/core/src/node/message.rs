@@ -84,6 +84,14 @@ impl Message {
                 for rank in &holdings.keeps {
                     w.u16(rank.0);
                 }
+                w.u64(holdings.ran_in.0);
+                w.u16(u16::try_from(holdings.holders.len()).unwrap_or(u16::MAX));
+                for holders in &holdings.holders {
+                    w.u16(u16::try_from(holders.len()).unwrap_or(u16::MAX));
+                    for node in holders {
+                        w.u16(node.0);
+                    }
+                }
             }
             Self::Recover { epoch, transfers } => {
                 w.u8(2).u64(epoch.0).u16(u16::try_from(transfers.len()).unwrap_or(u16::MAX));
@@ -179,20 +187,28 @@ fn parse_holdings(r: &mut Reader<'_>) -> Result<Holdings, Malformed> {
     let committed = epoch(r)?;
     let done = r.u8("done")? != 0;
     let set = |r: &mut Reader<'_>| {
-        let count = usize::from(r.u16("holding count")?);
-        if count > 2 * (MAX_RANKS + MAX_PIECES) {
-            return Err(r.malformed("holding count"));
-        }
-        (0..count).map(|_| Ok((Rank(r.u16("rank")?), epoch(r)?))).collect()
+        let count = count_to(r, 2 * (MAX_RANKS + MAX_PIECES), "holding count")?;
+        (0..count)
+            .map(|_| Ok::<_, Malformed>((Rank(r.u16("rank")?), epoch(r)?)))
+            .collect::<Result<_, _>>()
     };
     let (whole, damaged) = (set(r)?, set(r)?);
     let kept_in = ViewId(r.u64("view")?);
-    let count = usize::from(r.u16("kept count")?);
-    if count > MAX_RANKS {
-        return Err(r.malformed("kept count"));
-    }
+    let count = count_to(r, MAX_RANKS, "kept count")?;
     let keeps = (0..count).map(|_| Ok(Rank(r.u16("rank")?))).collect::<Result<_, _>>()?;
-    Ok(Holdings { committed, done, whole, damaged, kept_in, keeps })
+    let ran_in = ViewId(r.u64("view")?);
+    let ranks = count_to(r, MAX_RANKS, "rank count")?;
+    let of = |r: &mut Reader<'_>| {
+        let count = count_to(r, MAX_NODES, "holder count")?;
+        (0..count).map(|_| r.u16("holder").map(NodeId)).collect()
+    };
+    let holders = (0..ranks).map(|_| of(r)).collect::<Result<_, _>>()?;
+    Ok(Holdings { committed, done, whole, damaged, kept_in, keeps, ran_in, holders })
+}
+
+fn count_to(r: &mut Reader<'_>, most: usize, what: &'static str) -> Result<usize, Malformed> {
+    let count = usize::from(r.u16(what)?);
+    if count > most { Err(r.malformed(what)) } else { Ok(count) }
 }
 
 fn parse_transfers(r: &mut Reader<'_>) -> Result<Vec<Transfer>, Malformed> {

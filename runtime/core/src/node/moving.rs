@@ -12,7 +12,7 @@
 
 use super::message::Message;
 use super::session::{Session, Shared, Stage};
-use crate::id::Job;
+use crate::id::{Job, ViewId};
 use alloc::vec::Vec;
 
 impl Shared {
@@ -22,6 +22,7 @@ impl Shared {
         self.frames.clear();
         self.own.clear();
         self.hosts = (Job(0), Vec::new());
+        self.holders = (ViewId(0), Vec::new());
         (self.standing, self.renew) = (None, false);
         self.stop_rank();
     }

@@ -79,7 +79,9 @@ impl Session {
         }
         if is_over {
             self.stage = Stage::Gathering;
-            let holdings = Holdings { done: shared.done, ..shared.store.holdings() };
+            let (ran_in, holders) = shared.holders.clone();
+            let done = shared.done;
+            let holdings = Holdings { done, ran_in, holders, ..shared.store.holdings() };
             self.tell_coordinator(&Message::Status(holdings), shared);
         }
     }

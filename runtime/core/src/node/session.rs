@@ -10,7 +10,7 @@ use super::sparing::Offer;
 use super::{Call, Config, Output};
 use crate::checkpoint::{self, Holdings, Inspection, Placement, Store, Transfer};
 use crate::event::{Counters, Event};
-use crate::id::{Epoch, Job, NodeId, PageNo, Rank};
+use crate::id::{Epoch, Job, NodeId, PageNo, Rank, ViewId};
 use crate::link::Proto;
 use crate::mem::{Access, PageMem};
 use crate::membership::View;
@@ -43,8 +43,8 @@ pub(super) struct Shared {
     pub(super) stopping: bool,
     /// Who hosted the ranks when they last ran.
     pub(super) hosts: (Job, Vec<NodeId>),
-    /// By rank, then: its host, and its partners.
-    pub(super) holders: Vec<Vec<NodeId>>,
+    /// In which view that was, and by rank: its host, and its partners.
+    pub(super) holders: (ViewId, Vec<Vec<NodeId>>),
     /// This rank of this job stands at this epoch, in memory as in the copies of it.
     pub(super) standing: Option<(Job, Rank, Epoch)>,
     /// The next view is to be agreed on though nobody is lost: all ranks are held at a checkpoint, or a
@@ -240,7 +240,7 @@ impl Session {
             Message::Lost { reason: format!("no standby{and_seat} is left to take over {rank}") }
         } else {
             let placement = self.placement(shared);
-            match checkpoint::choose_epoch(&placement, &self.lead.statuses, &shared.holders) {
+            match checkpoint::choose_epoch(&placement, &self.lead.statuses) {
                 Err(reason) => Message::Lost { reason },
                 Ok(epoch) => {
                     let mut transfers =
@@ -341,7 +341,7 @@ impl Session {
         self.tell_if_doubled(shared);
         self.pacer = Pacer::new(shared.config.checkpoint, shared.now);
         shared.hosts = (self.job, self.view.ranks.clone());
-        shared.holders = self.holders(shared);
+        shared.holders = (self.view.id, self.holders(shared));
         let keeps = self.keeps(shared);
         shared.store.retain(|rank| keeps.contains(&rank));
         shared.event(Event::Resumed { view: self.view.id, job: self.job, epoch });

@@ -282,8 +282,9 @@ impl Cluster {
             .nodes()
             .into_iter()
             .map(|n| (n, self.places[n.index()].store.holdings()))
+            .map(|(n, holdings)| (n, Holdings { holders: before.clone(), ..holdings }))
             .collect();
-        match choose_epoch(&placement, &holdings, &before) {
+        match choose_epoch(&placement, &holdings) {
             Ok(epoch) if epoch < self.went_on => {
                 Err(format!("goes back to {epoch}, and a rank went on from {}", self.went_on))
             }
