@@ -107,7 +107,7 @@ setup:
 	./images/setup.sh
 
 # A thousand random runs of the core, with crashes; `make sim-exhaustive` crashes every node at every step, and then
-# another one wherever it left a trace (half an hour); `make soak` lets anything happen until a promise breaks.
+# another one wherever it left a trace (three quarters of an hour); `make soak` lets anything happen until a promise breaks.
 sim: harness
 	$(UNDERSTUDY) sim
 

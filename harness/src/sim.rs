@@ -37,7 +37,7 @@ pub(crate) struct SimArgs {
     /// the run that the other options describe.
     #[arg(long, conflicts_with_all = ["crash", "runs", "soak"])]
     exhaustive: bool,
-    /// And after each crash, every other node wherever it left a trace. Takes half an hour on two processors.
+    /// And after each crash, every other node wherever it left a trace. Takes three quarters of an hour on two processors.
     #[arg(long, requires = "exhaustive")]
     pairs: bool,
     /// Only every so many steps.
