@@ -46,6 +46,7 @@ impl Bench {
             .args(words)
             .env("UNDERSTUDY_NODE", node)
             .env("FAKE", self.fake)
+            .env("FAKE_VERSION", images_control::VERSION.to_string())
             .env("FAKE_HASH", self.hash);
         command
     }

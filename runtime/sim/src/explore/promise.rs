@@ -33,7 +33,9 @@ pub(super) struct Promise {
     bound: BTreeMap<NodeId, (Job, Epoch)>,
     /// Which one each node is at.
     jobs: BTreeMap<NodeId, Job>,
-    exited: BTreeSet<Rank>,
+    /// In which view each node's ranks last ran on, and which ranks ended in it.
+    ran: BTreeMap<NodeId, ViewId>,
+    exited: BTreeMap<ViewId, BTreeSet<Rank>>,
     done: Option<Job>,
 }
 
@@ -51,7 +53,8 @@ impl Promise {
             damaged: BTreeSet::new(),
             bound: BTreeMap::new(),
             jobs: BTreeMap::new(),
-            exited: BTreeSet::new(),
+            ran: BTreeMap::new(),
+            exited: BTreeMap::new(),
             done: None,
         }
     }
@@ -106,18 +109,23 @@ impl Promise {
             Event::Resumed { view, job, epoch } => {
                 // An epoch that a recovery chose may still be given up by the next one, as long as no rank went on from it.
                 self.jobs.insert(node, *job);
+                self.ran.insert(node, *view);
                 self.binds(node, *job, *epoch);
                 if *view > self.running.id
                     && let Some(view) = self.views.get(view)
                 {
                     self.running = view.clone();
-                    self.exited.clear();
                 }
             }
-            Event::RankExited { rank } => drop(self.exited.insert(*rank)),
+            Event::RankExited { rank } => {
+                let view = self.ran.get(&node).copied().unwrap_or_default();
+                self.exited.entry(view).or_default().insert(*rank);
+            }
             Event::JobDone { job, .. } => {
+                // In one view, be it one that is over: whoever slept may say it late.
                 let ranks = usize::from(self.running.rank_count());
-                if self.done.is_none_or(|done| done < *job) && self.exited.len() < ranks {
+                let all = self.exited.values().any(|exited| exited.len() >= ranks);
+                if self.done.is_none_or(|done| done < *job) && !all {
                     return Some(format!("{node} takes {job} for done, but ranks are not"));
                 }
                 if self.done < Some(*job) {
