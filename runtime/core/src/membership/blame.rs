@@ -10,8 +10,8 @@ use crate::node::{Member, machine_of};
 use crate::sorted::{Map, Set};
 
 /// The members that must go, besides those in `gone`, so that no accusation (accuser, accused) between
-/// the rest is left. Each time it is the one that takes part in most broken pairs; then the one that is
-/// accused more often, hosts no rank, has the higher number.
+/// the rest is left. Each time it is the one that takes part in most broken pairs; then one that hosts no rank, for
+/// then nobody has to take over; then the one that is accused more often, that has the higher number.
 pub(super) fn condemned(
     view: &View,
     members: &[Member],
