@@ -186,18 +186,8 @@ impl Engine {
         let State { core, wire, .. } = &mut *state;
         let begun = begin(core, wire);
         self.settle(&mut state);
-        let (mut state, done) = match begun? {
-            (Begun::Done(done), _) => (state, done),
-            (Begun::Pending(request), timeout) => {
-                self.finish(state, request, Patience::new(duration(timeout)))?
-            }
-        };
-        let result = match done {
-            Completion::Failed(status) => Err(status),
-            done => end(&mut state.core, done),
-        };
-        self.settle(&mut state);
-        result
+        let (begun, timeout) = begun?;
+        self.conclude(state, begun, Patience::new(duration(timeout)), end)
     }
 
     /// Takes something that is there or comes soon: `take` gives it. Only who has looked for it in vain makes a request, with
@@ -245,7 +235,19 @@ impl Engine {
     ) -> Result<R, Status> {
         let begun = begin(&mut state.core);
         self.settle(&mut state);
-        let (mut state, done) = match begun? {
+        self.conclude(state, begun?, patience, end)
+    }
+
+    /// Waits for what was begun, unless it is done, and hands on what came of it.
+    #[inline]
+    fn conclude<R>(
+        &self,
+        state: Held<'_>,
+        begun: Begun,
+        patience: Patience,
+        end: impl FnOnce(&mut Mcapi, Completion) -> Result<R, Status>,
+    ) -> Result<R, Status> {
+        let (mut state, done) = match begun {
             Begun::Done(done) => (state, done),
             Begun::Pending(request) => self.finish(state, request, patience)?,
         };
