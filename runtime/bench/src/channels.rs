@@ -100,7 +100,7 @@ impl Channels {
         let (rx, request) = self.rx?;
         let packet = match self.mcapi.test(request) {
             Ok(None) => return None,
-            Ok(Some(Completion::Packet(packet))) => packet,
+            Ok(Some(Completion::Packet(packet))) => packet.into_buffer(),
             Ok(Some(Completion::Failed(status))) | Err(status) => {
                 (self.failed, self.rx) = (Some(status), None);
                 return None;

@@ -72,10 +72,11 @@ void socket_there(void*);
 void socket_here(void*);
 /* A connection through the loopback, made before the fork, in place of the pair of Unix sockets. */
 void connect_tcp(way* of);
-/* Bytes that one process copies into memory of both, and the other one out of it: what no library can do without, unless
-   nobody looks at them. */
+/* Bytes that one process copies into memory of both, and the other one out of it; or where they lie, it adds them up. */
 void blocks_there(void*);
 void blocks_here(void*);
+/* Looks at every byte. */
+void read_all(const void* bytes, size_t length);
 /* Adds the times of so many copies at a time. */
 void copy_memory(series* times, size_t bytes, int at_a_time);
 
@@ -97,6 +98,8 @@ typedef struct {
     uint64_t at_a_time;
     series times;
     volatile uint64_t* shared;
+    /* The receiver looks at every byte. */
+    int reads;
 } stream;
 void stream_there(void*);
 void stream_here(void*);

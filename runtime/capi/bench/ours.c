@@ -267,6 +267,8 @@ void stream_here(void* with)
             void* packet;
             mcapi_pktchan_recv(rx, &packet, &size, &st);
             OK;
+            if (of->reads)
+                read_all(packet, size);
             mcapi_pktchan_release(packet, &st);
             OK;
         }

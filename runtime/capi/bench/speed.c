@@ -213,25 +213,28 @@ static void over_tcp(int asleep)
             median[OURS_24] / median[LOOKING_24], median[OURS_PAGE] / median[LOOKING_PAGE]);
 }
 
-enum { MESSAGES, PACKETS, PAGES, LARGE, BARE, COPIES, STREAMS };
+enum { MESSAGES, PACKETS, PAGES, LARGE, READ, BARE, BARE_READ, COPIES, STREAMS };
 
 static void streams(void)
 {
     volatile uint64_t* shared = mmap(NULL, BLOCKS * BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     MUST(shared != MAP_FAILED);
     stream all[STREAMS] = {
-        [MESSAGES] = { 1, 64, 400000, 4000, { .name = "64 B messages" }, NULL },
-        [PACKETS] = { 0, 64, 400000, 4000, { .name = "64 B packets" }, NULL },
-        [PAGES] = { 0, 4096, 100000, 1000, { .name = "4 KiB packets" }, NULL },
-        [LARGE] = { 0, 65536, 10000, 100, { .name = "64 KiB packets" }, NULL },
-        [BARE] = { 0, 65536, 10000, 100, { .name = "64 KiB, one process copies in, the other out" }, shared },
-        [COPIES] = { 0, 65536, 0, 100, { .name = "64 KiB, memcpy" }, NULL },
+        [MESSAGES] = { 1, 64, 400000, 4000, { .name = "64 B messages" }, NULL, 0 },
+        [PACKETS] = { 0, 64, 400000, 4000, { .name = "64 B packets" }, NULL, 0 },
+        [PAGES] = { 0, 4096, 100000, 1000, { .name = "4 KiB packets" }, NULL, 0 },
+        [LARGE] = { 0, 65536, 10000, 100, { .name = "64 KiB packets" }, NULL, 0 },
+        [READ] = { 0, 65536, 10000, 100, { .name = "64 KiB packets, each byte read" }, NULL, 1 },
+        [BARE] = { 0, 65536, 10000, 100, { .name = "64 KiB, one process copies in, the other out" }, shared, 0 },
+        [BARE_READ] = { 0, 65536, 10000, 100, { .name = "64 KiB, one process copies in, the other reads" }, shared, 1 },
+        [COPIES] = { 0, 65536, 0, 100, { .name = "64 KiB, memcpy" }, NULL, 0 },
     };
     double median[STREAMS];
     for (int turn = 0; turn < TURNS; turn++) {
         for (int n = 0; n < BARE; n++)
             two(stream_there, stream_here, &all[n]);
-        two(blocks_there, blocks_here, &all[BARE]);
+        for (int n = BARE; n < COPIES; n++)
+            two(blocks_there, blocks_here, &all[n]);
         copy_memory(&all[COPIES].times, all[COPIES].bytes, (int)all[COPIES].at_a_time);
     }
     heading("one way, as fast as it goes, us for each");
@@ -245,6 +248,8 @@ static void streams(void)
     printf("  64 KiB packets: %.2f GB/s, memcpy: %.2f GB/s\n", 65536 / median[LARGE], 65536 / median[COPIES]);
     verdict("64 KiB packets", median[COPIES] / median[LARGE], "memcpy", ">=", 0.5);
     printf("      beside bytes that one process copies in and the other out: %.2f\n", median[BARE] / median[LARGE]);
+    printf("      each byte read, beside bytes that one process copies in and the other reads there: %.2f\n",
+        median[BARE_READ] / median[READ]);
 }
 
 static void many(void)

@@ -1,11 +1,11 @@
 //! Packet channels (4.5), and what scalar channels have in common with them.
 
 use crate::pointer::{Bytes, Out, Room};
-use crate::registry::{self, CNode};
+use crate::registry::{self, CNode, Held};
 use crate::request::Target;
 use crate::{handle, render};
 use mcapi::limits::MCAPI_MAX_PKT_SIZE;
-use mcapi::{Completion, Mcapi, RecvHandle, Road, SendHandle, Status};
+use mcapi::{Completion, Mcapi, RawPacket, RecvHandle, Road, SendHandle, Status};
 
 macro_rules! channel_calls {
     ($($name:ident = $core:ident;)*) => {$(
@@ -159,19 +159,24 @@ pub(crate) extern "C" fn mcapi_pktchan_recv(
             Completion::Packet(packet) => Ok(packet),
             _ => Err(Status::General),
         })?;
-        received.set(packet.len());
-        buffer.set(me.lend(packet));
+        let (room, size) = me.lend(packet);
+        received.set(size);
+        buffer.set(room);
         Ok(())
     });
 }
 
 impl CNode {
-    /// Gives the program a packet, until it releases it.
-    pub(crate) fn lend(&self, mut packet: Vec<u8>) -> Room {
-        let room = Room::of(&mut packet);
-        let mut buffers = self.buffers.lock();
-        buffers.insert(room.address(), Some(packet));
-        room
+    /// Gives the program a packet, until it releases it: where it lies, and its size.
+    pub(crate) fn lend(&self, mut packet: RawPacket) -> (Room, usize) {
+        let loan = self.node.loan(&mut packet);
+        let mut buffer = packet.into_buffer();
+        let (room, size) = match &loan {
+            Some(loan) => (Room::lent(loan), loan.len()),
+            None => (Room::of(&mut buffer), buffer.len()),
+        };
+        self.buffers.lock().insert(room.address(), Some(Held { buffer, loan }));
+        (room, size)
     }
 }
 
@@ -181,9 +186,10 @@ pub(crate) extern "C" fn mcapi_pktchan_release(buffer: Room, status: Out<u32>) {
         let me = registry::current()?;
         let mut buffers = me.buffers.lock();
         let lent = buffers.get_mut(&buffer.address()).ok_or(Status::BufInvalid)?;
-        let packet = lent.take().ok_or(Status::BufInvalid)?;
+        let Held { buffer, loan } = lent.take().ok_or(Status::BufInvalid)?;
         drop(buffers);
-        me.node.core(|core| core.give_back(packet));
+        drop(loan);
+        me.node.core(|core| core.give_back(buffer));
         Ok(())
     });
 }

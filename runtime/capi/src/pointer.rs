@@ -1,7 +1,7 @@
 //! What C hands in: each is NULL, or good for what the header says of it, for as long as the header says.
 //! These can only come from C, as arguments of exported functions; that promise is all they are made of.
 
-use mcapi::Status;
+use mcapi::{Loan, Status};
 
 /// A variable to be written.
 #[repr(transparent)]
@@ -118,6 +118,11 @@ impl Room {
 
     pub(crate) fn address(self) -> usize {
         self.0.addr()
+    }
+
+    /// What a program gets to see of what a transport lends.
+    pub(crate) fn lent(loan: &Loan) -> Self {
+        Self(loan.pointer())
     }
 
     /// What a program gets to see of a buffer of ours.

@@ -6,7 +6,7 @@
 use crate::handle::Salt;
 use crate::request::Targets;
 use mcapi::limits::{MCAPI_MAX_BUFFERS, MCAPI_MAX_SMALL_BUFFERS};
-use mcapi::{Address, Biased, Node, NodeName, Status};
+use mcapi::{Address, Biased, Loan, MAX_LOANS, Node, NodeName, Status};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -15,7 +15,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
-const BUFFERS: usize = MCAPI_MAX_BUFFERS + MCAPI_MAX_SMALL_BUFFERS;
+const BUFFERS: usize = MCAPI_MAX_BUFFERS + MCAPI_MAX_SMALL_BUFFERS + MAX_LOANS;
 
 /// A node as C sees it.
 #[derive(Debug)]
@@ -29,9 +29,16 @@ pub(crate) struct CNode {
     pub(crate) buffers: Biased<Buffers>,
 }
 
-/// Every buffer that the program ever had, by its address: the packet in it, unless it was released. They are a node's
-/// own, so there are no more than it has.
-type Buffers = HashMap<usize, Option<Vec<u8>>, BuildHasherDefault<Spread>>;
+/// Every place where the program ever had a packet, by its address: the packet, unless it was released. They are buffers of a
+/// node's own, or what is lent to it, so there are no more than it has.
+type Buffers = HashMap<usize, Option<Held>, BuildHasherDefault<Spread>>;
+
+/// A packet that the program has: in the buffer, or lent by the transport.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) buffer: Vec<u8>,
+    pub(crate) loan: Option<Loan>,
+}
 
 /// A hash for addresses, which nobody chooses.
 #[derive(Clone, Copy, Debug, Default)]

@@ -134,8 +134,8 @@ impl CNode {
                 (if whole { Status::Success } else { Status::MsgTruncated }, filled)
             }
             (Completion::Packet(packet), Target::Packet(out)) => {
-                let size = packet.len();
-                out.set(self.lend(packet));
+                let (room, size) = self.lend(packet);
+                out.set(room);
                 (Status::Success, size)
             }
             (Completion::SendHandle(handle), Target::Handle(out)) => {

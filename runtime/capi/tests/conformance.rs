@@ -195,6 +195,12 @@ fn packets() {
     run_everywhere(&program("packets"));
 }
 
+/// Packets that their receiver keeps.
+#[test]
+fn lending() {
+    run_everywhere(&program("lending"));
+}
+
 #[test]
 fn scalars() {
     run_everywhere(&program("scalars"));

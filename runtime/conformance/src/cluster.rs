@@ -211,7 +211,7 @@ impl Cluster {
     pub(crate) fn packet(&mut self, node: usize, rx: RecvHandle) -> Result<Vec<u8>, String> {
         let receive = self.mcapi(node).pktchan_recv_i(rx);
         match self.done(node, receive)? {
-            Completion::Packet(packet) => Ok(packet),
+            Completion::Packet(packet) => Ok(packet.into_buffer()),
             other => Err(format!("{other:?} instead of a packet")),
         }
     }

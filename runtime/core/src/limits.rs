@@ -63,6 +63,9 @@ pub const MCAPI_SMALL_BUFFER: usize = 256;
 pub const MCAPI_MAX_MSG_SIZE: usize = 32 * 1024;
 /// MCAPI: largest packet in bytes.
 pub const MCAPI_MAX_PKT_SIZE: usize = 64 * 1024;
+/// MCAPI: packets of at least so many bytes are lent to a receiver on the same machine. Of smaller ones a copy, which
+/// needs fewer words between both, costs no more.
+pub const MCAPI_LEND_FROM: usize = 32 * 1024;
 /// MCAPI: lowest priority (0 is the highest).
 pub const MCAPI_MAX_PRIORITY: u32 = 10;
 

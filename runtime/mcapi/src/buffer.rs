@@ -1,6 +1,7 @@
 //! Buffers of the library that a program has for a while.
 
-use crate::{Address, Node};
+use crate::{Address, Node, RawPacket};
+use runtime_shm::Loan;
 use std::fmt;
 use std::ops::Deref;
 
@@ -8,9 +9,12 @@ use std::ops::Deref;
 pub struct Buffer {
     node: Node,
     bytes: Vec<u8>,
+    /// Where the bytes lie, if it is not here.
+    loan: Option<Loan>,
 }
 
-/// A packet that was received, in the library's buffer, which is given back when this is dropped (4.5.9).
+/// A packet that was received, in the library's buffer, which is given back when this is dropped (4.5.9). Large ones from the same
+/// machine lie where their sender has put them, in memory that it shares, and which it uses again after this is dropped.
 pub type Packet = Buffer;
 
 /// A message that was received.
@@ -26,7 +30,12 @@ pub struct Message {
 
 impl Buffer {
     pub(crate) fn new(node: &Node, bytes: Vec<u8>) -> Self {
-        Self { node: node.clone(), bytes }
+        Self { node: node.clone(), bytes, loan: None }
+    }
+
+    pub(crate) fn packet(node: &Node, mut packet: RawPacket) -> Self {
+        let loan = node.loan(&mut packet);
+        Self { node: node.clone(), bytes: packet.into_buffer(), loan }
     }
 }
 
@@ -40,7 +49,7 @@ impl Drop for Buffer {
 impl Deref for Buffer {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
-        &self.bytes
+        self.loan.as_deref().unwrap_or(&self.bytes)
     }
 }
 
@@ -52,12 +61,15 @@ impl AsRef<[u8]> for Buffer {
 
 impl fmt::Debug for Buffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.bytes.fmt(f)
+        (**self).fmt(f)
     }
 }
 
 impl<T: AsRef<[u8]> + ?Sized> PartialEq<T> for Buffer {
     fn eq(&self, other: &T) -> bool {
-        self.bytes == other.as_ref()
+        **self == *other.as_ref()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -127,7 +127,7 @@ impl PacketSender {
 
 fn packet(node: &Node, completion: Completion) -> Result<Packet, Status> {
     match completion {
-        Completion::Packet(bytes) => Ok(Buffer::new(node, bytes)),
+        Completion::Packet(packet) => Ok(Buffer::packet(node, packet)),
         _ => Err(Status::General),
     }
 }
@@ -141,11 +141,12 @@ impl PacketReceiver {
         let End { node, handle } = &self.end;
         let take = |core: &mut Mcapi| core.pktchan_take(*handle);
         let begin = |core: &mut Mcapi| core.pktchan_recv(*handle);
-        let bytes = self.end.receive(handle.raw(), take, begin, |completion| match completion {
-            Completion::Packet(bytes) => Ok(bytes),
-            _ => Err(Status::General),
-        })?;
-        Ok(Buffer::new(node, bytes))
+        let packet =
+            self.end.receive(handle.raw(), take, begin, |completion| match completion {
+                Completion::Packet(packet) => Ok(packet),
+                _ => Err(Status::General),
+            })?;
+        Ok(Buffer::packet(node, packet))
     }
 
     /// Receives a packet (4.5.6).

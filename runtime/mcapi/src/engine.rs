@@ -13,6 +13,7 @@
 //!
 //! Nothing here allocates for a message, a packet, a scalar or a wait.
 
+mod loans;
 mod progress;
 mod tasks;
 #[cfg(test)]
@@ -21,12 +22,13 @@ mod waiting;
 mod wire;
 
 use crate::transport::{Bell, Transport};
+use loans::Loans;
 use runtime_core::id::NodeId;
 use runtime_core::mcapi::{
-    Begun, Completion, DomainId, Mcapi, McapiNode, Output, Request, Road, Status, TIMEOUT_INFINITE,
-    Waiter,
+    Begun, Completion, DomainId, Mcapi, McapiNode, Output, Packet, Request, Road, Status,
+    TIMEOUT_INFINITE, Waiter,
 };
-use runtime_shm::{Biased, NodeName};
+use runtime_shm::{Biased, Loan, NodeName};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -93,6 +95,7 @@ pub(crate) struct Engine {
     roused: Arc<Roused>,
     /// Threads that wait for the lock.
     wanted: AtomicU32,
+    loans: Arc<Loans>,
     /// There is another processor that could do what is looked for.
     looks: bool,
     bell: Bell,
@@ -107,9 +110,10 @@ impl Engine {
         let bell = transport.bell();
         let core = Mcapi::named(DomainId(name.domain), McapiNode(name.node), ME);
         let roused = Arc::<Roused>::default();
+        let loans = Arc::<Loans>::default();
         let state = State {
             core: core.with_fixed_memory(),
-            wire: Wire::new(transport),
+            wire: Wire::new(transport, Arc::clone(&loans)),
             leader: Leader::Nobody,
             sleepers: Vec::with_capacity(SLEEPERS),
             tasks: Tasks::default(),
@@ -125,6 +129,7 @@ impl Engine {
             awaited: AtomicBool::new(false),
             roused,
             wanted: AtomicU32::new(0),
+            loans,
             looks: !runtime_shm::is_lone_processor(),
             bell,
             progress: Mutex::new(None),
@@ -380,6 +385,12 @@ impl Engine {
         }
     }
 
+    /// What was lent for a packet that the core gave out. May be asked with the core in one's hands.
+    #[inline]
+    pub(crate) fn loan(&self, packet: &mut Packet) -> Option<Loan> {
+        packet.take_lent().and_then(|lent| self.loans.take(lent))
+    }
+
     fn wake_progress(&self) {
         let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(progress) = &*progress {
@@ -456,6 +467,13 @@ impl State {
     }
 
     fn drain(&mut self) {
+        self.put_out();
+        if self.core.has_unwanted() {
+            self.wire.give_back(&mut self.core);
+        }
+    }
+
+    fn put_out(&mut self) {
         loop {
             while let Some(output) = self.core.poll() {
                 match output {

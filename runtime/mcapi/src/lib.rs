@@ -65,10 +65,10 @@ pub use pending::{Pending, wait_any};
 pub use runtime_core::limits;
 pub use runtime_core::mcapi::{
     Attribute, Begun, Completion, DomainId, Endpoint as Address, FAIL_ON_MEM_LIMIT, Mcapi,
-    McapiNode, NodeAttributes, Port, RecvHandle, Request, Road, SendHandle, Status,
-    TIMEOUT_INFINITE,
+    McapiNode, NodeAttributes, Packet as RawPacket, Port, RecvHandle, Request, Road, SendHandle,
+    Status, TIMEOUT_INFINITE,
 };
-pub use runtime_shm::{Biased, JoinError, NodeName, Options};
+pub use runtime_shm::{Biased, JoinError, Loan, MAX_LOANS, NodeName, Options};
 
 use engine::Engine;
 use std::sync::Arc;
@@ -225,6 +225,12 @@ impl Node {
     /// The same for calls that send data, which go at once if they can.
     pub fn core_on<R>(&self, call: impl FnOnce(&mut Mcapi, &mut dyn Road) -> R) -> R {
         self.0.0.call(call)
+    }
+
+    /// For another rendering of MCAPI: where a packet lies that a call gave out, if it is not in its buffer; to be asked once, also
+    /// within a call of the rules.
+    pub fn loan(&self, packet: &mut RawPacket) -> Option<Loan> {
+        self.0.0.loan(packet)
     }
 
     /// For another rendering of MCAPI: a blocking call. `begin` says what to wait for, and how long in microseconds;

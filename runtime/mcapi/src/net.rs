@@ -158,9 +158,10 @@ impl Transport for Net {
         if watch.is_some() {
             events += fabric.poll(|event| {
                 let name = match event {
-                    Event::Joined(name) | Event::Gone(name) | Event::Frame { from: name, .. } => {
-                        name
-                    }
+                    Event::Joined(name)
+                    | Event::Gone(name)
+                    | Event::Frame { from: name, .. }
+                    | Event::Lent { from: name, .. } => name,
                 };
                 if map.is_mate(*at, name) {
                     on(event);
@@ -183,6 +184,13 @@ impl Transport for Net {
             Some(false) => Err(SendError::Full),
             None => Err(SendError::Gone),
         }
+    }
+
+    fn lend(&mut self, to: NodeName, head: &[u8], data: &[u8]) -> Result<(), SendError> {
+        if self.map.is_mate(self.at, to) {
+            return self.fabric.lend(to, head, data);
+        }
+        self.send(to, head, data)
     }
 
     fn wait(&self, until: Option<Instant>) {

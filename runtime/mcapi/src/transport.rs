@@ -14,7 +14,7 @@ pub type Bell = Arc<dyn Fn() + Send + Sync>;
 ///
 /// Neither side allocates for a frame: [`Self::send`] gets it in two parts, a header and what the program sends, which
 /// the transport writes one after the other to where the frame lies on its way; [`Self::poll`] hands over frames where
-/// they lie, for the length of the call. A frame has at most `runtime_shm::MAX_FRAME` bytes, its header at most
+/// they lie, for the length of the call, or with data that the node keeps for a while. A frame has at most `runtime_shm::MAX_FRAME` bytes, its header at most
 /// [`MAX_HEAD`]. All is called under the node's lock, so nothing but [`Self::wait`] may take its time.
 pub trait Transport: Send + 'static {
     /// Hands over all that is there, and says how much that was.
@@ -25,6 +25,13 @@ pub trait Transport: Send + 'static {
     /// # Errors
     /// See [`SendError`]; nothing was sent then.
     fn send(&mut self, to: NodeName, head: &[u8], data: &[u8]) -> Result<(), SendError>;
+    /// The same for data that the receiver may keep where they lie ([`Event::Lent`]), if the transport has memory for that.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    fn lend(&mut self, to: NodeName, head: &[u8], data: &[u8]) -> Result<(), SendError> {
+        self.send(to, head, data)
+    }
     /// Comes back when something may have come, at the latest at `until`.
     fn wait(&self, until: Option<Instant>);
     /// What ends a wait.
@@ -38,6 +45,10 @@ impl Transport for Fabric {
 
     fn send(&mut self, to: NodeName, head: &[u8], data: &[u8]) -> Result<(), SendError> {
         Self::send(self, to, &[head, data])
+    }
+
+    fn lend(&mut self, to: NodeName, head: &[u8], data: &[u8]) -> Result<(), SendError> {
+        Self::lend(self, to, head, data)
     }
 
     fn wait(&self, until: Option<Instant>) {

@@ -168,7 +168,7 @@ fn next_frame(fabric: &mut Fabric, into: &mut [u8]) -> Result<()> {
                 got = true;
             }
             Event::Gone(_) => gone = true,
-            Event::Joined(_) => {}
+            Event::Joined(_) | Event::Lent { .. } => {}
         });
         if got {
             return Ok(());

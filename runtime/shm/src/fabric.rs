@@ -1,22 +1,25 @@
 //! One node's part: sending, receiving, waiting. Who is there is found in `peers`.
 
 use crate::directory::{Board, Directory};
-use crate::peers::{Inbound, Peer};
+use crate::loan::Loan;
+use crate::peers::{Inbound, Lenders, Peer, Slots};
 use crate::process::{Kept, Process, forks};
+use crate::ring::slots::{Place, SLOT};
 use crate::ring::{Broken, CELLS, NoRoom, Writer};
 use crate::segment::{Generation, Header, Mapping};
 use crate::sync::Ordering;
 use crate::{JoinError, MAX_FRAME, NodeName, SendError, barrier, bell};
 use nix::unistd::{SysconfVar, getuid, sysconf};
+use runtime_core::limits::MCAPI_LEND_FROM;
 use std::cell::Cell;
 use std::env;
 use std::hint::spin_loop;
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
-use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
+use std::{ptr, slice};
 
 /// How often a node looks whether its peers live. Who leaves says so, and is noticed at once.
 pub(crate) const RHYTHM: Duration = Duration::from_millis(50);
@@ -66,6 +69,15 @@ pub enum Event<'a> {
         /// Where it lies: in memory shared with its sender, for the length of the call.
         bytes: &'a [u8],
     },
+    /// A frame of which the data are lent: see [`Fabric::lend`].
+    Lent {
+        /// Its sender.
+        from: NodeName,
+        /// What is before the data, for the length of the call.
+        head: &'a [u8],
+        /// The data. Their room is the sender's again when this is dropped.
+        loan: Loan,
+    },
     /// A node left or died. Comes after all frames that it completed. Whoever joins under this name is another node.
     Gone(NodeName),
 }
@@ -82,6 +94,7 @@ pub struct Fabric {
     pub(crate) board: Mapping<Board>,
     pub(crate) peers: Vec<Peer>,
     pub(crate) inbound: Vec<Inbound>,
+    pub(crate) lenders: Lenders,
     /// Nodes that broke a lane and still live.
     pub(crate) shunned: Vec<Generation>,
     /// What the board and the own header showed when they were last looked at.
@@ -137,6 +150,7 @@ impl Fabric {
             board,
             peers: Vec::new(),
             inbound: Vec::new(),
+            lenders: Lenders::new(),
             shunned: Vec::new(),
             due: Cell::new(false),
             next_look: Cell::new(Instant::now() + RHYTHM),
@@ -178,7 +192,7 @@ impl Fabric {
         let mut broken = None;
         for inbound in &mut self.inbound {
             // No more than a lane's worth, so that a busy sender leaves time for the others.
-            match inbound.drain(CELLS, &mut on) {
+            match inbound.drain(CELLS, (&self.file, &mut self.lenders), &mut on) {
                 Ok(frames) => events += frames,
                 Err(Broken) => broken = Some(inbound.generation),
             }
@@ -211,17 +225,46 @@ impl Fabric {
         Ok(())
     }
 
-    /// Room for a frame in the receiver's own memory, to be written there and [committed](Reserved::commit).
+    /// The same for a frame whose data the receiver may keep where they are written to: then it is an [`Event::Lent`] there.
+    /// Those of less than [`MCAPI_LEND_FROM`] bytes, and all while the receiver keeps what it has, are an [`Event::Frame`]: nobody
+    /// waits for something to be given back, though for the receiver to come to what was sent before.
     ///
     /// # Errors
     /// As [`Self::send`].
+    pub fn lend(&mut self, to: NodeName, head: &[u8], data: &[u8]) -> Result<(), SendError> {
+        let fits = (MCAPI_LEND_FROM..=SLOT).contains(&data.len()) && head.len() <= Place::REST;
+        let slot = if fits { self.free_slot(to)? } else { None };
+        let Some((slot, at)) = slot else { return self.send(to, &[head, data]) };
+        let place = Place { slot, len: data.len() };
+        let mut room = self.reserve(to, Place::LEN + head.len())?;
+        room[..Place::LEN].copy_from_slice(&place.bytes());
+        room[Place::LEN..].copy_from_slice(head);
+        room.writer.lane().marks().set(slot);
+        // SAFETY: the slot is mapped and has so much room; it was free, so nobody but its writer, which this is, looks at it.
+        unsafe { ptr::copy_nonoverlapping(data.as_ptr(), at, data.len()) };
+        room.commit_slot();
+        Ok(())
+    }
+
+    /// A slot for data to a node, and where it begins; `None` if they are to be copied.
+    fn free_slot(&mut self, to: NodeName) -> Result<Option<(usize, *mut u8)>, SendError> {
+        let peer = self.reach(to)?;
+        if matches!(&self.peers[peer].outbound, Some(out) if matches!(out.slots, Slots::Unused)) {
+            self.attach_slots(peer);
+        }
+        let out = self.peers[peer].outbound.as_mut().ok_or(SendError::Gone)?;
+        let Slots::Here(data) = &out.slots else { return Ok(None) };
+        match out.writer.slot() {
+            Ok(slot) => Ok(slot.map(|slot| (slot, data.slot(slot)))),
+            Err(_) => Err(self.full(peer)),
+        }
+    }
+
+    /// The place of a peer to which there is a lane.
     #[inline]
-    pub fn reserve(&mut self, to: NodeName, len: usize) -> Result<Reserved<'_>, SendError> {
+    fn reach(&mut self, to: NodeName) -> Result<usize, SendError> {
         if self.is_inherited() {
             return Err(SendError::Forked);
-        }
-        if len > MAX_FRAME {
-            return Err(SendError::TooLong);
         }
         if self.peers.get(self.last).is_none_or(|peer| peer.name != to) {
             let found = self.peers.iter().position(|peer| peer.name == to);
@@ -230,7 +273,20 @@ impl Fabric {
         if self.peers[self.last].outbound.is_none() {
             self.attach(self.last)?;
         }
-        let peer = &mut self.peers[self.last];
+        Ok(self.last)
+    }
+
+    /// Room for a frame in the receiver's own memory, to be written there and [committed](Reserved::commit).
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    #[inline]
+    pub fn reserve(&mut self, to: NodeName, len: usize) -> Result<Reserved<'_>, SendError> {
+        if len > MAX_FRAME {
+            return Err(SendError::TooLong);
+        }
+        let peer = self.reach(to)?;
+        let peer = &mut self.peers[peer];
         let writer = &mut peer.outbound.as_mut().ok_or(SendError::Gone)?.writer;
         match writer.reserve(len) {
             Ok(at) => {
@@ -396,6 +452,17 @@ impl Reserved<'_> {
     #[inline]
     pub fn commit(self) {
         self.writer.commit(self.len);
+        self.rouse();
+    }
+
+    /// The same for the rest of a frame whose data are in a slot.
+    fn commit_slot(self) {
+        self.writer.commit_slot(self.len);
+        self.rouse();
+    }
+
+    #[inline]
+    fn rouse(&self) {
         if self.fenced {
             self.header.rouse_fenced();
         } else {

@@ -2,10 +2,13 @@
 
 use crate::directory::Found;
 use crate::fabric::{Event, Fabric, RHYTHM};
+use crate::loan::{Lender, Loan};
+use crate::process::Kept;
+use crate::ring::slots::{Data, Ledger, Place};
 use crate::ring::{Broken, CELLS, Lane, Reader, Writer};
-use crate::segment::{Generation, Header, Holder, Mapping, map_lane};
+use crate::segment::{Generation, Header, Holder, Mapping, map_lane, map_slots};
 use crate::sync::Ordering;
-use crate::{JoinError, NodeName, SendError};
+use crate::{JoinError, MAX_SENDERS, NodeName, SendError};
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,7 +32,19 @@ pub(crate) struct Peer {
 #[derive(Debug)]
 pub(crate) struct Outbound {
     pub(crate) writer: Writer,
+    lane: usize,
+    pub(crate) slots: Slots,
     _memory: Mapping<Lane>,
+}
+
+/// Where the data of large frames to a node may lie.
+#[derive(Debug)]
+pub(crate) enum Slots {
+    /// There was none yet.
+    Unused,
+    Here(Mapping<Data>),
+    /// They could not be had: such frames go as all others do.
+    Nowhere,
 }
 
 impl Peer {
@@ -66,7 +81,42 @@ pub(crate) struct Inbound {
     reader: Reader,
     /// Whom to tell of room; nobody, if the sender was never seen alive.
     sender: Option<Arc<Mapping<Header>>>,
-    _memory: Mapping<Lane>,
+    memory: Arc<Mapping<Lane>>,
+}
+
+/// What a node lends its program of: by lane, since a frame first lay there in a slot, and as long as the node lives.
+#[derive(Debug)]
+pub(crate) struct Lenders(Vec<Option<Arc<Lender>>>);
+
+impl Lenders {
+    pub(crate) fn new() -> Self {
+        Self(vec![None; MAX_SENDERS])
+    }
+
+    fn lend(
+        &mut self,
+        own: &Kept,
+        lane: (usize, &Arc<Mapping<Lane>>),
+        place: Place,
+    ) -> Result<Loan, Broken> {
+        let lender = &mut self.0[lane.0];
+        if lender.is_none() {
+            match Lender::open(own.file(), lane.0, lane.1) {
+                Ok(new) => *lender = Some(Arc::new(new)),
+                // Its sender has the memory already, so this one has too many mappings; and without it the frame is lost.
+                Err(error) => tracing::warn!(%error, "cannot map large frames"),
+            }
+        }
+        lender.as_ref().ok_or(Broken)?.lend(place)
+    }
+
+    /// Frees the slots of a lane whose last writer is dead, but those that are lent.
+    fn reset(&self, inbound: &Inbound) {
+        match &self.0[inbound.lane] {
+            Some(lender) => lender.reset(),
+            None => Ledger::new().reset(inbound.memory.marks()),
+        }
+    }
 }
 
 impl Inbound {
@@ -75,24 +125,38 @@ impl Inbound {
         self.reader.has_frame()
     }
 
-    /// Hands over at most so many frames.
+    /// Hands over at most so many frames, and those behind one that is lent another time: its sender waits while there is one
+    /// that was not read, so that it is never far ahead of those who look at what it sends, and need not copy.
     #[inline]
     pub(crate) fn drain(
         &mut self,
         at_most: u32,
+        (own, lenders): (&Kept, &mut Lenders),
         on: &mut impl FnMut(Event<'_>),
     ) -> Result<usize, Broken> {
         let mut frames = 0;
         for _ in 0..at_most {
-            let from = self.from;
-            if self.reader.read(|bytes| on(Event::Frame { from, bytes }))?.is_none() {
-                break;
-            }
+            let Self { from, lane, reader, memory, .. } = self;
+            let from = *from;
+            let read = reader.read(|bytes, place| match place {
+                None => {
+                    on(Event::Frame { from, bytes });
+                    Ok(false)
+                }
+                Some(place) => {
+                    let loan = lenders.lend(own, (*lane, &*memory), place)?;
+                    on(Event::Lent { from, head: bytes, loan });
+                    Ok(true)
+                }
+            })?;
+            let Some(lent) = read.transpose()? else { break };
             frames += 1;
-            if self.reader.give_back()
-                && let Some(sender) = &self.sender
-            {
+            let told = if lent { reader.give_back_now() } else { reader.give_back() };
+            if told && let Some(sender) = &self.sender {
                 sender.rouse();
+            }
+            if lent {
+                break;
             }
         }
         Ok(frames)
@@ -169,8 +233,28 @@ impl Fabric {
         // SAFETY: the lane stays mapped with the writer; whoever frees a lane empties it, and it is ours now.
         let writer = unsafe { Writer::new(memory.pointer()) };
         found.header.announce(lane, self.generation, self.name);
-        peer.outbound = Some(Outbound { writer, _memory: memory });
+        peer.outbound = Some(Outbound { writer, lane, slots: Slots::Unused, _memory: memory });
         Ok(())
+    }
+
+    /// Gets the slots of the lane to a peer, before the first large frame to it.
+    #[cold]
+    pub(crate) fn attach_slots(&mut self, peer: usize) {
+        let peer = &mut self.peers[peer];
+        let Some(out) = &mut peer.outbound else { return };
+        let slots = match self.directory.find(peer.name, &self.this) {
+            Ok(Some(found)) if found.inode == peer.inode => map_slots(&found.file, out.lane),
+            // It is gone, which is noticed elsewhere.
+            Ok(_) => return,
+            Err(error) => Err(error),
+        };
+        out.slots = slots.map_or_else(
+            |error| {
+                tracing::warn!(node = %self.name, peer = %peer.name, %error, "no memory for large frames, which are copied");
+                Slots::Nowhere
+            },
+            Slots::Here,
+        );
     }
 
     /// Looks at the board, the directory and the lanes that were taken, and reports who came and went.
@@ -259,7 +343,7 @@ impl Fabric {
     }
 
     fn open(&self, holder: Holder, from: NodeName) -> io::Result<Inbound> {
-        let memory = map_lane(self.file.file(), holder.lane)?;
+        let memory = Arc::new(map_lane(self.file.file(), holder.lane)?);
         let peer = self.peers.iter().find(|p| p.generation == holder.generation);
         Ok(Inbound {
             generation: holder.generation,
@@ -268,7 +352,7 @@ impl Fabric {
             // SAFETY: the lane stays mapped with the reader, which is this node's only one for it.
             reader: unsafe { Reader::new(memory.pointer()) },
             sender: peer.map(|p| Arc::clone(&p.header)),
-            _memory: memory,
+            memory,
         })
     }
 
@@ -280,9 +364,17 @@ impl Fabric {
             // Without a name nothing was sent.
             (None, name) => self.open(holder, name.unwrap_or(self.name))?,
         };
-        if let Err(Broken) = inbound.drain(CELLS, on) {
-            tracing::warn!(node = %self.name, peer = %inbound.from, "a dead node left a frame that cannot be");
+        loop {
+            match inbound.drain(CELLS, (&self.file, &mut self.lenders), on) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(Broken) => {
+                    tracing::warn!(node = %self.name, peer = %inbound.from, "a dead node left a frame that cannot be");
+                    break;
+                }
+            }
         }
+        self.lenders.reset(&inbound);
         inbound.reader.reset();
         self.shared.header.free(holder.lane);
         Ok(())

@@ -4,8 +4,12 @@
 //! stamp has the frame with the same cache line. Longer ones lie in the lane's bulk, each in one piece, and the cell
 //! has only their length. Both sides compute the same positions, so that nothing but stamps and lengths is read from
 //! the other side, and both are checked.
+//!
+//! Of a large frame the data may lie in a **slot** outside of the lane, where its reader may keep them ([`slots`]): then the
+//! cell has the rest of the frame, and says which slot.
 
 use crate::sync::{Apart, AtomicU32, AtomicU64, Ordering, UnsafeCell, fence};
+use slots::{Marks, Place};
 use std::ptr::NonNull;
 
 /// Cells of a lane: frames in flight.
@@ -34,7 +38,7 @@ const fn padded(len: usize) -> u32 {
 #[derive(Debug)]
 #[repr(C, align(128))]
 struct Cell {
-    /// Length of the frame << 32 | its number, from 1, modulo 2³².
+    /// Length of the frame << 32 | its number, from 1, modulo 2³². The length has [`slots::IN_A_SLOT`] if the data do not lie here.
     stamp: AtomicU64,
     frame: UnsafeCell<[u8; INLINE]>,
 }
@@ -51,6 +55,8 @@ pub(crate) struct Lane {
     starved: Apart<AtomicU32>,
     cells: [Cell; CELLS as usize],
     bulk: Bulk,
+    /// Of the slots that go with the lane.
+    marks: Apart<Marks>,
 }
 
 #[cfg(not(loom))]
@@ -102,7 +108,13 @@ impl Lane {
             starved: Apart(AtomicU32::new(0)),
             cells: std::array::from_fn(|_| cell()),
             bulk: std::array::from_fn(|_| UnsafeCell::new([0; GRAIN as usize])),
+            marks: Apart(Marks::free()),
         }
+    }
+
+    /// Which of its slots are in use.
+    pub(crate) const fn marks(&self) -> &Marks {
+        &self.marks.0
     }
 
     fn cell(&self, position: Position) -> &Cell {
@@ -189,6 +201,8 @@ pub(crate) struct Writer {
     next: Position,
     /// The reader's word as last read.
     freed: Position,
+    /// Cells up to the last frame whose data lie in a slot, if that was not read when the reader's word was.
+    in_slot: Option<u32>,
 }
 
 // SAFETY: the lane is memory that may be used from any thread, by one writer and one reader.
@@ -198,10 +212,10 @@ impl Writer {
     /// # Safety
     /// The lane stays mapped while this is used, is empty, and has no other writer.
     pub(crate) unsafe fn new(lane: NonNull<Lane>) -> Self {
-        Self { lane, next: Position::default(), freed: Position::default() }
+        Self { lane, next: Position::default(), freed: Position::default(), in_slot: None }
     }
 
-    fn lane(&self) -> &Lane {
+    pub(crate) fn lane(&self) -> &Lane {
         // SAFETY: mapped, see `new`; all of it is atomic or in cells.
         unsafe { self.lane.as_ref() }
     }
@@ -211,13 +225,31 @@ impl Writer {
             && after.bulk.wrapping_sub(self.freed.bulk) <= BULK
     }
 
+    /// Reads the reader's word.
+    fn look(&mut self) {
+        self.freed = Position::unpack(self.lane().freed.0.load(Ordering::Acquire));
+        let unread = |cells: u32| cells.wrapping_sub(self.freed.cells);
+        let all = unread(self.next.cells);
+        self.in_slot = self.in_slot.filter(|&cells| (1..=all).contains(&unread(cells)));
+    }
+
+    /// A slot that is free. [`NoRoom::Full`]: none is, and the reader has not come to all of them yet, so that one may soon
+    /// be. `None`: the reader has them all.
+    pub(crate) fn slot(&mut self) -> Result<Option<usize>, NoRoom> {
+        if let Some(slot) = self.lane().marks().find() {
+            return Ok(Some(slot));
+        }
+        self.look();
+        if self.in_slot.is_some() && self.fits(self.next) { Err(NoRoom::Full) } else { Ok(None) }
+    }
+
     /// Where to write a frame of at most [`LONGEST`] bytes that [`Self::commit`] completes.
     #[inline]
     pub(crate) fn reserve(&mut self, len: usize) -> Result<*mut u8, NoRoom> {
         debug_assert!(len <= LONGEST, "the caller checks");
         let after = self.next.after(len);
         if !self.fits(after) {
-            self.freed = Position::unpack(self.lane().freed.0.load(Ordering::Acquire));
+            self.look();
             if !self.fits(self.next) {
                 return Err(NoRoom::Broken);
             }
@@ -231,9 +263,22 @@ impl Writer {
     /// Completes the frame that was reserved last, with this length.
     #[inline]
     pub(crate) fn commit(&mut self, len: usize) {
+        self.complete(len, 0);
+    }
+
+    /// The same for the rest of a frame whose data lie in a slot: behind its [`Place`].
+    #[inline]
+    pub(crate) fn commit_slot(&mut self, len: usize) {
+        debug_assert!(len <= INLINE, "lies in the cell");
+        self.complete(len, slots::IN_A_SLOT);
+        self.in_slot = Some(self.next.cells);
+    }
+
+    #[inline]
+    fn complete(&mut self, len: usize, flag: u32) {
         let cell = self.lane().cell(self.next);
         let number = u64::from(self.next.cells.wrapping_add(1));
-        cell.stamp.store((len as u64) << 32 | number, Ordering::Release);
+        cell.stamp.store((len as u64 | u64::from(flag)) << 32 | number, Ordering::Release);
         self.next = self.next.after(len);
         let ahead = Position { cells: self.next.cells.wrapping_add(AHEAD), bulk: 0 };
         claim(self.lane().cell(ahead));
@@ -314,12 +359,16 @@ impl Reader {
         ready
     }
 
-    /// Hands over the next frame, if there is one.
+    /// Hands over the next frame, if there is one: all of it, or what there is besides the data in a slot, and where
+    /// these lie.
     #[inline]
-    pub(crate) fn read<R>(&mut self, on: impl FnOnce(&[u8]) -> R) -> Result<Option<R>, Broken> {
+    pub(crate) fn read<R>(
+        &mut self,
+        on: impl FnOnce(&[u8], Option<Place>) -> R,
+    ) -> Result<Option<R>, Broken> {
         let Some(len) = self.ready() else { return Ok(None) };
         if len > LONGEST {
-            return Err(Broken);
+            return self.read_slot(len, on).map(Some);
         }
         let at = self.next;
         self.next = at.after(len);
@@ -327,7 +376,22 @@ impl Reader {
         // SAFETY: the place of a frame of a length within the limit lies in the lane; the writer completed it and
         // leaves it alone until it is given back, which is after this call.
         let frame = || unsafe { std::slice::from_raw_parts(lane.frame(at, len), len) };
-        Ok(Some(on(frame())))
+        Ok(Some(on(frame(), None)))
+    }
+
+    /// The same for a frame that says that its data lie in a slot, or says nonsense.
+    fn read_slot<R>(
+        &mut self,
+        len: usize,
+        on: impl FnOnce(&[u8], Option<Place>) -> R,
+    ) -> Result<R, Broken> {
+        let len = len.checked_sub(slots::IN_A_SLOT as usize).filter(|&len| len <= INLINE);
+        let (at, len) = (self.next, len.ok_or(Broken)?);
+        // SAFETY: so many bytes of a cell, which the writer completed and leaves alone, see `read`.
+        let frame = unsafe { std::slice::from_raw_parts(self.lane().frame(at, len), len) };
+        let (place, rest) = Place::parse(frame, self.lane().marks())?;
+        self.next = at.after(len);
+        Ok(on(rest, Some(place)))
     }
 
     /// Length of the next frame, if there is one, in a lane to which others may write, too.
@@ -380,6 +444,11 @@ impl Reader {
         if read < CELLS / 4 && bulk < BULK / 4 || read == 0 {
             return false;
         }
+        self.give_back_now()
+    }
+
+    /// The same, however little it is.
+    pub(crate) fn give_back_now(&mut self) -> bool {
         self.freed = self.next;
         let lane = self.lane();
         lane.freed.0.store(self.freed.pack(), Ordering::Release);
@@ -396,7 +465,8 @@ impl Reader {
         cell.stamp.store((LONGEST as u64 + 1) << 32 | number, Ordering::Relaxed);
     }
 
-    /// Makes the lane an empty one for the next writer. The last one is dead and its frames are read.
+    /// Makes the lane an empty one for the next writer. The last one is dead and its frames are read; of its slots the
+    /// caller sees to.
     pub(crate) fn reset(self) {
         let lane = self.lane();
         lane.forget();
@@ -405,6 +475,7 @@ impl Reader {
     }
 }
 
+pub(crate) mod slots;
 mod words;
 
 #[cfg(all(test, not(loom)))]

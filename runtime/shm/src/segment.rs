@@ -1,8 +1,10 @@
-//! A node's file: who it is, the word it sleeps on, and a lane for each node that sends to it.
+//! A node's file: who it is, the word it sleeps on, and a lane for each node that sends to it; behind these, the slots of each
+//! lane.
 
 use crate::bell::Word;
 use crate::process::Process;
 use crate::ring::Lane;
+use crate::ring::slots::Data;
 use crate::sync::{Apart, AtomicU32, AtomicU64, Ordering};
 use crate::{MAX_SENDERS, NodeName};
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -14,7 +16,7 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 
 /// Stands in a file that is complete. Names the layout, too: whoever changes that, changes this.
-const MAGIC: u64 = u64::from_le_bytes(*b"ustudy02");
+const MAGIC: u64 = u64::from_le_bytes(*b"ustudy03");
 
 /// Who a file's owner is. Written before the magic, and never again.
 #[derive(Debug)]
@@ -149,8 +151,13 @@ const fn lane_at(lane: usize) -> usize {
     size_of::<Header>() + lane * size_of::<Lane>()
 }
 
+/// Where a lane's slots begin in the file.
+const fn slots_at(lane: usize) -> usize {
+    lane_at(MAX_SENDERS) + lane * size_of::<Data>()
+}
+
 /// Bytes of a node's file. What nobody wrote to takes no memory.
-pub(crate) const LEN: u64 = lane_at(MAX_SENDERS) as u64;
+pub(crate) const LEN: u64 = slots_at(MAX_SENDERS) as u64;
 
 /// Part of a file in memory, shared with everybody who maps it.
 #[derive(Debug)]
@@ -169,11 +176,14 @@ pub(crate) fn map_header(file: &File) -> io::Result<Mapping<Header>> {
 
 /// A lane of a node's file, with memory for all of it.
 pub(crate) fn map_lane(file: &File, lane: usize) -> io::Result<Mapping<Lane>> {
-    let (at, len) = (lane_at(lane), size_of::<Lane>());
-    // A page for which there is no memory when it is touched would end the process.
-    fallocate(file, FallocateFlags::empty(), to_offset(at)?, to_offset(len)?)?;
     // SAFETY: a lane is made of atomics and bytes; each value is one.
-    unsafe { Mapping::map(file, at) }
+    unsafe { Mapping::map_with_memory(file, lane_at(lane)) }
+}
+
+/// The data of a lane's slots, the same way.
+pub(crate) fn map_slots(file: &File, lane: usize) -> io::Result<Mapping<Data>> {
+    // SAFETY: made of bytes.
+    unsafe { Mapping::map_with_memory(file, slots_at(lane)) }
 }
 
 fn to_offset(bytes: usize) -> io::Result<i64> {
@@ -195,6 +205,17 @@ impl<T> Mapping<T> {
         let memory =
             unsafe { mmap(None, Self::LEN, access, MapFlags::MAP_SHARED, file, to_offset(at)?) }?;
         Ok(Self(memory.cast()))
+    }
+
+    /// The same with memory for all of it.
+    ///
+    /// # Safety
+    /// As for [`Self::map`].
+    unsafe fn map_with_memory(file: &File, at: usize) -> io::Result<Self> {
+        // A page for which there is no memory when it is touched would end the process.
+        fallocate(file, FallocateFlags::empty(), to_offset(at)?, to_offset(size_of::<T>())?)?;
+        // SAFETY: so the caller says.
+        unsafe { Self::map(file, at) }
     }
 
     pub(crate) fn pointer(&self) -> NonNull<T> {

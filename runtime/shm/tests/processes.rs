@@ -5,7 +5,9 @@
 use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{ForkResult, Pid, fork};
-use runtime_shm::{Event, Fabric, JoinError, NodeName, Options, SendError};
+use runtime_shm::{
+    Event, Fabric, JoinError, Loan, MAX_LOANS, MAX_SENDERS, NodeName, Options, SendError,
+};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -62,6 +64,7 @@ fn child() {
         "talk" => talk(join(dir, 1)),
         "fork" => forked(dir),
         "raw fork" => raw_fork(join(dir, 1)),
+        "keep" => keeps(join(dir, 1)),
         _ => panic!("no role {role}"),
     }
 }
@@ -73,11 +76,13 @@ fn talk(mut fabric: Fabric) {
         fabric.poll(|event| match event {
             Event::Joined(who) => peers.push((who, 0)),
             Event::Gone(who) => peers.retain(|&(peer, _)| peer != who),
-            Event::Frame { .. } => {}
+            Event::Frame { .. } | Event::Lent { .. } => {}
         });
         let mut sent = false;
         for (peer, n) in &mut peers {
-            let result = fabric.send(*peer, &[&frame(*n)]);
+            let frame = frame(*n);
+            let (head, data) = frame.split_at(4);
+            let result = fabric.lend(*peer, head, data);
             sent |= result.is_ok();
             *n += u32::from(result.is_ok());
         }
@@ -93,6 +98,8 @@ struct Watch {
     there: bool,
     frames: u32,
     lives: u32,
+    /// Frames that are kept for a while, also when whoever lent them is dead.
+    kept: Vec<(u32, Loan)>,
 }
 
 impl Watch {
@@ -117,9 +124,25 @@ impl Watch {
                 );
                 self.frames += 1;
             }
+            Event::Lent { from, head, loan } => {
+                assert!(self.there && from == name(1), "a frame of nobody");
+                assert!(
+                    [head, &loan].concat() == frame(self.frames),
+                    "frame {} of life {}",
+                    self.frames,
+                    self.lives
+                );
+                self.kept.push((self.frames, loan));
+                self.frames += 1;
+            }
             Event::Frame { from, bytes } => assert_eq!((from, bytes), (name(2), &b"ping"[..])),
             _ => {}
         });
+        for (n, loan) in &self.kept {
+            assert!(**loan == frame(*n)[4..], "frame {n} has changed");
+        }
+        // Two slots stay for what comes.
+        self.kept.drain(..self.kept.len().saturating_sub(MAX_LOANS / MAX_SENDERS - 2));
     }
 }
 
@@ -243,6 +266,7 @@ fn a_fork_does_not_keep_its_parents_node_alive() {
                 said = true;
             }
             Event::Gone(who) => panic!("{who} is gone"),
+            Event::Lent { .. } => panic!("nothing was to be lent"),
         });
     }
     assert_eq!(joined, [name(1), name(2)]);
@@ -255,6 +279,56 @@ fn a_fork_does_not_keep_its_parents_node_alive() {
     until(&mut one, |event| *event == Event::Gone(name(2)));
     drop(one);
     assert!(is_empty(dir.path()));
+}
+
+/// Keeps what it is lent, and its fork drops it.
+fn keeps(mut fabric: Fabric) {
+    let mut kept: Vec<Loan> = Vec::new();
+    let take = |fabric: &mut Fabric, kept: &mut Vec<Loan>, frames: usize| {
+        let mut copied = 0;
+        while kept.len() + copied < frames {
+            fabric.wait(None);
+            fabric.poll(|event| match event {
+                Event::Lent { loan, .. } => kept.push(loan),
+                Event::Frame { .. } => copied += 1,
+                _ => {}
+            });
+        }
+        copied
+    };
+    assert_eq!(take(&mut fabric, &mut kept, 1), 0);
+    // SAFETY: this program's other thread only waits for this one.
+    match unsafe { fork() }.unwrap() {
+        ForkResult::Child => {
+            drop(kept);
+            std::process::exit(0);
+        }
+        ForkResult::Parent { child } => {
+            let end = nix::sys::wait::waitpid(child, None).unwrap();
+            assert_eq!(end, nix::sys::wait::WaitStatus::Exited(child, 0));
+        }
+    }
+    fabric.send(name(0), &[b"dropped"]).unwrap();
+    let slots = MAX_LOANS / MAX_SENDERS;
+    assert_eq!(take(&mut fabric, &mut kept, slots + 1), 1, "one slot is in use still");
+    assert!(kept.iter().zip(1..).all(|(loan, n)| loan.iter().all(|&byte| byte == n)));
+}
+
+#[test]
+fn a_fork_gives_nothing_back_that_its_parent_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut one = join(dir.path(), 0);
+    let mut child = spawn(dir.path(), "keep");
+    let lend = |one: &mut Fabric, n: u8| {
+        while one.lend(name(1), b"", &[n; 1 << 16]).is_err() {
+            one.wait(None);
+            one.poll(|_| {});
+        }
+    };
+    lend(&mut one, 1);
+    until(&mut one, |event| matches!(event, Event::Frame { bytes: b"dropped", .. }));
+    (2..=u8::try_from(MAX_LOANS / MAX_SENDERS + 1).unwrap()).for_each(|n| lend(&mut one, n));
+    assert!(child.wait().unwrap().success());
 }
 
 /// Forks behind the library's back, so that the fork holds the lock.

@@ -3,8 +3,7 @@
 
 use super::channel::Value;
 use super::request::{Op, Request};
-use super::{Completion, Mcapi};
-use alloc::vec::Vec;
+use super::{Completion, Mcapi, Packet};
 
 impl Mcapi {
     /// Takes a request back, as [`Mcapi::cancel`] does; if it is done already, then with what came of it: a message or
@@ -42,7 +41,7 @@ impl Mcapi {
     }
 
     /// A packet that nobody took comes back, unless the channel is no more.
-    fn unreceive_packet(&mut self, port: u32, number: u64, packet: Vec<u8>) {
+    fn unreceive_packet(&mut self, port: u32, number: u64, packet: Packet) {
         let end = self.endpoints.get_mut(port).and_then(|local| local.channel.as_mut());
         // Of an earlier channel at this endpoint, there is no such number here.
         match end.filter(|end| end.gave(number)) {
@@ -50,7 +49,7 @@ impl Mcapi {
                 end.unpop(number, packet);
                 self.serve_posted(port);
             }
-            None => self.give_back(packet),
+            None => self.release(packet),
         }
     }
 

@@ -2,11 +2,68 @@
 //!
 //! Buffers are vectors with room enough, which move: from the pool to a queue, to the program, and back. Those that
 //! are **promised** are kept for packets that senders were granted.
+//!
+//! The data of a packet may lie with the transport, which **lends** them to the node: then the buffer that was promised stays
+//! empty, and is counted as any other.
 
 use super::frame::Head;
 use crate::limits::{MAX_MESSAGE, MCAPI_MAX_BUFFERS, MCAPI_MAX_SMALL_BUFFERS, MCAPI_SMALL_BUFFER};
 use alloc::vec::Vec;
+use core::num::NonZeroU32;
 use core::ops::Deref;
+
+/// Data that lie with the transport of a node, as the driver knows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lent {
+    /// Which.
+    pub token: NonZeroU32,
+    /// Bytes.
+    pub len: u32,
+}
+
+/// A packet that was received: a buffer, with the data in it or beside those that are lent. Whoever gets it gives it back to
+/// [`super::Mcapi::release`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Packet {
+    buffer: Vec<u8>,
+    lent: Option<Lent>,
+}
+
+impl Packet {
+    /// The data, if they are lent, for whoever returns them by himself.
+    pub const fn take_lent(&mut self) -> Option<Lent> {
+        self.lent.take()
+    }
+
+    /// The buffer, with the data unless they are lent.
+    #[must_use]
+    pub fn into_buffer(self) -> Vec<u8> {
+        self.buffer
+    }
+}
+
+impl From<Vec<u8>> for Packet {
+    fn from(buffer: Vec<u8>) -> Self {
+        Self { buffer, lent: None }
+    }
+}
+
+/// What there is of a packet that comes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Data<'a> {
+    /// For the length of the call.
+    Here(&'a [u8]),
+    Lent(Lent),
+}
+
+impl Data<'_> {
+    pub(super) const fn len(self) -> usize {
+        match self {
+            Self::Here(bytes) => bytes.len(),
+            Self::Lent(lent) => lent.len as usize,
+        }
+    }
+}
 
 /// A frame on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,12 +103,20 @@ pub(super) struct Pool {
     /// Of the large ones.
     promised: usize,
     fixed: bool,
+    /// Data that were lent and that nobody wants any more: the driver fetches them.
+    unwanted: Vec<Lent>,
 }
 
 impl Pool {
     /// Allocates what it is asked for.
     pub(super) const fn growing() -> Self {
-        Self { small: Vec::new(), large: Vec::new(), promised: 0, fixed: false }
+        Self {
+            small: Vec::new(),
+            large: Vec::new(),
+            promised: 0,
+            fixed: false,
+            unwanted: Vec::new(),
+        }
     }
 
     /// Allocates all there will ever be.
@@ -62,6 +127,7 @@ impl Pool {
             large: make(MCAPI_MAX_BUFFERS, MAX_MESSAGE),
             promised: 0,
             fixed: true,
+            unwanted: Vec::with_capacity(MCAPI_MAX_BUFFERS),
         }
     }
 
@@ -109,9 +175,29 @@ impl Pool {
     }
 
     /// The same for what a promise was made for, which is kept by this.
-    pub(super) fn redeem(&mut self, data: &[u8]) -> Option<Vec<u8>> {
+    pub(super) fn redeem(&mut self, data: Data<'_>) -> Option<Packet> {
         self.forgive(1);
-        self.copy(&[], data)
+        match data {
+            Data::Here(bytes) => self.copy(&[], bytes).map(Packet::from),
+            Data::Lent(lent) => {
+                let buffer = if self.fixed { self.large.pop()? } else { Vec::new() };
+                Some(Packet { buffer, lent: Some(lent) })
+            }
+        }
+    }
+
+    /// Takes a packet back, and keeps in mind what was lent with it.
+    pub(super) fn release(&mut self, packet: Packet) {
+        self.unwanted.extend(packet.lent);
+        self.give_back(packet.buffer);
+    }
+
+    pub(super) const fn has_unwanted(&self) -> bool {
+        !self.unwanted.is_empty()
+    }
+
+    pub(super) fn unwanted(&mut self) -> Option<Lent> {
+        self.unwanted.pop()
     }
 
     #[inline]

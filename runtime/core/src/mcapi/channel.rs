@@ -9,7 +9,7 @@ mod packet;
 mod scalar;
 
 use super::attribute::{Attribute, Terms};
-use super::buffer::Pool;
+use super::buffer::{Packet, Pool};
 use super::endpoint::{Endpoint, Local};
 use super::frame::Frame;
 use super::request::{Op, Queue, Request, Requests};
@@ -139,14 +139,14 @@ pub(super) struct Channel {
     asks: u16,
     impatient: Option<Request>,
     /// Receive side: packets or scalars without a receiver, or receivers without one.
-    packets: VecDeque<Vec<u8>>,
+    packets: VecDeque<Packet>,
     scalars: VecDeque<Value>,
     posted: Queue,
     /// Receive side: before the number of the first packet or scalar that is given out, the number of the last, and what
     /// came back, by number; it is counted as taken.
     first: u64,
     given: u64,
-    returned: Map<u64, Vec<u8>>,
+    returned: Map<u64, Packet>,
     returned_scalars: Map<u64, Value>,
     /// A node got the endpoint since it is connected.
     got: bool,
@@ -230,7 +230,7 @@ impl Channel {
     }
 
     /// Takes back what was given out under this number.
-    pub(super) fn unpop(&mut self, number: u64, packet: Vec<u8>) {
+    pub(super) fn unpop(&mut self, number: u64, packet: Packet) {
         self.returned.insert(number, packet);
     }
 
@@ -244,7 +244,7 @@ impl Channel {
     }
 
     /// The next packet and its number; and whether it was not counted as taken yet.
-    fn pop(&mut self) -> Option<(u64, Vec<u8>, bool)> {
+    fn pop(&mut self) -> Option<(u64, Packet, bool)> {
         if let Some((number, packet)) = self.returned.pop_first() {
             return Some((number, packet, false));
         }
@@ -283,8 +283,8 @@ impl Channel {
     /// Discards what waits here for the program; says how much that was.
     fn discard(&mut self, pool: &mut Pool) -> usize {
         let discarded = self.waiting();
-        self.packets.drain(..).for_each(|packet| pool.give_back(packet));
-        core::mem::take(&mut self.returned).into_values().for_each(|back| pool.give_back(back));
+        self.packets.drain(..).for_each(|packet| pool.release(packet));
+        core::mem::take(&mut self.returned).into_values().for_each(|back| pool.release(back));
         self.scalars.clear();
         self.returned_scalars.clear();
         discarded

@@ -84,6 +84,13 @@ const MESSAGES_DONE: u8 = 20;
 const MAX_HEADER: usize = 30;
 const _: () = assert!(crate::limits::MCAPI_MAX_PKT_SIZE + MAX_HEADER <= crate::limits::MAX_MESSAGE);
 
+/// The header of a frame with a packet or a scalar, and what it carries; `None` for all other frames.
+#[must_use]
+pub fn split_packet(frame: &[u8]) -> Option<(&[u8], &[u8])> {
+    const HEADER: usize = 9;
+    frame.split_at_checked(HEADER).filter(|_| frame[0] == PACKET)
+}
+
 /// A header, and the data behind it as long as they are short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {

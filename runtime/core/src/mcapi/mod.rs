@@ -51,10 +51,10 @@ mod table;
 mod tests;
 
 pub use attribute::{Attribute, Attributes, FAIL_ON_MEM_LIMIT, NodeAttributes, TIMEOUT_INFINITE};
-pub use buffer::Payload;
+pub use buffer::{Lent, Packet, Payload};
 pub use channel::{ChannelKind, RecvHandle, SendHandle};
 pub use endpoint::{DomainId, Endpoint, McapiNode, Port};
-pub use frame::Head;
+pub use frame::{Head, split_packet};
 pub use message::Message;
 pub use request::{Begun, Completion, Request, Scan, Waiter};
 pub use status::Status;
@@ -64,7 +64,7 @@ use crate::limits::MCAPI_MAX_ENDPOINTS;
 use crate::sorted::Map;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use buffer::Pool;
+use buffer::{Data, Pool};
 use channel::{Awaited, Handle};
 use frame::Frame;
 use node::{Peer, Presence};
@@ -198,7 +198,12 @@ impl Mcapi {
 
     /// Takes back the buffer of a message, a packet or a frame.
     pub fn give_back(&mut self, buffer: Vec<u8>) {
-        self.pool.give_back(buffer);
+        self.release(buffer.into());
+    }
+
+    /// Takes back a packet. What is lent with it still is [unwanted](Self::unwanted) then.
+    pub fn release(&mut self, packet: Packet) {
+        self.pool.release(packet);
         if self.starved > 0 {
             self.feed();
             self.settle();
@@ -208,11 +213,22 @@ impl Mcapi {
     /// Takes back what came of a request that nobody wants to know.
     pub fn discard(&mut self, completion: Completion) {
         match completion {
-            Completion::Message(Message { data: buffer, .. }) | Completion::Packet(buffer) => {
-                self.give_back(buffer);
-            }
+            Completion::Message(Message { data: buffer, .. }) => self.give_back(buffer),
+            Completion::Packet(packet) => self.release(packet),
             _ => {}
         }
+    }
+
+    /// Whether there is something [unwanted](Self::unwanted).
+    #[must_use]
+    #[inline]
+    pub const fn has_unwanted(&self) -> bool {
+        self.pool.has_unwanted()
+    }
+
+    /// Something of what was lent ([`Self::handle_lent`]) that no packet needs any more; ask until there is nothing.
+    pub fn unwanted(&mut self) -> Option<Lent> {
+        self.pool.unwanted()
     }
 
     /// Takes back what a frame lay in that has gone.
@@ -248,6 +264,24 @@ impl Mcapi {
             _ => self.counters.malformed += 1,
         }
         self.settle();
+    }
+
+    /// Takes a frame of which the data lie with the transport: if it is a packet that may be here, they are the node's
+    /// until whoever gets the packet returns them, or [`Self::unwanted`] does. `false`: it was refused, and has them no more.
+    #[must_use]
+    pub fn handle_lent(&mut self, from: NodeId, head: &[u8], data: Lent) -> bool {
+        let known = from != self.me && self.reachable(from, Status::NodeInvalid).is_ok();
+        let taken = match Frame::parse(head) {
+            Ok((Frame::Packet { channel, port }, [])) if known => {
+                self.on_packet(from, channel, port, Data::Lent(data))
+            }
+            _ => {
+                self.counters.malformed += 1;
+                false
+            }
+        };
+        self.settle();
+        taken
     }
 
     /// The next output; drain to `None`.
@@ -439,7 +473,9 @@ impl Mcapi {
             Frame::Bound { channel, send, status } => self.on_bound(from, channel, send, status),
             Frame::ConnectDone { request, status } => self.on_connect_done(from, request, status),
             Frame::Opened { channel, port, window } => self.on_opened(from, channel, port, window),
-            Frame::Packet { channel, port } => self.on_packet(from, channel, port, data),
+            Frame::Packet { channel, port } => {
+                self.on_packet(from, channel, port, Data::Here(data));
+            }
             Frame::Credit { channel, port, count } => self.on_credit(from, channel, port, count),
             Frame::Closed { channel, port } => self.on_closed(from, channel, port),
             Frame::Release { port } => self.on_release(port),

@@ -7,6 +7,7 @@
 
 mod waiting;
 
+use super::buffer::Packet;
 use super::channel::{RecvHandle, SendHandle};
 use super::endpoint::Endpoint;
 use super::message::Message;
@@ -50,7 +51,7 @@ pub enum Completion {
     /// A message was received.
     Message(Message),
     /// A packet was received.
-    Packet(Vec<u8>),
+    Packet(Packet),
     /// A scalar was received.
     Scalar(u64),
     /// The value of an attribute: see [`super::Attribute`].

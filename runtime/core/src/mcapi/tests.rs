@@ -5,6 +5,7 @@ mod attributes;
 mod channels;
 mod frames;
 mod hostile;
+mod lent;
 mod memory;
 mod messages;
 mod requests;

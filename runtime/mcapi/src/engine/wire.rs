@@ -1,11 +1,13 @@
 //! The transport of a node, with numbers for its names, and what it had no room for.
 
+use super::loans::Loans;
 use crate::transport::Transport;
 use runtime_core::id::NodeId;
-use runtime_core::limits::MCAPI_MAX_NODES;
-use runtime_core::mcapi::{DomainId, Mcapi, McapiNode, Payload, Road};
+use runtime_core::limits::{MCAPI_LEND_FROM, MCAPI_MAX_NODES};
+use runtime_core::mcapi::{DomainId, Mcapi, McapiNode, Payload, Road, split_packet};
 use runtime_shm::{Event, NodeName, SendError};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// Frames that are prepared for: more than one peer ever has requests. There may be more while several peers do not
 /// read.
@@ -22,6 +24,7 @@ pub(super) struct Wire {
     names: Vec<Option<NodeName>>,
     /// The number of the last node whose name falls in a place.
     near: [Option<(NodeName, NodeId)>; NEAR as usize],
+    loans: Arc<Loans>,
 }
 
 /// Nodes, by number.
@@ -49,12 +52,13 @@ enum Sent {
 }
 
 impl Wire {
-    pub(super) fn new(transport: Box<dyn Transport>) -> Self {
+    pub(super) fn new(transport: Box<dyn Transport>, loans: Arc<Loans>) -> Self {
         Self {
             transport: Some(transport),
             outbox: VecDeque::with_capacity(FRAMES),
             names: vec![None; MCAPI_MAX_NODES],
             near: [None; NEAR as usize],
+            loans,
         }
     }
 
@@ -72,12 +76,20 @@ impl Wire {
     /// Takes in all that has come; says how much that was.
     #[inline]
     pub(super) fn poll(&mut self, core: &mut Mcapi) -> usize {
-        let Self { transport, names, near, .. } = self;
+        let Self { transport, names, near, loans, .. } = self;
         let Some(transport) = transport else { return 0 };
         transport.poll(&mut |event| match event {
             Event::Frame { from, bytes } => {
                 if let Some(node) = number(core, near, from) {
                     core.handle(node, bytes);
+                }
+            }
+            Event::Lent { from, head, loan } => {
+                let Some(node) = number(core, near, from) else { return };
+                if let Some(lent) = loans.put(loan)
+                    && !core.handle_lent(node, head, lent)
+                {
+                    loans.take(lent);
                 }
             }
             Event::Joined(name) => {
@@ -102,7 +114,7 @@ impl Wire {
             self.outbox.push_back((to, payload));
             return true;
         }
-        let sent = self.put(to, &payload, &[]);
+        let sent = self.put_whole(to, &payload);
         match sent {
             Sent::Full => self.outbox.push_back((to, payload)),
             Sent::Over | Sent::Lost => core.sent(payload),
@@ -121,7 +133,7 @@ impl Wire {
                 self.outbox.push_back((to, payload));
                 continue;
             }
-            match self.put(to, &payload, &[]) {
+            match self.put_whole(to, &payload) {
                 Sent::Full => {
                     full.set(to);
                     self.outbox.push_back((to, payload));
@@ -136,11 +148,30 @@ impl Wire {
         lost
     }
 
+    fn put_whole(&mut self, to: NodeId, frame: &[u8]) -> Sent {
+        let large = (frame.len() >= MCAPI_LEND_FROM).then(|| split_packet(frame)).flatten();
+        let (head, data) = large.unwrap_or((frame, &[]));
+        self.put(to, head, data)
+    }
+
+    /// Gives back what was lent for packets that are no more.
+    #[cold]
+    pub(super) fn give_back(&self, core: &mut Mcapi) {
+        while let Some(lent) = core.unwanted() {
+            self.loans.take(lent);
+        }
+    }
+
     #[inline]
     fn put(&mut self, to: NodeId, head: &[u8], data: &[u8]) -> Sent {
         let name = self.names.get(to.index()).copied().flatten();
         let (Some(transport), Some(name)) = (&mut self.transport, name) else { return Sent::Full };
-        match transport.send(name, head, data) {
+        let sent = if data.len() >= MCAPI_LEND_FROM && split_packet(head).is_some() {
+            transport.lend(name, head, data)
+        } else {
+            transport.send(name, head, data)
+        };
+        match sent {
             // It is told of, or will be.
             Ok(()) | Err(SendError::Gone) => Sent::Over,
             Err(SendError::Full) => Sent::Full,

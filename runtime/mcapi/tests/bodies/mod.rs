@@ -5,8 +5,8 @@
 
 use mcapi::limits::{MCAPI_MAX_MSG_SIZE, MCAPI_MAX_PKT_SIZE, MCAPI_MAX_QUEUE_ELEMENTS};
 use mcapi::{
-    Address, Attribute, DomainId, Endpoint, FAIL_ON_MEM_LIMIT, McapiNode, Node, PacketReceiver,
-    PacketSender, Port, Scalar, Status, wait_any,
+    Address, Attribute, DomainId, Endpoint, FAIL_ON_MEM_LIMIT, McapiNode, Node, Packet,
+    PacketReceiver, PacketSender, Port, Scalar, Status, wait_any,
 };
 use std::thread;
 use std::time::Duration;
@@ -37,6 +37,7 @@ macro_rules! suite {
                 receives_posted_ahead_are_served_in_order
                 a_third_party_connects_and_packets_come_in_order
                 a_slow_receiver_slows_its_sender
+                large_packets_are_kept_while_more_come
                 channels_close_in_any_order
                 scalars_have_sizes
                 requests_are_tested_waited_for_and_cancelled
@@ -326,6 +327,51 @@ pub(crate) fn a_slow_receiver_slows_its_sender(place: &impl Place) {
     for sent in &mut waiting {
         assert_eq!(sent.wait(LONG), Ok(()));
     }
+}
+
+/// 4.5.7, 4.5.9
+pub(crate) fn large_packets_are_kept_while_more_come(place: &impl Place) {
+    const KEPT: usize = 20;
+    let (a, b) = two(place);
+    let (send, recv, tx, rx) = packets(&a, (&a, &b));
+    let content = |n: usize| -> Vec<u8> {
+        (0..MCAPI_MAX_PKT_SIZE).map(|at| (n * 31 + at / 64 + at % 7) as u8).collect()
+    };
+    let mut kept: Vec<(usize, Packet)> = Vec::new();
+    let unchanged = |kept: &[(usize, Packet)]| {
+        for (n, packet) in kept {
+            assert!(*packet == content(*n), "packet {n} has changed");
+        }
+    };
+    for n in 0..3 * KEPT {
+        if n >= KEPT {
+            kept.swap_remove(n * 7 % KEPT);
+        }
+        tx.send(content(n)).unwrap();
+        let packet =
+            if n % 2 == 0 { rx.recv() } else { rx.recv_i().and_then(|mut r| r.wait(LONG)) };
+        kept.push((n, packet.unwrap()));
+    }
+    unchanged(&kept);
+    // Some wait here when the sender leaves: they are there still, and so are those that were taken.
+    for n in 0..3 {
+        tx.send(content(n)).unwrap();
+    }
+    while rx.available().unwrap() < 3 {}
+    drop((tx, send));
+    a.finalize();
+    for n in 0..2 {
+        assert!(rx.recv().unwrap() == content(n), "packet {n}");
+    }
+    let again = place.node(1);
+    let (_send, _recv, tx, _rx) = packets(&again, (&again, &b));
+    for n in 0..2 * KEPT {
+        tx.send(content(n)).unwrap();
+    }
+    unchanged(&kept);
+    b.finalize();
+    unchanged(&kept);
+    drop((rx, recv));
 }
 
 /// 4.5.11-12

@@ -1,6 +1,7 @@
 //! Nodes that are threads of one process, or one thread's.
 
 mod hostile;
+mod lending;
 
 use super::*;
 use std::collections::BTreeMap;
@@ -32,6 +33,8 @@ fn files(dir: &TempDir) -> Vec<String> {
 enum Seen {
     Joined(u32),
     Frame(u32, Vec<u8>),
+    /// Head and data, which are given back at once.
+    Lent(u32, Vec<u8>, Vec<u8>),
     Gone(u32),
 }
 
@@ -41,6 +44,7 @@ fn poll(fabric: &mut Fabric) -> Vec<Seen> {
         seen.push(match event {
             Event::Joined(who) => Seen::Joined(who.node),
             Event::Frame { from, bytes } => Seen::Frame(from.node, bytes.to_vec()),
+            Event::Lent { from, head, loan } => Seen::Lent(from.node, head.to_vec(), loan.to_vec()),
             Event::Gone(who) => Seen::Gone(who.node),
         });
     });
@@ -177,6 +181,7 @@ fn threads_exchange_frames_of_all_lengths_in_order() {
                     assert_eq!(bytes.len(), 4 + (*n as usize * 37) % 3000);
                     *n += 1;
                 }
+                Event::Lent { .. } => panic!("nothing was to be lent"),
             });
             next.values().map(|&n| n as usize).sum::<usize>()
         };

@@ -40,7 +40,7 @@ fn passes(lens: &'static [usize]) {
         });
         for &len in lens {
             let read = loop {
-                match reader.read(<[u8]>::len) {
+                match reader.read(|frame, _| frame.len()) {
                     Ok(Some(read)) => break read,
                     Ok(None) => thread::yield_now(),
                     Err(Broken) => panic!("broken"),
@@ -49,7 +49,7 @@ fn passes(lens: &'static [usize]) {
             assert_eq!(read, len);
             reader.give_back();
         }
-        assert_eq!(reader.read(<[u8]>::len), Ok(None));
+        assert_eq!(reader.read(|frame, _| frame.len()), Ok(None));
         writing.join().unwrap();
     });
 }
@@ -99,7 +99,7 @@ fn a_writer_without_room_and_a_reader_without_frames_wake_each_other() {
         });
         for len in 1..=FRAMES {
             loop {
-                match reader.read(<[u8]>::len) {
+                match reader.read(|frame, _| frame.len()) {
                     Ok(Some(read)) => break assert_eq!(read, len),
                     Ok(None) => of_reader.0.sleep_unless(
                         || {},

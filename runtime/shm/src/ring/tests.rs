@@ -2,22 +2,22 @@ use super::*;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 
 /// A lane in plain memory.
-struct Plain(NonNull<Lane>);
+pub(super) struct Plain(NonNull<Lane>);
 
 impl Plain {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let layout = Layout::new::<Lane>();
         // SAFETY: a lane has a size, and all zero is one.
         let memory = unsafe { alloc_zeroed(layout) };
         Self(NonNull::new(memory.cast()).unwrap_or_else(|| handle_alloc_error(layout)))
     }
 
-    fn ends(&self) -> (Writer, Reader) {
+    pub(super) fn ends(&self) -> (Writer, Reader) {
         // SAFETY: tests use them while the lane lives.
         unsafe { (Writer::new(self.0), Reader::new(self.0)) }
     }
 
-    fn lane(&self) -> &Lane {
+    pub(super) fn lane(&self) -> &Lane {
         // SAFETY: allocated, and initialised with zeroes.
         unsafe { self.0.as_ref() }
     }
@@ -31,11 +31,11 @@ impl Drop for Plain {
 }
 
 /// Content of a frame that tells it from its neighbours.
-fn content(number: usize, len: usize) -> Vec<u8> {
+pub(super) fn content(number: usize, len: usize) -> Vec<u8> {
     (0..len).map(|at| (number.wrapping_mul(31) ^ at.wrapping_mul(7)).to_le_bytes()[0]).collect()
 }
 
-fn write(writer: &mut Writer, frame: &[u8]) -> Result<(), NoRoom> {
+pub(super) fn write(writer: &mut Writer, frame: &[u8]) -> Result<(), NoRoom> {
     let at = writer.reserve(frame.len())?;
     // SAFETY: room for so many bytes.
     unsafe { std::ptr::copy_nonoverlapping(frame.as_ptr(), at, frame.len()) };
@@ -44,7 +44,7 @@ fn write(writer: &mut Writer, frame: &[u8]) -> Result<(), NoRoom> {
 }
 
 fn read(reader: &mut Reader) -> Option<Vec<u8>> {
-    let frame = reader.read(<[u8]>::to_vec).unwrap();
+    let frame = reader.read(|frame, _| frame.to_vec()).unwrap();
     reader.give_back();
     frame
 }
@@ -82,10 +82,10 @@ fn a_full_lane_takes_nothing_and_has_room_again_once_read() {
     writer.starve();
     let mut woken = 0;
     for n in 0..CELLS as usize {
-        assert_eq!(reader.read(<[u8]>::to_vec), Ok(Some(content(n, 24))));
+        assert_eq!(reader.read(|frame, _| frame.to_vec()), Ok(Some(content(n, 24))));
         woken += u32::from(reader.give_back());
     }
-    assert_eq!(reader.read(<[u8]>::to_vec), Ok(None));
+    assert_eq!(reader.read(|frame, _| frame.to_vec()), Ok(None));
     assert_eq!(woken, 1, "told once");
     assert!(writer.may_have_room());
     write(&mut writer, &content(9, 9)).unwrap();
@@ -154,11 +154,11 @@ fn nonsense_in_a_lane_is_found_and_harms_nobody() {
     let stamp = &plain.lane().cells[0].stamp;
     for len in [LONGEST as u64 + 1, u64::from(u32::MAX)] {
         stamp.store(len << 32 | 1, Ordering::Relaxed);
-        assert_eq!(reader.read(<[u8]>::len), Err(Broken));
+        assert_eq!(reader.read(|frame, _| frame.len()), Err(Broken));
     }
     // Any length that may be is read from within the lane, whatever the writer meant.
     stamp.store((LONGEST as u64) << 32 | 1, Ordering::Relaxed);
-    assert_eq!(reader.read(<[u8]>::len), Ok(Some(LONGEST)));
+    assert_eq!(reader.read(|frame, _| frame.len()), Ok(Some(LONGEST)));
 
     for freed in [1 << 40, u64::MAX, u64::from(u32::MAX), 2] {
         let (mut writer, _) = plain.ends();

@@ -7,11 +7,11 @@
 use super::{Channel, ChannelKind, Direction, RecvHandle, SendHandle, Side};
 use crate::id::NodeId;
 use crate::limits::MCAPI_MAX_PKT_SIZE;
+use crate::mcapi::buffer::{Data, Packet};
 use crate::mcapi::endpoint::Local;
 use crate::mcapi::frame::Frame;
 use crate::mcapi::request::{Begun, Op, Request};
 use crate::mcapi::{Completion, Mcapi, Road, Status, TIMEOUT_INFINITE};
-use alloc::vec::Vec;
 
 impl Mcapi {
     /// Sends a packet. Completes when it has gone to the link: at once while the receiver has room.
@@ -183,14 +183,14 @@ impl Mcapi {
 
     /// The next packet, if there is one now; see [`Self::pktchan_recv_i`].
     #[inline]
-    pub fn pktchan_take(&mut self, handle: RecvHandle) -> Result<Option<Vec<u8>>, Status> {
+    pub fn pktchan_take(&mut self, handle: RecvHandle) -> Result<Option<Packet>, Status> {
         let port = self.open_port(handle.0, ChannelKind::Packet, Direction::Receive)?;
         Ok(self.next_packet(port)?.map(|(_, packet)| packet))
     }
 
     /// And its number. `None`: one may come.
     #[inline]
-    fn next_packet(&mut self, port: u32) -> Result<Option<(u64, Vec<u8>)>, Status> {
+    fn next_packet(&mut self, port: u32) -> Result<Option<(u64, Packet)>, Status> {
         let local = self.endpoints.get_mut(port);
         let end = local.and_then(|local| local.channel.as_mut()).ok_or(Status::ChanInvalid)?;
         if let Some((number, packet, new)) = end.pop() {
@@ -265,40 +265,44 @@ impl Mcapi {
         self.finish_close(port);
     }
 
+    /// A packet or a scalar comes. Whether it stays.
     pub(in crate::mcapi) fn on_packet(
         &mut self,
         from: NodeId,
         channel: u32,
         port: u32,
-        data: &[u8],
-    ) {
-        let Some(end) = self.end_of(from, channel, port) else { return };
+        data: Data<'_>,
+    ) -> bool {
+        let Some(end) = self.end_of(from, channel, port) else { return false };
         let kind = end.kind;
         let allowed = end.direction == Direction::Receive
             && end.theirs == Side::Open
             && end.unseen() < end.window.into()
             && match kind {
                 ChannelKind::Packet => data.len() <= MCAPI_MAX_PKT_SIZE && end.promised > 0,
-                ChannelKind::Scalar => matches!(data.len(), 1 | 2 | 4 | 8),
+                ChannelKind::Scalar => {
+                    matches!(data, Data::Here(value) if matches!(value.len(), 1 | 2 | 4 | 8))
+                }
             };
         let closed = end.closed;
-        if !allowed {
-            self.counters.malformed += 1;
-        } else if closed {
-            self.counters.discarded += 1;
-        } else if kind == ChannelKind::Scalar {
-            self.on_scalar(port, data);
-        } else {
-            self.on_whole_packet(port, data);
+        match data {
+            _ if !allowed => self.counters.malformed += 1,
+            _ if closed => self.counters.discarded += 1,
+            Data::Here(value) if kind == ChannelKind::Scalar => {
+                self.on_scalar(port, value);
+                return true;
+            }
+            data => return self.on_whole_packet(port, data),
         }
+        false
     }
 
-    fn on_whole_packet(&mut self, port: u32, data: &[u8]) {
+    fn on_whole_packet(&mut self, port: u32, data: Data<'_>) -> bool {
         let end = self.endpoints.get_mut(port).and_then(|local| local.channel.as_mut());
-        let Some(end) = end else { return };
+        let Some(end) = end else { return false };
         end.promised -= 1;
         // What was promised is there.
-        let Some(packet) = self.pool.redeem(data) else { return };
+        let Some(packet) = self.pool.redeem(data) else { return false };
         if let Some(receiver) = self.requests.dequeue(&mut end.posted) {
             let number = end.number();
             self.receive(receiver, number, Completion::Packet(packet));
@@ -306,6 +310,7 @@ impl Mcapi {
         } else {
             end.packets.push_back(packet);
         }
+        true
     }
 
     /// Counts a packet as taken, and tells the sender when it is worth a frame.

@@ -3,7 +3,7 @@ use super::*;
 fn data(completion: Option<Completion>) -> Vec<u8> {
     match completion {
         Some(Completion::Message(message)) => message.data,
-        Some(Completion::Packet(packet)) => packet,
+        Some(Completion::Packet(packet)) => packet.into_buffer(),
         other => panic!("{other:?}"),
     }
 }

@@ -14,7 +14,7 @@ fn receive(cluster: &mut Cluster, node: usize, rx: RecvHandle) -> Completion {
 }
 
 fn packet(data: &[u8]) -> Completion {
-    Completion::Packet(data.to_vec())
+    Completion::Packet(data.to_vec().into())
 }
 
 /// Who sends, who receives, who connects.

@@ -73,7 +73,7 @@ impl Work {
         let send = cluster.nodes[1].pktchan_send_i(self.tx, word);
         assert_eq!(cluster.done(1, send), Completion::Done);
         let receive = cluster.nodes[0].pktchan_recv_i(self.rx);
-        assert_eq!(cluster.done(0, receive), Completion::Packet(word.to_vec()));
+        assert_eq!(cluster.done(0, receive), Completion::Packet(word.to_vec().into()));
         self.sent += 1;
     }
 }

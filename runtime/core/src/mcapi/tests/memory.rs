@@ -15,7 +15,7 @@ fn exchange(cluster: &mut Cluster, tx: SendHandle, rx: RecvHandle) -> Result<Vec
     cluster.run();
     assert_eq!(cluster.nodes[0].test(sent?), Ok(Some(Completion::Done)));
     match cluster.nodes[1].test(received) {
-        Ok(Some(Completion::Packet(packet))) => Ok(packet),
+        Ok(Some(Completion::Packet(packet))) => Ok(packet.into_buffer()),
         other => panic!("{other:?}"),
     }
 }
@@ -40,7 +40,7 @@ fn who_keeps_all_buffers_gets_no_packet_until_one_is_given_back() {
         cluster.run();
         assert_eq!(cluster.nodes[1].pktchan_available(rx), Ok(1));
         let late = cluster.nodes[1].pktchan_recv_i(rx);
-        assert_eq!(cluster.done(1, late), Completion::Packet(LARGE.to_vec()));
+        assert_eq!(cluster.done(1, late), Completion::Packet(LARGE.to_vec().into()));
         // That one was not given back.
         cluster.nodes[1].give_back(Vec::with_capacity(crate::limits::MAX_MESSAGE));
         kept.into_iter().for_each(|packet| cluster.nodes[1].give_back(packet));

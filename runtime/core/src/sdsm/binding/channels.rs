@@ -187,7 +187,7 @@ impl Channels {
         match (self.mcapi.pktchan_recv_i(handle), completion) {
             (Ok(next), Completion::Packet(packet)) => {
                 self.receives[at] = next;
-                Some((peer, side, packet))
+                Some((peer, side, packet.into_buffer()))
             }
             // The peer is gone; the next view tells.
             _ => {
