@@ -306,8 +306,14 @@ pub(crate) fn log(path: &Path) -> Result<File> {
 
 /// The last lines of a file, without control characters; none if it cannot be read.
 pub(crate) fn tail(path: &Path, lines: usize) -> Vec<String> {
-    let bytes = std::fs::read(path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
+    tail_after(path, 0, lines)
+}
+
+/// The same, of what comes after so many bytes.
+pub(crate) fn tail_after(path: &Path, bytes: u64, lines: usize) -> Vec<String> {
+    let all = std::fs::read(path).unwrap_or_default();
+    let after = usize::try_from(bytes).unwrap_or(usize::MAX);
+    let text = String::from_utf8_lossy(all.get(after..).unwrap_or_default());
     let clean = |line: &str| line.chars().filter(|c| !c.is_control()).collect::<String>();
     let all: Vec<String> = text.lines().map(clean).filter(|l| !l.trim().is_empty()).collect();
     all[all.len().saturating_sub(lines)..].to_vec()

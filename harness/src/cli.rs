@@ -9,6 +9,7 @@ use crate::bench::{self, BenchArgs};
 use crate::cc::{self, CcArgs};
 use crate::client::{Connection, Failure, How, Launch};
 use crate::daemon::{self, Setup};
+use crate::interrupt::Interrupt;
 use crate::paths::Places;
 use crate::plan::Backend;
 use crate::proto::{EXIT_OK, EXIT_USAGE, Request, Response};
@@ -166,6 +167,9 @@ enum Verb {
     },
 }
 
+/// As a shell has it of a program that SIGPIPE ended.
+const EXIT_NO_READER: i32 = 128 + 13;
+
 #[derive(Debug, clap::Args)]
 struct Which {
     /// Name of the cluster; not needed when only one is up.
@@ -176,6 +180,7 @@ struct Which {
 /// Does what the command line says; the exit code is that of the verb.
 #[must_use]
 pub fn main() -> ExitCode {
+    leave_with_the_reader();
     complete::answer();
     // Wrong calls end here, with clap's message and its exit code, which is EXIT_USAGE.
     let cli = Cli::parse();
@@ -186,6 +191,18 @@ pub fn main() -> ExitCode {
     ExitCode::from(exit)
 }
 
+/// Nobody reads what is printed any more (`| head`): that ends a verb as it ends other programs, without a panic.
+fn leave_with_the_reader() {
+    const LEFT: &str = "failed printing to stdout: Broken pipe";
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if panic.payload().downcast_ref::<String>().is_some_and(|words| words.starts_with(LEFT)) {
+            std::process::exit(EXIT_NO_READER);
+        }
+        tell(panic);
+    }));
+}
+
 fn verb(cli: Cli) -> Result<u8, Failure> {
     let places = Places::find(cli.target_dir.as_deref())?;
     match cli.verb {
@@ -194,16 +211,21 @@ fn verb(cli: Cli) -> Result<u8, Failure> {
                 take_down_same(&places, &file)?;
             }
             runner::has_room(&file, how.backend)?;
-            let launch = Launch { detach: true, ..Launch::new(&file, how) };
-            let mut connection = Connection::start(&places, &launch)?;
-            let status = connection.answer()?.status()?;
+            let interrupt = Interrupt::watch()?;
+            let by = Some(&interrupt);
+            let launch = Launch { detach: true, interrupt: by, ..Launch::new(&file, how) };
+            let status = Connection::start(&places, &launch)
+                .and_then(|mut connection| connection.answer())
+                .and_then(Response::status);
+            let what = "the cluster is not up, and nothing of it is left";
+            let status = interrupt.explains(status, what)?;
             print!("{}", table::status(&status));
             Ok(EXIT_OK)
         }
-        Verb::Run(which) => run(&mut attach(&places, &which)?, &Request::Run),
+        Verb::Run(which) => run(&places, &which, &Request::Run),
         Verb::Exec { workload, args, which } => {
             let args = args.iter().map(|arg| pair(arg)).collect::<Result<_, _>>()?;
-            run(&mut attach(&places, &which)?, &Request::Exec { workload, args })
+            run(&places, &which, &Request::Exec { workload, args })
         }
         Verb::Test(args) => runner::test(&places, &args),
         Verb::Replay { run, backend, cold } => runner::replay(&places, &run, backend, cold),
@@ -272,8 +294,12 @@ fn pair(arg: &str) -> Result<(String, String), Failure> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
-fn run(connection: &mut Connection, request: &Request) -> Result<u8, Failure> {
-    let result = connection.ask(request)?.verdict()?;
+fn run(places: &Places, which: &Which, request: &Request) -> Result<u8, Failure> {
+    let interrupt = Interrupt::watch()?;
+    let mut connection = attach(places, which)?.let_go_by(&interrupt)?;
+    let result = connection.ask(request).and_then(Response::verdict);
+    let what = "the cluster stays up, and its run goes on: `understudy down` ends both";
+    let result = interrupt.explains(result, what)?;
     print!("{}", table::result(&result));
     let dir = connection.ask(&Request::Status)?.status()?.run_dir;
     print!("{}", report::line(Path::new(&dir)));

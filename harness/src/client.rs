@@ -1,6 +1,7 @@
 //! The verbs' side of the control socket.
 
 use crate::backend::{log, tail};
+use crate::interrupt::{Closed, Interrupt};
 use crate::paths::Places;
 use crate::plan::{self, Backend};
 use crate::progress::Progress;
@@ -125,13 +126,15 @@ pub(crate) struct Launch<'a> {
     pub(crate) quiet: bool,
     /// The `understudy` program, if it is not this one.
     pub(crate) program: Option<&'a Path>,
+    /// What ends it before its time.
+    pub(crate) interrupt: Option<&'a Interrupt>,
 }
 
 impl<'a> Launch<'a> {
     /// As the file says; with progress, and gone with its owner.
     pub(crate) const fn new(file: &'a Path, how: How) -> Self {
-        let (detach, seed, own_name, quiet, program) = (false, None, false, false, None);
-        Self { file, how, detach, seed, own_name, quiet, program }
+        let (detach, seed, own_name, quiet) = (false, None, false, false);
+        Self { file, how, detach, seed, own_name, quiet, program: None, interrupt: None }
     }
 }
 
@@ -143,6 +146,8 @@ pub(crate) struct Connection {
     daemon_log: Option<PathBuf>,
     /// Progress is not shown.
     quiet: bool,
+    /// A signal closes it.
+    _closed: Option<Closed>,
 }
 
 impl AsFd for Connection {
@@ -157,7 +162,14 @@ impl Connection {
         let stream = UnixStream::connect(places.socket(cluster)?).map_err(|_| {
             Failure::usage(format!("cluster {cluster} is not up: `understudy up FILE` starts one"))
         })?;
-        Ok(Self { reader: BufReader::new(stream), daemon_log: None, quiet: false })
+        let reader = BufReader::new(stream);
+        Ok(Self { reader, daemon_log: None, quiet: false, _closed: None })
+    }
+
+    /// A signal takes this verb away from what it asked for, which goes on.
+    pub(crate) fn let_go_by(self, interrupt: &Interrupt) -> Result<Self, Failure> {
+        let closed = interrupt.closes(self.reader.get_ref())?;
+        Ok(Self { _closed: Some(closed), ..self })
     }
 
     /// Starts a daemon for a topology file, and is its owner: when this closes before the cluster
@@ -184,6 +196,7 @@ impl Connection {
         let daemon_log = run_dir.join("daemon.log");
         let output = log(&daemon_log)?;
         let (ours, theirs) = UnixStream::pair()?;
+        let closed = launch.interrupt.map(|interrupt| interrupt.closes(&ours)).transpose()?;
         let mut command =
             Command::new(launch.program.map_or_else(std::env::current_exe, |p| Ok(p.to_owned()))?);
         command
@@ -204,7 +217,8 @@ impl Connection {
         command.spawn()?;
         // `command` holds the daemon's end until it is dropped; the daemon's death must be seen.
         drop(command);
-        Ok(Self { reader: BufReader::new(ours), daemon_log: Some(daemon_log), quiet: launch.quiet })
+        let (reader, daemon_log) = (BufReader::new(ours), Some(daemon_log));
+        Ok(Self { reader, daemon_log, quiet: launch.quiet, _closed: closed })
     }
 
     /// Up, run, down: the verdict; where the logs are comes in `logs`, once that is known. `is_up` is called when it

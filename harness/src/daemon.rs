@@ -19,7 +19,7 @@ use crate::cc;
 use crate::client::How;
 use crate::dispatcher::{Action, Dispatcher, Event, OWNER};
 use crate::manifest::Manifest;
-use crate::paths::Places;
+use crate::paths::{Name, Places};
 use crate::plan::{Backend, Plan, Setting};
 use crate::proto::{EXIT_TESTBED, EXIT_USAGE, Response};
 use crate::switch::Fabric;
@@ -180,7 +180,7 @@ async fn serve(
         () = accept => {}
         () = work => {}
     }
-    drop(fs::remove_file(&executor.socket));
+    executor.socket.remove();
     executor.end().await;
     // The name is free before any verb hears that the cluster is gone.
     drop(executor);
@@ -212,8 +212,8 @@ async fn prepare(
     file.name = setup.name.clone().unwrap_or(file.name);
     file.seed = setup.seed.unwrap_or(file.seed);
     let name = setup.places.take_name(&file.name).map_err(usage)?;
-    let socket = setup.places.socket(&file.name).map_err(broken)?;
-    let listener = listen(&socket).map_err(broken)?;
+    let socket = Socket(setup.places.socket(&file.name).map_err(broken)?);
+    let listener = socket.listen().map_err(broken)?;
 
     let node_program = setup.places.node_program().map_err(broken)?;
     let spawner = Spawner::new().map_err(broken)?;
@@ -287,13 +287,32 @@ fn wire(plan: &Plan, inbox: &Inbox) -> Result<Option<Wire>> {
     plan.needs_switch().then(|| Wire::new(Fabric::new(plan), tell)).transpose()
 }
 
-/// Listens for verbs, of this user only. Nobody else has the name: what is there belongs to a dead daemon.
-fn listen(socket: &Path) -> Result<UnixListener> {
-    drop(fs::remove_file(socket));
-    let listener = UnixListener::bind(socket)
-        .with_context(|| format!("cannot listen on {}", socket.display()))?;
-    fs::set_permissions(socket, fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
+/// Where verbs connect; nothing is left of it. Whoever has the name has it, too.
+#[derive(Debug)]
+struct Socket(PathBuf);
+
+impl Socket {
+    /// Listens for verbs, of this user only. Nobody else has the name: what is there belongs to a dead daemon.
+    fn listen(&self) -> Result<UnixListener> {
+        let Self(path) = self;
+        self.remove();
+        let listener = UnixListener::bind(path)
+            .with_context(|| format!("cannot listen on {}", path.display()))?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+        Ok(listener)
+    }
+
+    /// No verb comes any more.
+    fn remove(&self) {
+        // It may be gone already.
+        drop(fs::remove_file(&self.0));
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.remove();
+    }
 }
 
 /// The program of the file, built if need be.
@@ -344,11 +363,11 @@ struct Executor {
     sim: Option<Process>,
     /// Number of the newest simulated world; lines of older ones do not count.
     sims: u32,
-    socket: PathBuf,
+    socket: Socket,
     listener: Option<UnixListener>,
     plan: Plan,
-    /// Held for as long as the cluster lives.
-    _name: fs::File,
+    /// Held for as long as the cluster lives, and its socket.
+    _name: Name,
     _loopback: Option<Loopback>,
     /// Followed only where somebody expects a line.
     consoles: Option<Consoles>,

@@ -51,6 +51,7 @@ mod daemon;
 mod dispatcher;
 mod escape;
 mod graph;
+mod interrupt;
 mod library;
 mod manifest;
 mod paths;

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use std::collections::hash_map::DefaultHasher;
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::hash::{Hash as _, Hasher as _};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 #[cfg(test)]
@@ -14,6 +14,20 @@ mod tests;
 const MAX_SOCKET_PATH: usize = 107;
 /// Longest name of a cluster.
 const MAX_NAME: usize = 48;
+
+/// The name of a cluster, taken for as long as this lives. A dead daemon holds none.
+#[derive(Debug)]
+pub(crate) struct Name {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        // Still locked, so it is ours: whoever opened it meanwhile finds that it is no file of this name any more.
+        drop(fs::remove_file(&self.path));
+    }
+}
 
 /// The places of one workspace.
 #[derive(Clone, Debug)]
@@ -164,7 +178,7 @@ impl Places {
             .create(&dir)
             .with_context(|| format!("cannot create {}", dir.display()))?;
         let about = fs::metadata(&dir)?;
-        if std::os::unix::fs::MetadataExt::uid(&about) != nix::unistd::getuid().as_raw() {
+        if about.uid() != nix::unistd::getuid().as_raw() {
             bail!("{} belongs to another user: remove it", dir.display());
         }
         // One that was there before may let others in.
@@ -183,34 +197,54 @@ impl Places {
         Ok(self.control_dir()?.join(format!("{name}.socket")))
     }
 
-    /// Takes the name of a cluster for as long as the file lives. A dead daemon holds no name.
-    pub(crate) fn take_name(&self, name: &str) -> Result<File> {
+    /// Takes the name of a cluster.
+    pub(crate) fn take_name(&self, name: &str) -> Result<Name> {
         let path = self.control_dir()?.join(format!("{name}.lock"));
-        let file = File::options().create(true).truncate(false).write(true).open(&path);
-        let file = file.with_context(|| format!("cannot open {}", path.display()))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => bail!(
-                "cluster {name} is up already: `understudy down --cluster {name}` takes it down"
-            ),
-            Err(TryLockError::Error(e)) => {
-                Err(e).with_context(|| format!("cannot lock {}", path.display()))
+        loop {
+            let file = File::options().create(true).truncate(false).write(true).open(&path);
+            let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+            match file.try_lock() {
+                Ok(()) if is_at(&file, &path) => return Ok(Name { path, _file: file }),
+                // Its last holder has just removed it.
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => bail!(
+                    "cluster {name} is up already: `understudy down --cluster {name}` takes it down"
+                ),
+                Err(TryLockError::Error(e)) => {
+                    return Err(e).with_context(|| format!("cannot lock {}", path.display()));
+                }
             }
         }
     }
 
-    /// Names of the clusters that are up: those whose socket answers.
+    /// Names of the clusters that are up: those whose socket answers. What a daemon left that was killed is removed.
     pub(crate) fn clusters(&self) -> Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(self.control_dir()?)? {
             let path = entry?.path();
             let Some(name) = path.file_stem().and_then(|n| n.to_str()) else { continue };
-            let socket = path.extension().is_some_and(|e| e == "socket");
-            if socket && std::os::unix::net::UnixStream::connect(&path).is_ok() {
-                names.push(name.to_owned());
+            match path.extension().and_then(|e| e.to_str()) {
+                Some("socket") if std::os::unix::net::UnixStream::connect(&path).is_ok() => {
+                    names.push(name.to_owned());
+                }
+                Some("socket") => {
+                    if let Ok(_nobody_is) = self.take_name(name) {
+                        drop(fs::remove_file(&path));
+                    }
+                }
+                _ => {}
             }
         }
         names.sort();
         Ok(names)
+    }
+}
+
+/// Is this open file the one that stands there?
+fn is_at(file: &File, path: &Path) -> bool {
+    let is = |about: fs::Metadata| (about.dev(), about.ino());
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(open), Ok(there)) => is(open) == is(there),
+        _ => false,
     }
 }

@@ -5,6 +5,7 @@ mod lacks;
 mod room;
 
 use crate::client::{Connection, Failure, How, Launch};
+use crate::interrupt::Interrupt;
 use crate::manifest::Manifest;
 use crate::paths::Places;
 use crate::plan::Backend;
@@ -15,6 +16,7 @@ use crate::table;
 use lacks::lacks;
 use room::{Need, Room};
 use std::collections::VecDeque;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -74,6 +76,8 @@ enum End {
     Failed(Failure),
     /// It did not begin, for this machine lacks what not every machine must have.
     Skipped(String),
+    /// Its turn did not come.
+    NotRun(&'static str),
 }
 
 impl Outcome {
@@ -81,7 +85,7 @@ impl Outcome {
         match &self.end {
             End::Judged(result) => result.exit().unwrap_or_else(|failure| failure.exit),
             End::Failed(failure) => failure.exit,
-            End::Skipped(_) => EXIT_OK,
+            End::Skipped(_) | End::NotRun(_) => EXIT_OK,
         }
     }
 
@@ -90,13 +94,17 @@ impl Outcome {
     }
 
     fn passed(&self) -> bool {
-        self.exit() == EXIT_OK && !self.is_skipped()
+        self.exit() == EXIT_OK && !self.is_skipped() && !self.is_not_run()
+    }
+
+    const fn is_not_run(&self) -> bool {
+        matches!(self.end, End::NotRun(_))
     }
 
     fn result(&self) -> Option<&RunResult> {
         match &self.end {
             End::Judged(result) => Some(result),
-            End::Failed(_) | End::Skipped(_) => None,
+            _ => None,
         }
     }
 
@@ -106,8 +114,13 @@ impl Outcome {
     }
 }
 
+/// Why runs do not begin.
+const INTERRUPTED: &str = "interrupted before its turn";
+const ENOUGH: &str = "another had failed";
+
 /// Runs all of them. The worst outcome counts; each is tried, and none twice. Repeated, the first that fails is the
 /// last that is started. What was skipped counts as if it had not been named, so where that is all, nothing was tested.
+/// A signal ends what runs, and what did not run is named.
 pub(crate) fn test(places: &Places, args: &TestArgs) -> Result<u8, Failure> {
     let files = files(args)?;
     let turns = |file: PathBuf| {
@@ -120,16 +133,29 @@ pub(crate) fn test(places: &Places, args: &TestArgs) -> Result<u8, Failure> {
     };
     let jobs: VecDeque<Job> = files.into_iter().flat_map(turns).collect();
     let single = jobs.len() == 1;
-    let outcomes = run_all(places, args, jobs);
+    let unwritten = |path: &Path, e: std::io::Error| {
+        let reason = format!("cannot write {}: {e}", path.display());
+        Failure { exit: EXIT_TESTBED, reason }
+    };
     if let Some(path) = &args.junit {
-        let xml = junit::report(&outcomes);
-        std::fs::write(path, xml).map_err(|e| {
-            let reason = format!("cannot write {}: {e}", path.display());
-            Failure { exit: EXIT_TESTBED, reason }
-        })?;
+        // Whoever asks for it wants to know now.
+        File::create(path).map_err(|e| unwritten(path, e))?;
     }
+    let interrupt = Interrupt::watch()?;
+    let outcomes = run_all(places, args, jobs, &interrupt);
     if !single {
         print!("{}", summary(&outcomes));
+    }
+    if let Some(path) = &args.junit {
+        let xml = junit::report(&outcomes);
+        std::fs::write(path, xml).map_err(|e| unwritten(path, e))?;
+    }
+    let not_run = outcomes.iter().filter(|outcome| outcome.is_not_run()).count();
+    if let Some(failure) = interrupt.failure(&format!(
+        "what ran was ended, {not_run} of {} were not begun; nothing of it is left",
+        outcomes.len()
+    )) {
+        return Err(failure);
     }
     if outcomes.iter().all(Outcome::is_skipped) {
         return Err(Failure { exit: EXIT_TESTBED, reason: "nothing was run".to_owned() });
@@ -171,7 +197,12 @@ fn files(args: &TestArgs) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// All jobs, as many at a time as there is room for.
-fn run_all(places: &Places, args: &TestArgs, jobs: VecDeque<Job>) -> Vec<Outcome> {
+fn run_all(
+    places: &Places,
+    args: &TestArgs,
+    jobs: VecDeque<Job>,
+    interrupt: &Interrupt,
+) -> Vec<Outcome> {
     let room = Room::of_this_machine(args.jobs.map(usize::from));
     let (single, all, start) = (jobs.len() == 1, jobs.len(), Instant::now());
     let alone = single || room.most_at_once() == 1;
@@ -181,16 +212,21 @@ fn run_all(places: &Places, args: &TestArgs, jobs: VecDeque<Job>) -> Vec<Outcome
         Mutex::lock(m).unwrap_or_else(PoisonError::into_inner)
     };
     let worker = || {
-        while let Some(job) = lock(&queue).pop_front() {
-            let outcome = run(places, args, job, &room, (alone, single));
+        loop {
+            // A guard in the head of a loop would be held by its body.
+            let next = lock(&queue).pop_front();
+            let Some(job) = next else { return };
+            let outcome = run(places, args, job, &room, (alone, single), interrupt);
             let mut outcomes = outcomes.lock().unwrap_or_else(PoisonError::into_inner);
             show(&outcome, alone);
-            if args.repeat.is_some() && outcome.exit() != EXIT_OK {
-                lock(&queue).clear();
-            }
+            let failed = args.repeat.is_some() && outcome.exit() != EXIT_OK;
             outcomes.push(outcome);
+            if failed {
+                outcomes
+                    .extend(lock(&queue).drain(..).map(|job| not_run(job, End::NotRun(ENOUGH))));
+            }
             let done = outcomes.len();
-            if done < all {
+            if done < all && interrupt.failure("").is_none() {
                 eprintln!("{}", how_far(done, all, start.elapsed()));
             }
         }
@@ -213,8 +249,8 @@ fn run(
     job: Job,
     room: &Room,
     (alone, single): (bool, bool),
+    interrupt: &Interrupt,
 ) -> Outcome {
-    let not_run = |job, end| Outcome { job, took: Duration::ZERO, logs: None, end };
     let failed = |job, failure| not_run(job, End::Failed(failure));
     let topology = match &job.topology {
         Ok(topology) => topology,
@@ -231,6 +267,9 @@ fn run(
         Ok(place) => place,
         Err(reason) => return failed(job, Failure { exit: EXIT_TESTBED, reason }),
     };
+    if interrupt.failure("").is_some() {
+        return not_run(job, End::NotRun(INTERRUPTED));
+    }
     if alone {
         println!("{} on {}{}", job.file.display(), args.how.backend.name(), which(&job));
     }
@@ -239,12 +278,18 @@ fn run(
         seed: args.seed,
         own_name: !single,
         quiet: !alone,
+        interrupt: Some(interrupt),
         ..Launch::new(&job.file, args.how)
     };
     let mut logs = None;
     let result = Connection::once(places, &launch, &mut logs, || place.is_up());
+    let result = interrupt.explains(result, "ended before it was judged");
     let end = result.map_or_else(End::Failed, End::Judged);
     Outcome { job, took: start.elapsed(), logs, end }
+}
+
+const fn not_run(job: Job, end: End) -> Outcome {
+    Outcome { job, took: Duration::ZERO, logs: None, end }
 }
 
 /// How many are done, and when the rest may be, if they take as long.
@@ -273,6 +318,10 @@ fn show(outcome: &Outcome, alone: bool) {
         println!("{}: skipped: {why}", outcome.name());
         return;
     }
+    if let End::NotRun(why) = &outcome.end {
+        println!("{}: not run: {why}", outcome.name());
+        return;
+    }
     if !alone {
         text += &format!("{}:\n", outcome.name());
     }
@@ -284,7 +333,7 @@ fn show(outcome: &Outcome, alone: bool) {
             }
         }
         End::Failed(failure) => eprintln!("error: {}", failure.reason),
-        End::Skipped(_) => {}
+        End::Skipped(_) | End::NotRun(_) => {}
     }
     if let Some(logs) = &outcome.logs {
         text += &format!("logs in {logs}\n");
@@ -327,6 +376,7 @@ fn summary(outcomes: &[Outcome]) -> String {
                 ("ERROR", "–".to_owned(), first.to_owned())
             }
             End::Skipped(why) => ("SKIPPED", "–".to_owned(), why.clone()),
+            End::NotRun(why) => ("NOT RUN", "–".to_owned(), (*why).to_owned()),
         };
         rows.add_row([
             outcome.name(),
@@ -342,11 +392,14 @@ fn summary(outcomes: &[Outcome]) -> String {
     }
     let deaths: usize = outcomes.iter().filter_map(Outcome::result).map(|r| r.deaths.len()).sum();
     let passed = outcomes.iter().filter(|o| o.passed()).count();
-    let skipped = match outcomes.iter().filter(|o| o.is_skipped()).count() {
+    let some = |of: fn(&Outcome) -> bool, word| match outcomes.iter().filter(|o| of(o)).count() {
         0 => String::new(),
-        skipped => format!(", {skipped} skipped"),
+        some => format!(", {some} {word}"),
     };
-    format!("{rows}\n{passed} of {} runs passed{skipped}, with {deaths} deaths\n", outcomes.len())
+    let (skipped, not_run) =
+        (some(Outcome::is_skipped, "skipped"), some(Outcome::is_not_run, "not run"));
+    let of = outcomes.len();
+    format!("{rows}\n{passed} of {of} runs passed{skipped}{not_run}, with {deaths} deaths\n")
 }
 
 /// Is there memory for the cluster of this file? One that is wrong is told by whoever boots it.
@@ -380,13 +433,16 @@ pub(crate) fn replay(
         manifest.seed
     );
     let file = dir.join("topology.yaml");
+    let interrupt = Interrupt::watch()?;
     let launch = Launch {
         seed: Some(manifest.seed),
         own_name: true,
+        interrupt: Some(&interrupt),
         ..Launch::new(&file, How { backend, cold })
     };
     let mut logs = None;
     let result = Connection::once(places, &launch, &mut logs, || {});
+    let result = interrupt.explains(result, "ended before it was judged; nothing of it is left");
     if let Ok(result) = &result {
         print!("{}", table::result(result));
     }

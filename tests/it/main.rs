@@ -9,6 +9,7 @@ mod double_up;
 mod expectations;
 mod failures;
 mod faults;
+mod interrupted;
 mod library;
 mod litmus;
 mod machines;

@@ -141,3 +141,17 @@ fn a_guest_too_small_for_its_program_and_its_copies_is_refused_before_it_boots()
     let file = bench.file("small.yaml", format!("{yaml}defaults: {{ memory: 96MiB }}\n"));
     bench.on_file("test", &file).must(2, &["node \"n0\" has 96MiB", "for epochs", "memory: "]);
 }
+
+#[test]
+fn a_disk_that_fills_up_under_guests_ends_their_recording_and_then_their_run_with_plain_words() {
+    let bench = Bench::qemu().with_a_disk_of(4096);
+    let long =
+        "{ workload: laplace, args: { size: 192, iterations: 1000000, checkpoint-every: 50 } }";
+    let cluster = Cluster::of(2, 1).named("full").with("transport: ethernet").runs(long);
+    let test = bench.start_on("test", &cluster);
+    test.says("epoch 1 is committed");
+    bench.verb(&["pcap", "on"]).must(0, &["recording to"]);
+    let stopped = ["pcapng stopped, the file ends early", "events.jsonl", "make room for it"];
+    test.end().must(3, &stopped);
+    bench.nothing_runs();
+}

@@ -101,7 +101,9 @@ fn other_workloads_run_on_a_cluster_that_is_up_and_nothing_is_done_to_them() {
         .verb(&["exec", "recursion", "depth"])
         .must(2, &["`depth`: arguments are written key=value"]);
     bench.verb(&["exec", "laplace", "colour=red"]).must(2, &["laplace has no argument `colour`"]);
-    bench.verb(&["exec", "nothing"]).must(2, &["nothing"]);
+    let said = bench.verb(&["exec", "nothing"]);
+    said.must(2, &["no `nothing`; there are laplace, recursion"]);
+    assert!(!said.text.contains("colour"), "of the call before: {said}");
     // What the file says is as it was.
     bench.verb(&["run"]).must(0, &["n1 is killed", "laplace on process", "verdict: PASS"]);
     bench.verb(&["exec", "recursion"]).must(0, &["verdict: PASS"]);

@@ -228,6 +228,21 @@ impl Bench {
         self
     }
 
+    /// What runs leave behind goes to a disk of so many KiB, which only the verb has, and what it starts. It takes root
+    /// to mount one; whoever is not is root of a user namespace.
+    #[must_use]
+    pub fn with_a_disk_of(mut self, kib: u32) -> Self {
+        let runs = self.target.join("understudy/runs");
+        if let Err(e) = fs::create_dir_all(&runs) {
+            panic!("cannot create {}: {e}", runs.display());
+        }
+        let mount = format!("mount -t tmpfs -o size={kib}k none {} && exec \"$@\"", runs.display());
+        let own = if nix::unistd::geteuid().is_root() { "--mount" } else { "--map-root-user" };
+        self.through =
+            ["unshare", own, "--mount", "sh", "-c", &mount, "sh"].map(str::to_owned).to_vec();
+        self
+    }
+
     /// The target directory.
     #[must_use]
     pub fn target(&self) -> &Path {

@@ -134,11 +134,11 @@ fn drop(rule: &DropRule) -> String {
     let mac = |mac: [u8; 6]| mac.map(|byte| format!("{byte:02x}")).join(":");
     let kind = byte.map(|(at, value)| {
         let kind = KINDS.iter().find(|(_, kind)| at == ETHERNET_KIND_AT && *kind == value);
-        kind.map_or_else(|| format!("byte {at} is {value}"), |(word, _)| format!("kind {word}"))
+        kind.map_or_else(|| format!("byte {at} is {value}"), |(word, _)| format!("of kind {word}"))
     });
     let of: Vec<String> = [
         kind,
-        ethertype.map(|e| format!("ethertype {e:#06x}")),
+        ethertype.map(|e| format!("of ethertype {e:#06x}")),
         from.map(|f| format!("from {}", mac(f))),
         to.map(|t| format!("to {}", mac(t))),
         longer_than.map(|n| format!("longer than {n} bytes")),
@@ -147,5 +147,5 @@ fn drop(rule: &DropRule) -> String {
     .into_iter()
     .flatten()
     .collect();
-    if of.is_empty() { which } else { format!("{which} of {}", of.join(" and ")) }
+    if of.is_empty() { which } else { format!("{which} of those {}", of.join(", ")) }
 }

@@ -1,7 +1,7 @@
 //! Talking to `guest-linux sim`, and to `guest-linux reference`.
 
 use super::spawn::{Process, Program};
-use super::{Site, log, tail};
+use super::{Site, log, tail, tail_after};
 use crate::dispatcher::Event;
 use crate::plan::{Target, Workload};
 use anyhow::{Context as _, Result};
@@ -54,6 +54,9 @@ impl Site {
         let pairs: Vec<String> = workload.args.iter().map(|(k, v)| format!("{k}={v}")).collect();
         let mut words = vec!["reference", workload.name.as_str()];
         words.extend(pairs.iter().map(String::as_str));
+        let log = self.run_dir.join("reference.log");
+        // What an earlier one said is not why this one fails.
+        let before = std::fs::metadata(&log).map_or(0, |about| about.len());
         let run = async {
             let (_process, stream, end) = self.helper(&words, "reference.log").await?;
             let mut text = String::new();
@@ -64,7 +67,7 @@ impl Site {
         let (text, status) = run.await.map_err(|e| format!("{e:#}"))?;
         let answer = serde_json::from_str::<Answer>(text.trim());
         answer.map(|a| a.sha256).map_err(|_| {
-            let words = tail(&self.run_dir.join("reference.log"), 3).join("; ");
+            let words = tail_after(&log, before, 3).join("; ");
             format!(
                 "{} ({status}){}{words}",
                 workload.name,

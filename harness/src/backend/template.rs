@@ -77,6 +77,16 @@ impl Template {
     }
 }
 
+/// Where a template is made. Of one that failed, or that nobody waits for any more, nothing is left.
+struct Building(PathBuf);
+
+impl Drop for Building {
+    fn drop(&mut self) {
+        // The next that is made begins with this, too.
+        drop(remove(&self.0));
+    }
+}
+
 fn ram(dir: &Path) -> PathBuf {
     dir.join("ram")
 }
@@ -129,13 +139,10 @@ impl Site {
                 kind.memory_mib
             ));
             // What somebody left behind who was ended.
-            let building = dir.join("building");
-            remove(&building)?;
-            let built = self.build(machine, kind, &building).await;
-            if let Err(e) = built.and_then(|()| publish(&building, &place, &parts)) {
-                drop(remove(&building));
-                return Err(e);
-            }
+            let building = Building(dir.join("building"));
+            remove(&building.0)?;
+            self.build(machine, kind, &building.0).await?;
+            publish(&building.0, &place, &parts)?;
             tell(format!("the template booted in {:.1} s", start.elapsed().as_secs_f64()));
         }
         let in_use = File::options().append(true).create(true).open(place.join("lock"));

@@ -22,6 +22,16 @@ enum Showing {
     Line(String),
 }
 
+impl Showing {
+    /// What stands in the line, if it is one.
+    fn line_words(&self) -> String {
+        match self {
+            Self::Line(line) => format!(": {}", line.chars().take(60).collect::<String>()),
+            Self::Event { .. } => String::new(),
+        }
+    }
+}
+
 impl Sighting {
     fn is(&self, sight: &Sight) -> bool {
         let shown = match (&self.what, &sight.shown) {
@@ -117,9 +127,7 @@ impl Dispatcher {
         if let Some(limit) = within {
             seen += &format!(" (at most {:.2} s on this machine)", limit.as_secs_f64());
         }
-        if let Showing::Line(line) = &last.what {
-            seen += &format!(": {}", line.chars().take(60).collect::<String>());
-        }
+        seen += &last.what.line_words();
         (seen, within.is_none_or(|limit| took <= limit))
     }
 
@@ -129,7 +137,7 @@ impl Dispatcher {
             Some(first) => {
                 let after = first.at.saturating_sub(run.started.unwrap_or_default());
                 let (node, after) = (self.name(first.node), after.as_secs_f64());
-                (format!("on {node} after {after:.2} s"), false)
+                (format!("on {node} after {after:.2} s{}", first.what.line_words()), false)
             }
         }
     }

@@ -45,6 +45,11 @@ fn suite(outcome: &Outcome) -> (String, [usize; 4]) {
             let inside = format!("<skipped message=\"{}\"/>", escaped(why));
             case("the cluster comes up, runs and goes down", time, &inside);
         }
+        End::NotRun(why) => {
+            skipped = 1;
+            let inside = format!("<skipped message=\"not run: {}\"/>", escaped(why));
+            case("the cluster comes up, runs and goes down", time, &inside);
+        }
         End::Failed(failure) => {
             errors = 1;
             let first = failure.reason.lines().next().unwrap_or_default();
