@@ -151,8 +151,6 @@ fn a_fault_that_never_comes_is_no_pass() {
 #[test]
 fn what_is_wrong_with_the_program_is_said_with_its_place_in_the_file() {
     let cases = [
-        ("{ workload: fly }", "run.workload", "laplace, recursion, litmus, conformance"),
-        ("{ workload: laplace, args: { colour: red } }", "run.args", "no argument `colour`"),
         ("{ workload: laplace, args: { size: many } }", "run.args", "argument size"),
         ("{ workload: laplace, args: { size: 2 } }", "run.args", "not from 3"),
     ];

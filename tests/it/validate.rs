@@ -1,7 +1,8 @@
 //! Topology files that are right, wrong, or no topology at all.
 
 use crate::sim::examples;
-use tests::{Bench, Cluster};
+use std::process::Command;
+use tests::{Bench, Cluster, node_program};
 
 #[test]
 fn every_example_is_valid() {
@@ -70,4 +71,29 @@ fn a_fault_that_cannot_be_survived_is_refused_before_anything_boots() {
     let bench = Bench::sim();
     let cluster = Cluster::of(3, 0).kill("n1", "{ checkpoint: 2 }").expects_the_right_result();
     bench.on("test", &cluster).must(2, &["standby"]);
+}
+
+/// What comes after these words, to the end of the line.
+fn after<'a>(text: &'a str, words: &str) -> &'a str {
+    let (_, rest) = text.split_once(words).unwrap_or_else(|| panic!("no \"{words}\" in {text}"));
+    rest.lines().next().unwrap_or_default()
+}
+
+#[test]
+fn workloads_and_arguments_that_files_may_name_are_those_of_the_images() {
+    let bench = Bench::sim();
+    let image = |workload: &str| {
+        let program = Command::new(node_program()).args(["reference", workload, "zzz=1"]).output();
+        String::from_utf8(program.unwrap().stderr).unwrap()
+    };
+    let file = |workload: &str| {
+        let run = format!("{{ workload: {workload}, args: {{ zzz: 1 }} }}");
+        bench.verb(&["validate", &bench.topology(&Cluster::of(2, 1).runs(&run))]).text
+    };
+    let (known, names) = (file("zzz"), image("zzz"));
+    let names = after(&names, "there are ");
+    assert_eq!(after(&known, "help: there are "), names);
+    for name in names.split(", ") {
+        assert_eq!(after(&file(name), "help: it has "), after(&image(name), "; it has "), "{name}");
+    }
 }

@@ -15,6 +15,7 @@ pub(crate) mod run;
 pub(crate) mod settings;
 pub(crate) mod shared;
 pub(crate) mod triggers;
+pub(crate) mod workloads;
 
 use crate::error::{Reader, Span};
 use crate::model::{Expectation, Fault, Topology};

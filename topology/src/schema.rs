@@ -4,7 +4,7 @@
 use crate::model::{Metric, Phase};
 use crate::read::{
     Direction, boards, expect, faults, impairments, link_faults, links, names, nodes, run,
-    settings, triggers,
+    settings, triggers, workloads,
 };
 use crate::units;
 use runtime_core::link::KINDS;
@@ -328,7 +328,7 @@ fn checkpoint() -> Value {
 fn run() -> Value {
     let argument = json!({ "type": ["string", "number", "boolean"] });
     object(run::KEYS, &[], |key| match key {
-        "workload" => name("A program that the images contain."),
+        "workload" => word("A program that the images contain.", &workloads::NAMES),
         "program" => json!({
             "type": "string", "description": "In its place, a program on MCAPI: C source or an executable, seen from the file.",
             "examples": ["./ping-pong.c"],

@@ -189,7 +189,7 @@ fn triggers_watch_the_node_that_dies_unless_told_otherwise() {
     let t = read(
         "name: faults
 nodes: { n0: { role: compute }, n1: { role: compute }, n2: { role: standby }, n3: { role: standby }, n4: { role: standby } }
-run: { workload: laplace, args: { size: 512, eps: 1.50 } }
+run: { workload: laplace, args: { size: 512, iterations: 1.50 } }
 faults:
   - { at: { checkpoint: 3, phase: staged }, kill: n1, hold: true }
   - { at: { event: recovering, nth: 2, on: n0 }, kill: n2 }
@@ -200,7 +200,7 @@ expect:
 ",
     );
     let run = t.run.as_ref().unwrap();
-    assert_eq!(run.args["eps"], "1.50", "as written");
+    assert_eq!(run.args["iterations"], "1.50", "as written");
     let (n0, n1) = (NodeId(0), NodeId(1));
     let staged = Trigger::Checkpoint { epoch: 3, phase: Phase::Staged, on: n1 };
     assert_eq!((&t.faults[0].trigger, t.faults[0].hold, t.faults[0].line), (&staged, true, 5));

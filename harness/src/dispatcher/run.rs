@@ -73,7 +73,16 @@ struct Taken {
 pub(super) struct Dead {
     pub(super) view: u64,
     pub(super) at: Duration,
+    /// It was only away, and came back.
+    pub(super) back: bool,
     pub(super) death: Death,
+}
+
+impl Dead {
+    /// Did it matter to anybody? Who was back before anyone missed it did not die, whatever others recover from later.
+    const fn was_missed(&self) -> bool {
+        !self.back || self.death.detected_us.is_some() || self.death.by.is_some()
+    }
 }
 
 impl Run {
@@ -109,7 +118,8 @@ impl Run {
 
     /// All deaths, in their order.
     pub(super) fn deaths(&self) -> Vec<Death> {
-        self.deaths.iter().map(|dead| dead.death.clone()).collect()
+        let missed = self.deaths.iter().filter(|dead| dead.was_missed());
+        missed.map(|dead| dead.death.clone()).collect()
     }
 
     /// When the next fault with a time is due.
@@ -136,6 +146,13 @@ impl Run {
         let blows = self.faults.iter().filter(|a| a.fault.item == item);
         let fired: Option<Vec<Duration>> = blows.map(|a| a.fired).collect();
         fired?.into_iter().max()
+    }
+
+    /// Who was away is back.
+    pub(super) fn is_back(&mut self, node: &str) {
+        if let Some(dead) = self.deaths.iter_mut().rev().find(|d| d.death.node == node) {
+            dead.back = true;
+        }
     }
 
     /// Committed epochs, in order.
@@ -187,7 +204,9 @@ impl Run {
                     self.taken_over(now, number(rank), epoch.0, name);
                 }
                 let mut news = None;
-                let waits = |d: &&mut Dead| d.view < resumed.0 && d.death.resumed_us.is_none();
+                let waits = |d: &&mut Dead| {
+                    d.view < resumed.0 && d.death.resumed_us.is_none() && d.was_missed()
+                };
                 for dead in self.deaths.iter_mut().filter(waits) {
                     dead.death.resumed_us = Some(micros(now.saturating_sub(dead.at)));
                     news = Some(format!("all ranks run again from {epoch}"));

@@ -216,7 +216,13 @@ impl Dispatcher {
         }
         match away {
             Some(how) => self.gone(now, node, how),
-            None => self.progress(0, 0, &format!("{} is back: {}", self.name(node), strike.word())),
+            None => {
+                let name = self.name(node).to_owned();
+                if let Some(run) = &mut self.run {
+                    run.is_back(&name);
+                }
+                self.progress(0, 0, &format!("{name} is back: {}", strike.word()));
+            }
         }
     }
 
@@ -290,7 +296,7 @@ impl Dispatcher {
                 if lost == node || rank.is_some() {
                     let node = self.plan.nodes[lost].name.clone();
                     let death = Death { node, at_us, rank, ..Death::default() };
-                    run.deaths.push(Dead { view, at: now, death });
+                    run.deaths.push(Dead { view, at: now, back: false, death });
                 }
             }
         }

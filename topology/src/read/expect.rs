@@ -150,7 +150,7 @@ fn order(r: &mut Reader<'_>, yaml: &Yaml, names: Names<'_>) -> Option<Expectatio
     let before = r.count();
     let mut sights = Vec::new();
     for item in r.items(yaml, "order", help) {
-        let fields = Fields::read(r, item, item.span, "order", &SIGHT, &[]);
+        let fields = Fields::read(r, item, item.span, "each of an order", &SIGHT, &[]);
         sights.extend(fields.and_then(|fields| sight(r, &fields, item.span, names)));
     }
     if r.count() > before {

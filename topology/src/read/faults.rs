@@ -159,9 +159,11 @@ fn draft(r: &mut Reader<'_>, yaml: &Yaml, names: Names<'_>, named: &[Named]) -> 
         r.error(span, format!("a fault with \"{first}\" and \"{second}\""), help);
         return None;
     }
-    let word = strikes.first().map_or(Strike::Kill.word(), |(word, ..)| *word);
-    let victim_yaml = fields.required(r, word, KILL);
-    let struck = victim_yaml.and_then(|y| strike(r, word, y, names));
+    let victim_yaml = strikes.first().map(|(.., yaml)| *yaml);
+    if victim_yaml.is_none() {
+        r.error(yaml.span, "a fault that does nothing", KILL);
+    }
+    let struck = strikes.first().and_then(|(word, _, y)| strike(r, word, y, names));
     let name = fields.get("name").and_then(|y| r.text(y, "name"));
     let name = name.filter(|(span, name)| plausible_name(r, *span, name));
     if let Some((span, name)) = name

@@ -27,7 +27,13 @@ impl Names<'_> {
         let found = self.nodes.iter().find(|n| n.name == name).map(|n| n.id);
         if found.is_none() {
             let names = self.nodes.iter().map(|n| n.name.as_str());
-            let help = suggestion(name, names.clone()).unwrap_or_else(|| {
+            let its_link = |node: &&str| {
+                let rest = name.strip_prefix(*node).or_else(|| name.strip_suffix(*node));
+                rest.is_some_and(|rest| rest.starts_with('-') || rest.ends_with('-'))
+            };
+            let link = names.clone().find(its_link).filter(|_| place == "a fault");
+            let link = link.map(|node| format!("a link goes by the name of its node: `{node}`"));
+            let help = link.or_else(|| suggestion(name, names.clone())).unwrap_or_else(|| {
                 format!("the nodes are {}", names.take(16).collect::<Vec<_>>().join(", "))
             });
             if self.cable(name).is_some() {
@@ -101,7 +107,13 @@ impl Names<'_> {
                 }
                 Some(nodes)
             }
-            Shape::Map(_) => {
+            Shape::Map(pairs) => {
+                let is_node = |(key, _): &&(Yaml, Yaml)| matches!(&key.shape, Shape::Text(text) if text == "node");
+                if let Some((key, _)) = pairs.iter().find(is_node) {
+                    let help = "write its name alone, as `n1`, several as `[n1, n2]`";
+                    r.error(key.span, "a node is no mapping here", help);
+                    return None;
+                }
                 let fields = Fields::read(r, yaml, yaml.span, "a target", &["board"], &[])?;
                 let help = "write for example `{ board: a }`, or the name of a node";
                 let board = fields.required(r, "board", help)?;

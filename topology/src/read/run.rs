@@ -1,6 +1,7 @@
 //! What to run: a workload on the shared memory, or a program on MCAPI.
 
-use super::fields::{Fields, plausible_name};
+use super::fields::Fields;
+use super::workloads;
 use crate::error::{Reader, Span};
 use crate::model::{Program, Run};
 use crate::raw::{Shape, Yaml};
@@ -14,8 +15,8 @@ pub(crate) const KEYS: &[&str] = &["workload", "program", "args", "timeout"];
 const TIMEOUT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(24 * 3600));
 const USUAL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What to run, and where `program` stands, if that is it. Arguments are the program's own business: they are passed on
-/// as they are written.
+/// What to run, and where `program` stands, if that is it. What a program's arguments mean
+/// is its own business, and so are values of those that workloads have: they are passed on as they are written.
 pub(crate) fn run(r: &mut Reader<'_>, yaml: Option<&Yaml>) -> (Option<Run>, Option<Span>) {
     let Some(yaml) = yaml else { return (None, None) };
     let Some(fields) = Fields::read(r, yaml, yaml.span, "run", KEYS, &[]) else {
@@ -36,7 +37,7 @@ pub(crate) fn run(r: &mut Reader<'_>, yaml: Option<&Yaml>) -> (Option<Run>, Opti
 fn workload(r: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Run> {
     let help = "name a program: `run: { workload: laplace }`";
     let workload = fields.required(r, "workload", help).and_then(|y| r.text(y, "workload"));
-    let workload = workload.filter(|(span, name)| plausible_name(r, *span, name));
+    let known = workload.and_then(|(span, name)| workloads::arguments(r, span, name));
     if let Some((key, _)) = fields.entry("timeout") {
         r.error(key, "timeout is for a program", "remove it: a workload may take what it takes");
     }
@@ -45,7 +46,10 @@ fn workload(r: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Run> {
         .and_then(|y| r.entries(y, "args", "write for example `args: { size: 512 }`"));
     let mut run =
         Run { workload: workload?.1.to_string(), args: Default::default(), program: None };
-    for (key, _, value) in args.unwrap_or_default() {
+    for (key, span, value) in args.unwrap_or_default() {
+        if let Some(known) = known {
+            workloads::argument(r, (span, key), &run.workload, known);
+        }
         if let Shape::Text(text) = &value.shape {
             run.args.insert(key.to_string(), text.clone());
         } else {

@@ -200,3 +200,17 @@ fn a_fault_cuts_a_cable_for_a_while() {
     let actions = story.tell(Event::Reference(Ok("right".to_owned())));
     assert_eq!(links(&actions), [(4, LinkAction::Cut { up: true, down: true })]);
 }
+
+#[test]
+fn who_was_back_before_anyone_missed_it_did_not_die() {
+    let mut story = Story::running(guests());
+    ask(&mut story, Request::Pause { node: "n3".to_owned() });
+    ask(&mut story, Request::Resume { node: "n3".to_owned() });
+    story.checkpoint(1);
+    story.checkpoint(2);
+    story.takeover();
+    story.checkpoint_on([0, 3, 2], 3);
+    let result = verdict(&story.done([0, 3, 2], "right"));
+    let dead: Vec<&str> = result.deaths.iter().map(|death| death.node.as_str()).collect();
+    assert_eq!(dead, ["n1"], "recovered from, it was its death alone");
+}
