@@ -19,6 +19,8 @@ const SWITCH_TOP: usize = 320;
 const SWITCH: (usize, usize) = (120, 34);
 /// How far a cable hangs below its switches, for each switch that it passes.
 const SLACK: usize = 44;
+/// Of its size, so that it can be read where there is little room: then it is moved about.
+const LEAST_PERCENT: usize = 65;
 
 /// For the picture alone, which may stand inside a page.
 const STYLE: &str = "
@@ -57,7 +59,8 @@ pub(crate) fn svg(topology: &Topology, status: Option<&Status>) -> String {
     let height = SWITCH_TOP + SWITCH.1 + lowest.map_or(24, |slack| slack + 50);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"cluster-graph\" viewBox=\"0 0 {width} {height}\" \
-         width=\"{width}\" height=\"{height}\" role=\"img\">\n<style>{STYLE}</style>\n"
+         width=\"{width}\" height=\"{height}\" style=\"min-width:{}px\" role=\"img\">\n<style>{STYLE}</style>\n",
+        width * LEAST_PERCENT / 100
     );
     let title = match status {
         Some(status) => format!("{} ({}): {}", topology.name, status.backend, status.phase),

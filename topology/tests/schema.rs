@@ -161,7 +161,7 @@ fn everything_that_a_fault_and_an_expectation_can_say_holds_by_the_schema() {
 seed: 3
 boards: { a: {}, b: }
 nodes: { n0: { role: compute, board: a, memory: 512MiB, cpus: 1, mac: '52:54:00:00:00:01' }, n1: { role: standby } }
-run: { workload: laplace, args: { size: 64, fast: true } }
+run: { workload: laplace, args: { size: 64, iterations: true } }
 faults:
   - { name: one, at: start, pause: [n0, n1], for: 200ms }
   - { at: { after: one, delay: 1s }, cut: { from: { board: a } }, for: 1.5s, every: 2s, times: 3 }
