@@ -9,6 +9,7 @@ mod consoles;
 pub(crate) mod nodes;
 pub(crate) mod record;
 mod signals;
+mod socket;
 mod starting;
 
 use crate::backend::loopback::Loopback;
@@ -31,10 +32,10 @@ use nodes::Node;
 use record::{Audience, Record};
 use runtime_core::node::Image;
 use signals::{Signals, told_to_end};
+use socket::Socket;
 use starting::Starting;
 use std::fs;
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -212,7 +213,7 @@ async fn prepare(
     file.name = setup.name.clone().unwrap_or(file.name);
     file.seed = setup.seed.unwrap_or(file.seed);
     let name = setup.places.take_name(&file.name).map_err(usage)?;
-    let socket = Socket(setup.places.socket(&file.name).map_err(broken)?);
+    let socket = Socket::new(setup.places.socket(&file.name).map_err(broken)?);
     let listener = socket.listen().map_err(broken)?;
 
     let node_program = setup.places.node_program().map_err(broken)?;
@@ -285,34 +286,6 @@ fn wire(plan: &Plan, inbox: &Inbox) -> Result<Option<Wire>> {
         })
     };
     plan.needs_switch().then(|| Wire::new(Fabric::new(plan), tell)).transpose()
-}
-
-/// Where verbs connect; nothing is left of it. Whoever has the name has it, too.
-#[derive(Debug)]
-struct Socket(PathBuf);
-
-impl Socket {
-    /// Listens for verbs, of this user only. Nobody else has the name: what is there belongs to a dead daemon.
-    fn listen(&self) -> Result<UnixListener> {
-        let Self(path) = self;
-        self.remove();
-        let listener = UnixListener::bind(path)
-            .with_context(|| format!("cannot listen on {}", path.display()))?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-        Ok(listener)
-    }
-
-    /// No verb comes any more.
-    fn remove(&self) {
-        // It may be gone already.
-        drop(fs::remove_file(&self.0));
-    }
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        self.remove();
-    }
 }
 
 /// The program of the file, built if need be.

@@ -1,7 +1,9 @@
 //! What follows from the whole: can what the file breaks be survived the way it expects?
 
 use crate::error::Reader;
-use crate::model::{Expectation, Fault, Node, OnExhausted, Runtime, Strike, Target, Trigger};
+use crate::model::{
+    Expectation, Fault, Node, OnExhausted, Outcome, Runtime, Strike, Target, Trigger,
+};
 use crate::read::{At, Cluster, Marks, Settings, Wiring};
 use runtime_core::checkpoint::survival::Refusal;
 use runtime_core::checkpoint::{Parity, Redundancy};
@@ -33,6 +35,7 @@ pub(crate) fn consequences(
     fills(r, nodes, faults);
     moves(r, nodes, faults);
     takeovers(r, nodes, runtime, faults, expectations);
+    ends(r, nodes, faults, expectations);
     stillness(r, whole, faults, expectations);
     let survives = expectations
         .iter()
@@ -191,6 +194,31 @@ fn triggers(r: &mut Reader<'_>, nodes: &[Node], faults: &[(Fault, Marks)]) {
                 "watch another node: add `on: {other}` to the trigger (or `on: {name}` if it has a rank by then)"
             );
             r.error(marks.trigger, message, help);
+        }
+    }
+}
+
+/// Who dies for good is dead in the end.
+fn ends(
+    r: &mut Reader<'_>,
+    nodes: &[Node],
+    faults: &[(Fault, Marks)],
+    expectations: &[At<Expectation>],
+) {
+    for expected in expectations {
+        let Expectation::State { node, outcome } = expected.value else { continue };
+        let strikes = |strike| {
+            let is = move |(f, _): &&(Fault, Marks)| f.node() == Some(node) && f.strike == strike;
+            faults.iter().find(is).map(|(f, _)| f.line)
+        };
+        let dies = strikes(Strike::Kill).or_else(|| strikes(Strike::Crash));
+        if let (Outcome::Rank(_) | Outcome::Standby, Some(line), None) =
+            (outcome, dies, strikes(Strike::Reboot))
+        {
+            let name = &nodes[node.index()].name;
+            let message = format!("\"{name}\" is to live in the end, but dies on line {line}");
+            let help = format!("expect `{name}: dead`, or add a fault `reboot: {name}`");
+            r.error(expected.span, message, help);
         }
     }
 }
