@@ -40,7 +40,7 @@ pub(crate) extern "C" fn mcapi_msg_send_i(
         request.some()?;
         with_message(&me, ends.0, (buffer, size), |data| {
             let send = |core: &mut Mcapi, road: &mut dyn Road| {
-                core.msg_send_on(road, ends, data, priority)
+                core.msg_send_i_on(road, ends, data, priority)
             };
             me.start_on(request, Target::Sent(size), send)
         })

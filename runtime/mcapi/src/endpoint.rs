@@ -57,7 +57,7 @@ impl Endpoint {
     pub fn send_i(&self, to: Address, data: &[u8], priority: u32) -> Result<Pending<()>, Status> {
         let ends = (self.address, to);
         let send =
-            |core: &mut Mcapi, road: &mut dyn Road| core.msg_send_on(road, ends, data, priority);
+            |core: &mut Mcapi, road: &mut dyn Road| core.msg_send_i_on(road, ends, data, priority);
         let sent = self.node.core_on(send)?;
         Ok(Pending::unit(&self.node, sent))
     }

@@ -10,6 +10,7 @@
 //!   It takes over when no call was made for [`QUIET`], and gives way to the first call.
 //! * While a future waits and no call does, the progress thread leads at once; it wakes the future's task.
 //! * A call that has something to send while the leader sleeps rings the leader's bell, and the leader sends it.
+//! * What may wait (answers to a stream of messages) is sent by whoever looks in vain, goes to sleep, or leads.
 //!
 //! Nothing here allocates for a message, a packet, a scalar or a wait.
 
@@ -279,6 +280,7 @@ impl Engine {
             }
             *looks = looks.wrapping_add(1);
             if looks.is_multiple_of(LOOKS) {
+                state.drain_rest();
                 let now = Instant::now();
                 let over = patience.until(now).is_some_and(|until| now >= until);
                 if over || now - patience.begun(now) >= state.look {
@@ -350,6 +352,14 @@ impl Engine {
         Ok((state, done))
     }
 
+    /// Whether a request is done with nothing to be told but that; then it is no more.
+    #[inline]
+    pub(crate) fn take_plain(&self, request: Request) -> bool {
+        let mut state = self.lock();
+        self.count_call();
+        state.core.take_plain(request)
+    }
+
     /// The first of some requests that is done, which `end` gets. [`Status::Timeout`] leaves them as they are.
     pub(crate) fn wait_any<R>(
         &self,
@@ -401,9 +411,12 @@ impl Engine {
     /// Leaves the transport. Calls that wait come back with [`Status::NodeNotInit`].
     pub(crate) fn close(&self) {
         let mut state = self.lock();
-        if std::mem::replace(&mut state.closed, true) {
+        if state.closed {
             return;
         }
+        // Whose messages were taken is told so.
+        state.drain_rest();
+        state.closed = true;
         state.sleepers.iter().filter_map(|s| s.thread.as_ref()).for_each(Thread::unpark);
         state.wake_all_tasks();
         let until = Instant::now() + LINGER;
@@ -466,16 +479,25 @@ impl State {
         events
     }
 
+    /// What may wait does.
     fn drain(&mut self) {
-        self.put_out();
+        self.put_out(Mcapi::poll_urgent);
         if self.core.has_unwanted() {
             self.wire.give_back(&mut self.core);
         }
     }
 
-    fn put_out(&mut self) {
+    /// There is nothing else to do: sends what has waited for that, too.
+    #[inline]
+    fn drain_rest(&mut self) {
+        if self.core.has_answers() {
+            self.put_out(Mcapi::poll);
+        }
+    }
+
+    fn put_out(&mut self, next: impl Fn(&mut Mcapi) -> Option<Output>) {
         loop {
-            while let Some(output) = self.core.poll() {
+            while let Some(output) = next(&mut self.core) {
                 match output {
                     Output::Send { payload, .. } if self.closed => self.core.sent(payload),
                     Output::Send { to, payload } => {

@@ -303,6 +303,13 @@ impl Node {
         self.0.0.wait_any(number, request, timeout, end)
     }
 
+    /// For one request before [`Self::wait_any_of`]: whether it is done with nothing to be told but that, as a send is. Then
+    /// it is no more.
+    #[inline]
+    pub fn take_plain(&self, request: Request) -> bool {
+        self.0.0.take_plain(request)
+    }
+
     /// The end of a blocking call: waits, and takes the request back after the timeout.
     ///
     /// # Errors

@@ -22,8 +22,8 @@ pub(super) enum Frame {
     GetCancel { request: Request, port: u32 },
     /// Owner → asker.
     GetDone { request: Request, status: Status },
-    /// Sender → receiver.
-    Message { request: Request, from: u32, to: u32, priority: u8 },
+    /// Sender → receiver. `later`: the answer may wait until it is asked for.
+    Message { request: Request, from: u32, to: u32, priority: u8, later: bool },
     /// Receiver → sender: what became of the message.
     MessageDone { request: Request, status: Status },
     /// Connector → send side.
@@ -57,6 +57,8 @@ pub(super) enum Frame {
     CreditAnswer { channel: u32, port: u32, count: u16 },
     /// Receiver → sender: these messages, as many requests as there are data, are in the queue or with a receiver.
     MessagesDone,
+    /// Sender → receiver: what became of the messages so far whose answers may wait?
+    MessagesAsk,
 }
 
 const GET: u8 = 1;
@@ -79,6 +81,8 @@ const MESSAGE_CANCEL: u8 = 17;
 const CREDIT_ASK: u8 = 18;
 const CREDIT_ANSWER: u8 = 19;
 const MESSAGES_DONE: u8 = 20;
+const MESSAGE_LATER: u8 = 21;
+const MESSAGES_ASK: u8 = 22;
 
 /// The longest header, that of a bind; of those with data, a message has 14 bytes.
 const MAX_HEADER: usize = 30;
@@ -195,11 +199,12 @@ impl Frame {
             GET => Self::Get { request: request(r)?, port: port(r)? },
             GET_CANCEL => Self::GetCancel { request: request(r)?, port: port(r)? },
             GET_DONE => Self::GetDone { request: request(r)?, status: status(r)? },
-            MESSAGE => Self::Message {
+            tag @ (MESSAGE | MESSAGE_LATER) => Self::Message {
                 request: request(r)?,
                 from: port(r)?,
                 to: port(r)?,
                 priority: r.u8("mcapi priority")?,
+                later: tag == MESSAGE_LATER,
             },
             MESSAGE_DONE => Self::MessageDone { request: request(r)?, status: status(r)? },
             CONNECT => Self::Connect {
@@ -250,6 +255,7 @@ impl Frame {
                 count: r.u16("mcapi credit")?,
             },
             MESSAGES_DONE => Self::MessagesDone,
+            MESSAGES_ASK => Self::MessagesAsk,
             _ => return Err(Malformed { what: "mcapi frame", at: 0 }),
         };
         let data = if frame.carries_data() { r.rest() } else { &[] };
@@ -266,8 +272,9 @@ impl Frame {
             Self::GetDone { request, status } => {
                 w.u8(GET_DONE).u32(request.raw()).u8(status.byte())
             }
-            Self::Message { request, from, to, priority } => {
-                w.u8(MESSAGE).u32(request.raw()).u32(*from).u32(*to).u8(*priority)
+            Self::Message { request, from, to, priority, later } => {
+                let tag = if *later { MESSAGE_LATER } else { MESSAGE };
+                w.u8(tag).u32(request.raw()).u32(*from).u32(*to).u8(*priority)
             }
             Self::MessageDone { request, status } => {
                 w.u8(MESSAGE_DONE).u32(request.raw()).u8(status.byte())
@@ -310,6 +317,7 @@ impl Frame {
                 w.u8(MESSAGE_CANCEL).u32(request.raw()).u32(*port)
             }
             Self::MessagesDone => w.u8(MESSAGES_DONE),
+            Self::MessagesAsk => w.u8(MESSAGES_ASK),
             Self::CreditAsk { channel, port } => w.u8(CREDIT_ASK).u32(*channel).u32(*port),
             Self::CreditAnswer { channel, port, count } => {
                 w.u8(CREDIT_ANSWER).u32(*channel).u32(*port).u16(*count)

@@ -4,13 +4,14 @@
 //! or with a receiver ([`Completion::Done`]), the queue was full ([`Status::MemLimit`] with the
 //! receiving endpoint's [`super::FAIL_ON_MEM_LIMIT`], and otherwise the message waits for room), there is no such endpoint, or it is connected to a channel
 //! ([`Status::General`]). So no message is lost without its sender being told, and unanswered
-//! messages are bounded by the sender's requests. Between endpoints of one node that is at once.
+//! messages are bounded by the sender's requests. Between endpoints of one node that is at once. When answers wait for
+//! each other, see [`super::answers`].
 
 use super::buffer::Pool;
 use super::endpoint::{Endpoint, Local};
 use super::frame::Frame;
 use super::request::{Begun, Op, Queue, Request};
-use super::{Completion, Mcapi, Output, Payload, Port, Road, Status};
+use super::{Completion, Mcapi, Port, Road, Status};
 use crate::id::NodeId;
 use crate::limits::{MCAPI_MAX_MSG_SIZE, MCAPI_MAX_QUEUE_ELEMENTS, MCAPI_MAX_REQUESTS};
 use crate::sorted::Map;
@@ -171,16 +172,39 @@ impl Mcapi {
         data: &[u8],
         priority: u32,
     ) -> Result<Request, Status> {
-        self.msg_send_on(&mut (), (from, to), data, priority)
+        self.msg_send_i_on(&mut (), (from, to), data, priority)
     }
 
     /// The same, by a road if it can.
+    pub fn msg_send_i_on(
+        &mut self,
+        road: &mut dyn Road,
+        ends: (Endpoint, Endpoint),
+        data: &[u8],
+        priority: u32,
+    ) -> Result<Request, Status> {
+        self.send_message(road, ends, data, priority, true)
+    }
+
+    /// The same for a caller that is going to wait.
     pub fn msg_send_on(
+        &mut self,
+        road: &mut dyn Road,
+        ends: (Endpoint, Endpoint),
+        data: &[u8],
+        priority: u32,
+    ) -> Result<Request, Status> {
+        self.send_message(road, ends, data, priority, false)
+    }
+
+    #[inline]
+    fn send_message(
         &mut self,
         road: &mut dyn Road,
         (from, to): (Endpoint, Endpoint),
         data: &[u8],
         priority: u32,
+        later: bool,
     ) -> Result<Request, Status> {
         let source = self.own(from)?;
         let node = self.existing(to)?;
@@ -191,10 +215,14 @@ impl Mcapi {
         }
         self.reachable(node, Status::EndpInvalid)?;
         let request = self.requests.open(Op::MessageSend { node, port: to.port.0 })?;
-        let frame = Frame::Message { request, from: source, to: to.port.0, priority };
+        let later = later && self.may_wait(node);
+        let frame = Frame::Message { request, from: source, to: to.port.0, priority, later };
         if let Err(status) = self.send_data(road, node, frame, data) {
             self.requests.withdraw(request);
             return Err(status);
+        }
+        if later {
+            self.answers.expect(node);
         }
         self.settle();
         Ok(request)
@@ -235,7 +263,7 @@ impl Mcapi {
         }
         let Some(taken) = local.inbox.take(&mut self.pool, take) else { return Ok(None) };
         if let Some((node, sent)) = local.admit() {
-            self.message_done(node, sent);
+            self.message_done(node, sent, false);
             self.settle();
         }
         if self.starved > 0 {
@@ -255,7 +283,7 @@ impl Mcapi {
         }
         if let Some((number, message)) = local.inbox.pop() {
             if let Some((node, sent)) = local.admit() {
-                self.message_done(node, sent);
+                self.message_done(node, sent, false);
                 self.settle();
             }
             return Ok((number, Begun::Done(Completion::Message(message))));
@@ -263,20 +291,6 @@ impl Mcapi {
         let request = self.requests.open(Op::MessageReceive { port, serial: 0 })?;
         self.requests.enqueue(&mut local.inbox.posted, request);
         Ok((0, Begun::Pending(request)))
-    }
-
-    /// Tells a sender that its message has arrived, with others of which it was not told yet.
-    #[inline]
-    fn message_done(&mut self, node: NodeId, request: Request) {
-        if let Some(Output::Send { to, payload: Payload::Short(head) }) = self.out.back_mut()
-            && *to == node
-            && head.append_done(request)
-        {
-            return;
-        }
-        let mut head = Frame::MessagesDone.head();
-        head.append_done(request);
-        self.push(node, Payload::Short(head));
     }
 
     /// How many messages can be received at once at an endpoint of this node.
@@ -291,11 +305,11 @@ impl Mcapi {
         node: NodeId,
         request: Request,
         ends: (u32, u32),
-        priority: u8,
+        (priority, later): (u8, bool),
         data: &[u8],
     ) {
         match self.deliver((node, request), ends, priority.into(), data) {
-            Ok(true) => self.message_done(node, request),
+            Ok(true) => self.message_done(node, request, later),
             Ok(false) => {}
             Err(status) => {
                 self.counters.refused += 1;

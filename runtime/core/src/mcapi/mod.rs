@@ -36,6 +36,7 @@
 //! order shows as [`Status::ChanInvalid`] on the other side, a lost node as [`Status::Transmission`].
 
 mod abandon;
+mod answers;
 mod attribute;
 mod buffer;
 mod channel;
@@ -60,10 +61,11 @@ pub use request::{Begun, Completion, Request, Scan, Waiter};
 pub use status::Status;
 
 use crate::id::NodeId;
-use crate::limits::MCAPI_MAX_ENDPOINTS;
+use crate::limits::{MCAPI_MAX_ENDPOINTS, MCAPI_MAX_NODES};
 use crate::sorted::Map;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use answers::Answers;
 use buffer::{Data, Pool};
 use channel::{Awaited, Handle};
 use frame::Frame;
@@ -139,6 +141,7 @@ pub struct Mcapi {
     loopback: VecDeque<Payload>,
     out: VecDeque<Output>,
     pool: Pool,
+    answers: Answers,
     /// Ends of channels that may not grant what was taken there, for there is no buffer.
     starved: usize,
     counters: Counters,
@@ -176,6 +179,7 @@ impl Mcapi {
             loopback: VecDeque::new(),
             out: VecDeque::new(),
             pool: Pool::growing(),
+            answers: Answers::default(),
             starved: 0,
             counters: Counters::default(),
         };
@@ -193,6 +197,7 @@ impl Mcapi {
         self.handles.reserve();
         self.loopback.reserve(OUTPUTS);
         self.out.reserve(OUTPUTS);
+        self.answers.reserve(MCAPI_MAX_NODES);
         self
     }
 
@@ -287,18 +292,40 @@ impl Mcapi {
     /// The next output; drain to `None`.
     #[must_use]
     pub fn poll(&mut self) -> Option<Output> {
+        self.out.pop_front().or_else(|| {
+            let (to, head) = self.answers.release()?;
+            Some(Output::Send { to, payload: Payload::Short(head) })
+        })
+    }
+
+    /// The same for a driver that is called again soon, and then calls [`Mcapi::poll`] if there is nothing else to do:
+    /// what may wait does until then. It is little, and nobody waits for it.
+    #[must_use]
+    #[inline]
+    pub fn poll_urgent(&mut self) -> Option<Output> {
         self.out.pop_front()
     }
 
-    /// Whether there is something to [`Mcapi::poll`].
+    /// Whether there is something to [`Mcapi::poll_urgent`].
     #[must_use]
     pub fn has_outputs(&self) -> bool {
         !self.out.is_empty()
     }
 
+    /// Whether there is something that may wait, and does.
+    #[must_use]
+    #[inline]
+    pub const fn has_answers(&self) -> bool {
+        !self.answers.is_empty()
+    }
+
     /// What came of a request; `None` while it is pending. After an answer the request is no more.
     pub fn test(&mut self, request: Request) -> Result<Option<Completion>, Status> {
-        self.requests.test(request)
+        let done = self.requests.test(request)?;
+        if done.is_none() {
+            self.ask_for(request);
+        }
+        Ok(done)
     }
 
     /// Lets a request that [`Mcapi::test`] found done be waited for once more: then it completes with
@@ -333,13 +360,21 @@ impl Mcapi {
         request: impl Fn(usize) -> Result<Request, Status>,
         waiter: Waiter,
     ) -> Result<Option<(usize, Completion)>, Status> {
-        self.requests.wait_any(number, request, waiter)
+        let found = self.requests.wait_any(number, request, waiter);
+        self.ask_if_named();
+        found
     }
 
     /// What came of a request that is done, if nobody has waited for it.
     #[inline]
     pub fn take_done(&mut self, request: Request) -> Option<Completion> {
         self.requests.take_unnamed(request)
+    }
+
+    /// Whether a request is done with nothing to be told but that, and nobody has waited for it; then it is no more.
+    #[inline]
+    pub fn take_plain(&mut self, request: Request) -> bool {
+        self.requests.take_plain(request)
     }
 
     /// Begins what [`Mcapi::wait_part`] goes on with.
@@ -357,7 +392,9 @@ impl Mcapi {
         request: impl Fn(usize) -> Result<Request, Status>,
         waiter: Waiter,
     ) -> Result<Option<(usize, Completion)>, Status> {
-        self.requests.wait_part(scan, number, &request, waiter)
+        let found = self.requests.wait_part(scan, number, &request, waiter);
+        self.ask_if_named();
+        found
     }
 
     /// The waiter stops waiting, after a timeout say. The requests stay as they are.
@@ -460,8 +497,8 @@ impl Mcapi {
             Frame::Get { request, port } => self.on_get(from, request, port),
             Frame::GetCancel { request, port } => self.on_get_cancel(from, request, port),
             Frame::GetDone { request, status } => self.on_get_done(from, request, status),
-            Frame::Message { request, from: source, to, priority } => {
-                self.on_message(from, request, (source, to), priority, data);
+            Frame::Message { request, from: source, to, priority, later } => {
+                self.on_message(from, request, (source, to), (priority, later), data);
             }
             Frame::MessageDone { request, status } => self.on_message_done(from, request, status),
             Frame::Connect { request, kind, send, recv } => {
@@ -490,6 +527,7 @@ impl Mcapi {
                 self.on_credit_answer(from, channel, port, count);
             }
             Frame::MessagesDone => self.on_messages_done(from, data),
+            Frame::MessagesAsk => self.on_messages_ask(from),
             Frame::MessageCancel { request, port } => self.on_message_cancel(from, request, port),
         }
     }

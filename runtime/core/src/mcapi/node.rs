@@ -82,6 +82,7 @@ impl Mcapi {
         let peer = self.nodes.get_mut(&node).filter(|peer| peer.presence == Presence::Here);
         let Some(peer) = peer.filter(|_| node != self.me) else { return };
         peer.presence = Presence::Lost;
+        self.answers.forget(node);
         for waiting in self.wanted.values_mut() {
             waiting.retain(|&(asker, _)| asker != node);
         }

@@ -14,7 +14,7 @@ use super::message::Message;
 use super::slab::{self, Slab};
 use super::status::Status;
 use crate::id::NodeId;
-use crate::limits::MCAPI_MAX_REQUESTS;
+use crate::limits::{MCAPI_MAX_NODES, MCAPI_MAX_REQUESTS};
 use crate::sorted::Map;
 use alloc::vec::Vec;
 
@@ -212,6 +212,10 @@ pub(super) struct Requests {
     /// By slot, the last request that was tested true and may still be waited for.
     tested: Vec<Option<(Request, Status, usize)>>,
     waiters: Map<Waiter, Waiting>,
+    /// Sends of messages that nobody has taken yet, done or not, by the number of their node.
+    sends: Vec<u32>,
+    /// Somebody named one that is pending.
+    pub(super) named_send: bool,
 }
 
 /// Threads that are prepared for, of a node whose memory is fixed; for each more some bytes are allocated when it first
@@ -225,6 +229,8 @@ impl Requests {
             watches: Vec::new(),
             tested: Vec::new(),
             waiters: Map::new(),
+            sends: Vec::new(),
+            named_send: false,
         }
     }
 
@@ -234,6 +240,7 @@ impl Requests {
         self.watches.reserve_exact(MCAPI_MAX_REQUESTS);
         self.tested.resize(MCAPI_MAX_REQUESTS, None);
         self.waiters.reserve(WAITERS);
+        self.sends.reserve_exact(MCAPI_MAX_NODES);
     }
 
     pub(super) fn open(&mut self, op: Op) -> Result<Request, Status> {
@@ -244,7 +251,31 @@ impl Requests {
             Some(place) => *place = watch,
             None => self.watches.push(watch),
         }
+        if let Op::MessageSend { node, .. } = op {
+            if self.sends.len() <= node.index() {
+                self.sends.resize(node.index() + 1, 0);
+            }
+            self.sends[node.index()] += 1;
+        }
         Ok(request)
+    }
+
+    /// A request is no more.
+    #[inline]
+    fn close(&mut self, request: Request) {
+        let Some(entry) = self.entries.get(request.0) else { return };
+        if let Op::MessageSend { node, .. } = entry.op
+            && let Some(sends) = self.sends.get_mut(node.index())
+        {
+            *sends -= 1;
+        }
+        self.entries.discard(request.0);
+    }
+
+    /// Sends of messages to a node that nobody has taken yet, done or not.
+    #[inline]
+    pub(super) fn sends_to(&self, node: NodeId) -> u32 {
+        self.sends.get(node.index()).copied().unwrap_or(0)
     }
 
     /// Whether there can be one more.
@@ -254,7 +285,7 @@ impl Requests {
 
     /// Forgets a request that was just opened, and is in no queue.
     pub(super) fn withdraw(&mut self, request: Request) {
-        self.entries.remove(request.0);
+        self.close(request);
     }
 
     /// What a request is for, as long as it is pending.
@@ -352,7 +383,7 @@ impl Requests {
         let entry = self.entries.get_mut(request.0)?;
         let (op, done) = (entry.op, entry.done.take()?);
         self.disown(request);
-        self.entries.remove(request.0);
+        self.close(request);
         Some((op, done))
     }
 
@@ -387,7 +418,7 @@ impl Requests {
         let done = entry.done.take();
         if done.is_some() {
             self.disown(request);
-            self.entries.remove(request.0);
+            self.close(request);
         }
         Ok(done)
     }
@@ -439,7 +470,7 @@ impl Requests {
             return self.complete(request, Completion::Failed(Status::RequestCancelled));
         }
         self.abandon(request);
-        self.entries.remove(request.0);
+        self.close(request);
         None
     }
 }

@@ -85,6 +85,20 @@ impl<T> Slab<T> {
         Some(value)
     }
 
+    /// The same where it lies, for a value that nobody wants.
+    #[inline]
+    pub(super) fn discard(&mut self, key: u32) {
+        let index = key & INDEX_MASK;
+        if let Some(slot) = self.slots.get_mut(index as usize)
+            && slot.generation == key >> INDEX_BITS
+            && slot.value.is_some()
+        {
+            slot.value = None;
+            slot.generation = ((slot.generation + 1) & (u32::MAX >> INDEX_BITS)).max(1);
+            self.free.push_back(index);
+        }
+    }
+
     /// Keys and values, by index.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         (0u32..).zip(&self.slots).filter_map(|(index, slot)| {

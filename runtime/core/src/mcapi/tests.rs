@@ -1,6 +1,7 @@
 //! Nodes with queues between them, served in a seeded random order.
 
 mod abandon;
+mod answers;
 mod attributes;
 mod channels;
 mod frames;
@@ -33,6 +34,8 @@ struct Cluster {
     wakes: Vec<(usize, Waiter)>,
     rng: Rng,
     frames: usize,
+    /// Drivers that always have something else to do.
+    busy: bool,
 }
 
 impl Cluster {
@@ -45,13 +48,20 @@ impl Cluster {
             if fixed { node.with_fixed_memory() } else { node }
         };
         let nodes = ids.iter().map(node).collect();
-        Self { nodes, wires: BTreeMap::new(), wakes: vec![], rng: Rng(seed), frames: 0 }
+        Self {
+            nodes,
+            wires: BTreeMap::new(),
+            wakes: vec![],
+            rng: Rng(seed),
+            frames: 0,
+            busy: false,
+        }
     }
 
     /// Puts what the nodes have to say on the wires.
     fn collect(&mut self) {
         for (from, node) in self.nodes.iter_mut().enumerate() {
-            while let Some(output) = node.poll() {
+            while let Some(output) = if self.busy { node.poll_urgent() } else { node.poll() } {
                 match output {
                     Output::Send { to, payload } => {
                         assert_ne!(to.index(), from, "a frame to itself");

@@ -61,6 +61,7 @@ fn step(engine: &Engine, seen: &mut u64) -> bool {
         return true;
     }
     state.pump();
+    state.drain_rest();
     engine.settle(&mut state);
     let Some(transport) = state.wire.transport.take() else { return true };
     state.leader = Leader::Progress;
@@ -70,6 +71,7 @@ fn step(engine: &Engine, seen: &mut u64) -> bool {
     state.wire.transport = Some(transport);
     state.leader = Leader::Nobody;
     state.pump();
+    state.drain_rest();
     engine.settle(&mut state);
     state.call_next();
     true

@@ -99,6 +99,7 @@ impl Engine {
             looks = looks.wrapping_add(1);
             let mut sleep = !self.looks || state.wire.transport.is_none();
             if sleep || looks.is_multiple_of(LOOKS) {
+                state.drain_rest();
                 let now = Instant::now();
                 let until = patience.until(now);
                 if until.is_some_and(|until| now >= until) {

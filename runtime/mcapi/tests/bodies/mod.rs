@@ -35,6 +35,7 @@ macro_rules! suite {
                 messages_have_sizes_and_priorities
                 a_full_queue_fails_or_blocks_as_its_attribute_says
                 receives_posted_ahead_are_served_in_order
+                a_stream_is_answered_whoever_computes_or_leaves
                 a_third_party_connects_and_packets_come_in_order
                 a_slow_receiver_slows_its_sender
                 large_packets_are_kept_while_more_come
@@ -257,6 +258,24 @@ pub(crate) fn receives_posted_ahead_are_served_in_order(place: &impl Place) {
         assert_eq!(posted[usize::from(n)].wait(LONG).unwrap().data, [n]);
     }
     assert_eq!(to.recv().unwrap().data, [3]);
+}
+
+/// 4.4.2: whose messages were taken is told so, also if the receiver does nothing more, or leaves.
+pub(crate) fn a_stream_is_answered_whoever_computes_or_leaves(place: &impl Place) {
+    const MANY: usize = 50;
+    let (a, b) = two(place);
+    let (from, to) = (a.endpoint(Port(1)).unwrap(), b.endpoint(Port(2)).unwrap());
+    let there = find(&a, 2, 2);
+    for leaves in [false, false, true] {
+        let sent: Vec<_> = (0..MANY).map(|_| from.send_i(there, b"x", 0).unwrap()).collect();
+        (0..MANY).for_each(|_| assert_eq!(to.recv().unwrap().data, b"x"));
+        if leaves {
+            b.clone().finalize();
+        }
+        for mut sent in sent.into_iter().rev() {
+            assert_eq!(sent.wait(LONG), Ok(()));
+        }
+    }
 }
 
 fn packets(

@@ -1,7 +1,7 @@
 //! Waiting for the first of many requests: each is named once, and whoever is done says so, so that waiting for a thousand
 //! costs what waiting for one does.
 
-use super::{Completion, PART, Request, Requests, Scan, Status, Waiter, Watch};
+use super::{Completion, Op, PART, Request, Requests, Scan, Status, Waiter, Watch};
 use crate::limits::MCAPI_MAX_REQUESTS;
 use crate::mcapi::slab;
 use alloc::vec::Vec;
@@ -33,8 +33,21 @@ impl Requests {
     pub(in crate::mcapi) fn take_unnamed(&mut self, request: Request) -> Option<Completion> {
         let unnamed = self.watch(request).is_some_and(|watch| watch.waiter.is_none());
         let done = self.entries.get_mut(request.0).filter(|_| unnamed)?.done.take()?;
-        self.entries.remove(request.0);
+        self.close(request);
         Some(done)
+    }
+
+    /// The same for one of which nothing is to be told but that it was done; says whether. Nothing is copied: what was just
+    /// written in smaller parts would be there only when the frames are out that were written before.
+    #[inline]
+    pub(in crate::mcapi) fn take_plain(&mut self, request: Request) -> bool {
+        let unnamed = self.watch(request).is_some_and(|watch| watch.waiter.is_none());
+        let entry = self.entries.get(request.0).filter(|_| unnamed);
+        let plain = entry.is_some_and(|entry| matches!(entry.done, Some(Completion::Done)));
+        if plain {
+            self.close(request);
+        }
+        plain
     }
 
     /// Looks at some of the requests; the waiter sleeps when all have been looked at.
@@ -99,6 +112,7 @@ impl Requests {
             && let Some(old) = self.watch(request)
         {
             *old = watch;
+            self.named_send |= matches!(self.pending(request), Some(Op::MessageSend { .. }));
         }
         Ok(done)
     }

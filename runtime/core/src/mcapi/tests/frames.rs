@@ -10,7 +10,7 @@ const GOLDEN: &[(Frame, &[u8])] = &[
     (Frame::GetCancel { request: R, port: 9 }, &[2, 1, 2, 3, 4, 9, 0, 0, 0]),
     (Frame::GetDone { request: R, status: Status::Success }, &[3, 1, 2, 3, 4, 1]),
     (
-        Frame::Message { request: R, from: 5, to: 6, priority: 7 },
+        Frame::Message { request: R, from: 5, to: 6, priority: 7, later: false },
         &[4, 1, 2, 3, 4, 5, 0, 0, 0, 6, 0, 0, 0, 7, b'd', b'a', b't', b'a'],
     ),
     (Frame::MessageDone { request: R, status: Status::MemLimit }, &[5, 1, 2, 3, 4, 38]),
@@ -46,6 +46,11 @@ const GOLDEN: &[(Frame, &[u8])] = &[
     (Frame::CreditAsk { channel: 8, port: 9 }, &[18, 8, 0, 0, 0, 9, 0, 0, 0]),
     (Frame::CreditAnswer { channel: 8, port: 9, count: 0 }, &[19, 8, 0, 0, 0, 9, 0, 0, 0, 0, 0]),
     (Frame::MessagesDone, &[20, b'd', b'a', b't', b'a']),
+    (
+        Frame::Message { request: R, from: 5, to: 6, priority: 7, later: true },
+        &[21, 1, 2, 3, 4, 5, 0, 0, 0, 6, 0, 0, 0, 7, b'd', b'a', b't', b'a'],
+    ),
+    (Frame::MessagesAsk, &[22]),
 ];
 
 /// The bytes of one of them.
@@ -78,7 +83,7 @@ fn cut_and_overlong_frames_are_malformed() {
         let long = [bytes, [0].as_slice()].concat();
         assert_eq!(Frame::parse(&long).is_ok(), !data_of(frame).is_empty());
     }
-    for bytes in [&[0][..], &[21], &[3, 0, 0, 0, 0, 0], &[3, 0, 0, 0, 0, 47]] {
+    for bytes in [&[0][..], &[23], &[3, 0, 0, 0, 0, 0], &[3, 0, 0, 0, 0, 47]] {
         assert!(Frame::parse(bytes).is_err(), "{bytes:?}");
     }
     assert!(Frame::parse(&[7, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0]).is_err(), "a third kind");
