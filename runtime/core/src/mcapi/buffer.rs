@@ -26,13 +26,16 @@ pub struct Lent {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Packet {
     buffer: Vec<u8>,
-    lent: Option<Lent>,
+    /// A token << 32 | bytes; 0: the data are in the buffer. One word, for it is loaded as such soon after it was stored.
+    lent: u64,
 }
 
 impl Packet {
     /// The data, if they are lent, for whoever returns them by himself.
-    pub const fn take_lent(&mut self) -> Option<Lent> {
-        self.lent.take()
+    #[expect(clippy::cast_possible_truncation, reason = "two halves")]
+    pub fn take_lent(&mut self) -> Option<Lent> {
+        let lent = core::mem::take(&mut self.lent);
+        NonZeroU32::new((lent >> 32) as u32).map(|token| Lent { token, len: lent as u32 })
     }
 
     /// The buffer, with the data unless they are lent.
@@ -44,7 +47,7 @@ impl Packet {
 
 impl From<Vec<u8>> for Packet {
     fn from(buffer: Vec<u8>) -> Self {
-        Self { buffer, lent: None }
+        Self { buffer, lent: 0 }
     }
 }
 
@@ -181,14 +184,18 @@ impl Pool {
             Data::Here(bytes) => self.copy(&[], bytes).map(Packet::from),
             Data::Lent(lent) => {
                 let buffer = if self.fixed { self.large.pop()? } else { Vec::new() };
-                Some(Packet { buffer, lent: Some(lent) })
+                let lent = u64::from(lent.token.get()) << 32 | u64::from(lent.len);
+                Some(Packet { buffer, lent })
             }
         }
     }
 
     /// Takes a packet back, and keeps in mind what was lent with it.
-    pub(super) fn release(&mut self, packet: Packet) {
-        self.unwanted.extend(packet.lent);
+    #[inline]
+    pub(super) fn release(&mut self, mut packet: Packet) {
+        if packet.lent != 0 {
+            self.unwanted.extend(packet.take_lent());
+        }
         self.give_back(packet.buffer);
     }
 

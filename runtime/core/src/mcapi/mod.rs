@@ -203,12 +203,18 @@ impl Mcapi {
 
     /// Takes back the buffer of a message, a packet or a frame.
     pub fn give_back(&mut self, buffer: Vec<u8>) {
-        self.release(buffer.into());
+        self.pool.give_back(buffer);
+        self.feed_starved();
     }
 
     /// Takes back a packet. What is lent with it still is [unwanted](Self::unwanted) then.
     pub fn release(&mut self, packet: Packet) {
         self.pool.release(packet);
+        self.feed_starved();
+    }
+
+    #[inline]
+    fn feed_starved(&mut self) {
         if self.starved > 0 {
             self.feed();
             self.settle();

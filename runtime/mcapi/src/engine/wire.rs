@@ -5,7 +5,7 @@ use crate::transport::Transport;
 use runtime_core::id::NodeId;
 use runtime_core::limits::{MCAPI_LEND_FROM, MCAPI_MAX_NODES};
 use runtime_core::mcapi::{DomainId, Mcapi, McapiNode, Payload, Road, split_packet};
-use runtime_shm::{Event, NodeName, SendError};
+use runtime_shm::{Event, Loan, NodeName, SendError};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -85,11 +85,8 @@ impl Wire {
                 }
             }
             Event::Lent { from, head, loan } => {
-                let Some(node) = number(core, near, from) else { return };
-                if let Some(lent) = loans.put(loan)
-                    && !core.handle_lent(node, head, lent)
-                {
-                    loans.take(lent);
+                if let Some(node) = number(core, near, from) {
+                    take_lent(core, loans, node, (head, loan));
                 }
             }
             Event::Joined(name) => {
@@ -177,6 +174,16 @@ impl Wire {
             Err(SendError::Full) => Sent::Full,
             Err(_) => Sent::Lost,
         }
+    }
+}
+
+/// Out of the way of frames that are small.
+#[cold]
+fn take_lent(core: &mut Mcapi, loans: &Loans, node: NodeId, (head, loan): (&[u8], Loan)) {
+    if let Some(lent) = loans.put(loan)
+        && !core.handle_lent(node, head, lent)
+    {
+        loans.take(lent);
     }
 }
 

@@ -24,11 +24,13 @@ impl Chance {
 
     /// Small, all ones, or anything: what numbers in a ring could be taken for.
     fn word(&mut self) -> u64 {
-        match self.below(5) {
+        match self.below(6) {
             0 => (self.next() << 32) | (self.next() & 0xffff),
             1 => u64::MAX,
             2 => ((self.next() % 200) << 32) | (self.next() % 300),
             3 => ((MAX_FRAME as u64 + self.next() % 3) << 32) | (self.next() % 300),
+            // A frame whose data lie in a slot.
+            4 => (1 << 63) | ((self.next() % 130) << 32) | (self.next() % 300),
             _ => self.next() % 300,
         }
     }
@@ -101,6 +103,7 @@ fn nonsense_in_its_own_lane_costs_the_writer_alone() {
                 scribble(&lane, at, chance.word());
                 if chance.below(8) == 0 {
                     let _ = three.send(name(1), &[&vec![3; chance.below(500)]]);
+                    let _ = three.lend(name(1), &[3; 9], &vec![3; MCAPI_LEND_FROM]);
                     poll(&mut three);
                 }
                 heard(&mut one, &mut two, &mut count);
