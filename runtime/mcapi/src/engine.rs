@@ -49,6 +49,8 @@ const LOOK: Range<Duration> = Duration::from_micros(5)..Duration::from_micros(20
 const LINGER: Duration = Duration::from_secs(1);
 /// Looks between two looks at the clock.
 const LOOKS: u32 = 64;
+/// Of so many calls one asks a transport that has no news.
+const OFTEN: u64 = 16;
 /// After so long without a call the progress thread takes over.
 const QUIET: Duration = Duration::from_millis(1);
 /// Threads that may wait before there is something to allocate for one more.
@@ -158,15 +160,20 @@ impl Engine {
 
     /// For who has the lock.
     #[inline]
-    fn count_call(&self) {
-        self.calls.store(self.calls.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    fn count_call(&self) -> u64 {
+        let calls = self.calls.load(Ordering::Relaxed) + 1;
+        self.calls.store(calls, Ordering::Relaxed);
+        calls
     }
 
     #[inline]
     fn enter(&self) -> Held<'_> {
         let mut state = self.lock();
-        self.count_call();
-        state.pump();
+        let calls = self.count_call();
+        // The transport looks after itself now and then, when it is asked.
+        if state.wire.has_news() || calls.is_multiple_of(OFTEN) {
+            state.pump();
+        }
         state
     }
 

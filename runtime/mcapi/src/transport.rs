@@ -19,6 +19,10 @@ pub type Bell = Arc<dyn Fn() + Send + Sync>;
 pub trait Transport: Send + 'static {
     /// Hands over all that is there, and says how much that was.
     fn poll(&mut self, on: &mut dyn FnMut(Event<'_>)) -> usize;
+    /// Whether [`Self::poll`] would hand something over now; costs less than that. May say so for nothing.
+    fn has_news(&self) -> bool {
+        true
+    }
     /// Sends a frame: its header and its data, either of which may be empty. [`SendError::Full`] says that there is no
     /// room now, and promises that [`Self::wait`] comes back when there is some.
     ///
@@ -39,6 +43,10 @@ pub trait Transport: Send + 'static {
 }
 
 impl Transport for Fabric {
+    fn has_news(&self) -> bool {
+        Self::has_news(self)
+    }
+
     fn poll(&mut self, on: &mut dyn FnMut(Event<'_>)) -> usize {
         Self::poll(self, on)
     }

@@ -231,6 +231,7 @@ impl Fabric {
     ///
     /// # Errors
     /// As [`Self::send`].
+    #[inline(never)]
     pub fn lend(&mut self, to: NodeName, head: &[u8], data: &[u8]) -> Result<(), SendError> {
         let fits = (MCAPI_LEND_FROM..=SLOT).contains(&data.len()) && head.len() <= Place::REST;
         let slot = if fits { self.free_slot(to)? } else { None };
@@ -362,7 +363,7 @@ impl Fabric {
 
     /// Whether `poll` would have something to do, or the bell was rung.
     #[inline]
-    fn has_news(&self) -> bool {
+    pub fn has_news(&self) -> bool {
         self.inbound.iter().any(Inbound::has_frame)
             || self.shared.rung.load(Ordering::Relaxed)
             || self.is_due()

@@ -18,6 +18,9 @@ pub(crate) const CELLS: u32 = if cfg!(loom) { 2 } else { 256 };
 pub(crate) const INLINE: usize = if cfg!(loom) { 8 } else { 120 };
 /// Bytes for longer frames.
 pub(crate) const BULK: u32 = if cfg!(loom) { 256 } else { 256 * 1024 };
+/// From one cell to the next, in cells: far enough that a processor which reads a few in a row does not fetch those that come
+/// next. It would take them from the writer, which has them near to write to.
+const STRIDE: u32 = 37;
 /// Each longer frame begins at a multiple of this.
 const GRAIN: u32 = 64;
 /// Bytes that a [`crate::pair`] puts behind a frame.
@@ -28,7 +31,7 @@ const LONGEST: usize = if cfg!(loom) { 64 } else { crate::MAX_FRAME + SEAL };
 // A reader gives back what it has read when that is a quarter, and a frame that does not fit before the end of the
 // bulk leaves that end unused: with less, writer and reader could wait for each other.
 const _: () = assert!(BULK / 4 * 3 >= 2 * padded(LONGEST) && BULK.is_power_of_two());
-const _: () = assert!(CELLS.is_power_of_two());
+const _: () = assert!(CELLS.is_power_of_two() && STRIDE % 2 == 1, "all cells are in use");
 
 const fn padded(len: usize) -> u32 {
     #[expect(clippy::cast_possible_truncation, reason = "at most LONGEST")]
@@ -118,7 +121,7 @@ impl Lane {
     }
 
     fn cell(&self, position: Position) -> &Cell {
-        &self.cells[(position.cells % CELLS) as usize]
+        &self.cells[(position.cells.wrapping_mul(STRIDE) % CELLS) as usize]
     }
 
     /// Where a frame at this position begins.
@@ -380,6 +383,8 @@ impl Reader {
     }
 
     /// The same for a frame that says that its data lie in a slot, or says nonsense.
+    #[cold]
+    #[inline(never)]
     fn read_slot<R>(
         &mut self,
         len: usize,

@@ -73,6 +73,14 @@ impl Wire {
         !self.outbox.is_empty() && self.transport.is_some()
     }
 
+    /// Whether something may have come, or could be sent that waits.
+    #[inline]
+    pub(super) fn has_news(&self) -> bool {
+        self.transport
+            .as_ref()
+            .is_some_and(|transport| transport.has_news() || !self.outbox.is_empty())
+    }
+
     /// Takes in all that has come; says how much that was.
     #[inline]
     pub(super) fn poll(&mut self, core: &mut Mcapi) -> usize {
