@@ -135,6 +135,12 @@ fn quantity(text: &str, what: &str, units: Units, usual: &str) -> Parsed<u64> {
     }
     let Some((_, factor)) = units.iter().find(|(name, _)| *name == unit) else {
         let help = match meant(unit, &known) {
+            Some(name) if name.ends_with("bit") && unit.trim_end_matches("/s").ends_with('B') => {
+                format!(
+                    "{what} counts bits: write eight times as many `{name}`; the units are {}",
+                    known.join(", ")
+                )
+            }
             Some(name) => format!("write `{number}{name}`; the units are {}", known.join(", ")),
             None => example,
         };
@@ -161,9 +167,11 @@ fn meant(unit: &str, known: &[&'static str]) -> Option<&'static str> {
     let find = |name: &str| known.iter().copied().find(|k| *k == name);
     known.iter().copied().find(|k| k.to_ascii_lowercase() == lower).or_else(|| {
         match lower.as_str() {
-            "k" | "kb" | "ki" | "kbps" | "kbit/s" => find("KiB").or(find("kbit")),
-            "m" | "mb" | "mi" | "mbps" | "mbit/s" => find("MiB").or(find("Mbit")).or(find("min")),
-            "g" | "gb" | "gi" | "gbps" | "gbit/s" => find("GiB").or(find("Gbit")),
+            "k" | "kb" | "kb/s" | "ki" | "kbps" | "kbit/s" => find("KiB").or(find("kbit")),
+            "m" | "mb" | "mb/s" | "mi" | "mbps" | "mbit/s" => {
+                find("MiB").or(find("Mbit")).or(find("min"))
+            }
+            "g" | "gb" | "gb/s" | "gi" | "gbps" | "gbit/s" => find("GiB").or(find("Gbit")),
             "bps" | "bit/s" | "bits" => find("bit"),
             "sec" | "second" | "seconds" => find("s"),
             "msec" => find("ms"),

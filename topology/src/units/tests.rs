@@ -28,6 +28,10 @@ fn a_unit_of_another_kind_or_spelling_is_refused() {
         assert!(nanoseconds(text).unwrap_err().help.contains(remedy), "{text}");
     }
     assert!(rate("10mbps").unwrap_err().help.contains("`10Mbit`"));
+    for bytes in ["10MB", "10MB/s"] {
+        let help = rate(bytes).unwrap_err().help;
+        assert!(help.contains("eight times as many `Mbit`"), "{help}");
+    }
 }
 
 #[test]
