@@ -283,6 +283,7 @@ fn wire(plan: &Plan, inbox: &Inbox) -> Result<Option<Wire>> {
         inbox.put(match news {
             News::Recording(text) => Event::Remark { text },
             News::Cable(told) => Event::Cable(told),
+            News::Late { link, text } => Event::Late { link, text },
         })
     };
     plan.needs_switch().then(|| Wire::new(Fabric::new(plan), tell)).transpose()

@@ -48,6 +48,8 @@ pub(crate) enum Event {
     Remark { text: String },
     /// The switches agree on something else about a cable of a ring.
     Cable(Told),
+    /// A link, or a cable, keeps its times much less well than before: in words.
+    Late { link: String, text: String },
     /// A node's process could not be started.
     NotSpawned { node: usize, reason: String },
     /// A node spoke.
@@ -213,6 +215,7 @@ impl Dispatcher {
                 self.nodes[node].spawned = now;
             }
             Event::Remark { text } => self.note(text),
+            Event::Late { link, text } => self.note(format!("{link}: {text}")),
             Event::Cable(Told { cable, text }) => {
                 self.progress(0, 0, &format!("cable {cable} {text}"))
             }

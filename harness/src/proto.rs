@@ -349,6 +349,12 @@ pub(crate) struct PortStatus {
     pub(crate) out_frames: u64,
     /// Bytes out.
     pub(crate) out_bytes: u64,
+    /// Frames that the link held back: of a delay, or of a rate.
+    pub(crate) held_frames: u64,
+    /// Those of them that left over a millisecond after their time, as the machine had other things to do.
+    pub(crate) late_frames: u64,
+    /// By how much the latest of them was, in microseconds.
+    pub(crate) worst_late_us: u64,
     /// Dropped frames by reason, without the reasons that did not occur.
     pub(crate) drops: Vec<(String, u64)>,
 }

@@ -5,9 +5,11 @@
 //! [`wire::Wire`] moves the frames, in a thread of its own.
 
 mod capture;
+mod late;
 mod line;
 pub(crate) mod pcapng;
 pub(crate) mod rings;
+mod waking;
 pub(crate) mod wire;
 
 #[cfg(test)]
@@ -15,6 +17,7 @@ mod tests;
 
 use crate::plan::Plan;
 use crate::proto::PortStatus;
+use late::Alarm;
 use line::{End, Line};
 use netem::{Delivery, Fate, Port, Profile, Refused, Switch, Vlan, Way};
 use pcapng::Captured;
@@ -109,6 +112,7 @@ pub(crate) struct Fabric {
     rings: Rings,
     /// What became of cables of rings, until somebody takes it.
     told: Vec<Told>,
+    alarm: Alarm,
 }
 
 impl Fabric {
@@ -147,7 +151,9 @@ impl Fabric {
         let cards = plan.nodes.iter().enumerate().map(card).collect();
         let (flights, rings) = (BinaryHeap::new(), Rings::new(plan, &lines));
         let (captured, told) = (Vec::new(), Vec::new());
-        let mut fabric = Self { bridges, lines, cards, flights, serial: 0, captured, rings, told };
+        let alarm = Alarm::default();
+        let mut fabric =
+            Self { bridges, lines, cards, flights, serial: 0, captured, rings, told, alarm };
         fabric.set_spares();
         fabric
     }
@@ -167,6 +173,12 @@ impl Fabric {
     /// What became of cables of rings since this was asked last.
     pub(crate) fn take_told(&mut self) -> Vec<Told> {
         std::mem::take(&mut self.told)
+    }
+
+    /// Since this was asked last: of which line a frame was much later than any before.
+    fn take_late(&mut self) -> Option<(String, late::News)> {
+        let news = self.alarm.take()?;
+        Some((self.lines[news.line].name.clone(), news))
     }
 
     /// The cards of all nodes; first those of the links, in the same order.
@@ -192,6 +204,9 @@ impl Fabric {
             if self.rings.due_ns() == Some(next) {
                 self.settle_rings();
             } else if let Some(Reverse(flight)) = self.flights.pop() {
+                let late_ns = now_ns.saturating_sub(flight.at_ns);
+                self.lines[flight.line].ways[line::index(flight.way)].late.count(late_ns);
+                self.alarm.heed(flight.line, late_ns);
                 self.arrive(flight.at_ns, flight.line, flight.way, &flight.frame, out);
             }
         }

@@ -67,13 +67,21 @@ pub(crate) fn status(status: &Status) -> String {
 }
 
 /// Is the other end there, and what does the link do to frames?
-fn link_words(port: &PortStatus) -> String {
+pub(crate) fn link_words(port: &PortStatus) -> String {
     let mut words = if port.open { "up" } else { "down" }.to_owned();
     if !port.link.is_empty() {
         let _ = write!(words, ", {}", port.link);
     }
     if port.pcap.is_some() {
         words += ", recorded";
+    }
+    if port.late_frames > 0 {
+        let worst = time(Some(port.worst_late_us));
+        let _ = write!(
+            words,
+            "; {} of {} frames late, up to {worst}",
+            port.late_frames, port.held_frames
+        );
     }
     words
 }

@@ -109,6 +109,7 @@ impl Record {
                 return self.done(at, &plan.cables[*cable].name, cable_words(*strike));
             }
             Event::Cable(told) => return self.done(at, &told.cable, told.text),
+            Event::Late { link, text } => return self.done(at, link, text),
             Event::Line { node, text } => {
                 let node = &plan.nodes[*node].name;
                 return self.tell(at, node, || Some(What::Printed(text.clone())));

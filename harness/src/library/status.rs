@@ -57,6 +57,12 @@ pub struct PortStatus {
     pub out_frames: u64,
     /// Bytes out.
     pub out_bytes: u64,
+    /// Frames that the link held back: of a delay, or of a rate.
+    pub held_frames: u64,
+    /// Those of them that left over a millisecond after their time, as the machine had other things to do.
+    pub late_frames: u64,
+    /// By how much the latest of them was, also where none is over a millisecond late.
+    pub worst_late: Duration,
     /// Dropped frames by reason, without the reasons that did not occur.
     pub drops: Vec<(String, u64)>,
 }
@@ -82,6 +88,9 @@ impl From<proto::Status> for Status {
             in_bytes: p.in_bytes,
             out_frames: p.out_frames,
             out_bytes: p.out_bytes,
+            held_frames: p.held_frames,
+            late_frames: p.late_frames,
+            worst_late: Duration::from_micros(p.worst_late_us),
             drops: p.drops,
         });
         Self { phase: status.phase, nodes: nodes.collect(), ports: ports.collect() }

@@ -144,6 +144,7 @@ fn harness_kind(text: &str) -> &str {
         ("cut off", "link-cut"),
         ("what ", "link-cut"),
         ("its link is as in the file", "link-healed"),
+        ("its link is late", "link-late"),
         ("healed", "link-healed"),
         ("its link", "link-changed"),
         ("was in", "backtrace"),

@@ -1,6 +1,7 @@
 //! A line: the link of a node to its switch, or a cable between two switches.
 
 use super::LinkAction;
+use super::late::Late;
 use crate::plan::Plan;
 use crate::proto::PortStatus;
 use netem::{Direction, Profile, Way};
@@ -35,6 +36,7 @@ pub(super) struct OneWay {
     file: Profile,
     pub(super) entered: Count,
     pub(super) arrived: Count,
+    pub(super) late: Late,
     drops: BTreeMap<&'static str, u64>,
 }
 
@@ -75,6 +77,7 @@ impl Line {
                 file,
                 entered: Count::default(),
                 arrived: Count::default(),
+                late: Late::default(),
                 drops: BTreeMap::new(),
             }
         };
@@ -131,11 +134,12 @@ impl Line {
         let [first, second] = switches;
         let cable = self.ends[0] != End::Node;
         let link = self.words([&first, &second]);
-        let port = |switch: String, inward: Count, outward: Count, drops: Vec<&OneWay>| {
+        let port = |switch: String, inward: Count, outward: Count, ways: Vec<&OneWay>| {
             let mut sum: BTreeMap<&str, u64> = BTreeMap::new();
-            for (reason, n) in drops.into_iter().flat_map(|way| &way.drops) {
+            for (reason, n) in ways.iter().flat_map(|way| &way.drops) {
                 *sum.entry(reason).or_default() += n;
             }
+            let late = ways.iter().fold(Late::default(), |late, way| late.and(way.late));
             PortStatus {
                 node: self.name.clone(),
                 switch,
@@ -147,6 +151,9 @@ impl Line {
                 in_bytes: inward.bytes,
                 out_frames: outward.frames,
                 out_bytes: outward.bytes,
+                late_frames: late.frames,
+                worst_late_us: late.worst_ns / 1_000,
+                held_frames: late.held,
                 drops: sum.into_iter().map(|(reason, n)| (reason.to_owned(), n)).collect(),
             }
         };

@@ -51,6 +51,44 @@ fn delays_of_both_links_add_up() {
     assert_eq!(collect(|out| fabric.advance(1350, out)), [(1, 60)]);
 }
 
+/// A millisecond is nobody's concern. What is later is told, and again when it is twice as bad, or no exception.
+#[test]
+fn frames_that_leave_late_are_counted_and_told() {
+    const MS: u64 = 1_000_000;
+    let mut plan = plan();
+    plan.nodes[0].up.delay_ns = 5 * MS;
+    let mut fabric = Fabric::new(&plan);
+    let mut told = Vec::new();
+    for late_ms in [0, 1, 3, 5, 6, 7, 8, 9] {
+        collect(|out| fabric.enter(0, 0, &frame(0, 255, 60), out));
+        collect(|out| fabric.advance((5 + late_ms) * MS, out));
+        let news = fabric.take_late();
+        told.extend(news.map(|(link, news)| (link, news.late_ns / MS, news.scarce)));
+    }
+    let n0 = || "n0".to_owned();
+    assert_eq!(told, [(n0(), 3, false), (n0(), 6, false), (n0(), 7, true)]);
+    let late = |p: &crate::proto::PortStatus| (p.held_frames, p.late_frames, p.worst_late_us);
+    let status = fabric.status();
+    assert_eq!((late(&status[0]), late(&status[1])), ((8, 6, 9_000), (0, 0, 0)));
+    let words = crate::table::link_words(&status[0]);
+    assert_eq!(words, "down, up: delay 5ms; 6 of 8 frames late, up to 9.0 ms");
+}
+
+/// A machine that once in a while is away itself is no reason to push others aside.
+#[test]
+fn a_late_frame_among_many_is_borne() {
+    let mut alarm = super::late::Alarm::default();
+    let mut scarce = |late: u64, of: u64| {
+        (0..2_000).any(|n| {
+            alarm.heed(0, if n % of < late { 2_000_000 } else { 0 });
+            alarm.take().is_some_and(|news| news.scarce)
+        })
+    };
+    assert!(!scarce(1, 20));
+    assert!(scarce(1, 10));
+    assert!(!scarce(1, 10), "it is said once");
+}
+
 #[test]
 fn lost_frames_are_counted_with_their_reason() {
     let mut plan = plan();

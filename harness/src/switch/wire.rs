@@ -3,13 +3,16 @@
 //! One thread of its own: frames do not wait behind other work of the daemon. It sleeps in one
 //! `ppoll` until a frame comes, a socket has room again, a delayed frame is due, or a command comes.
 
+use super::late::{self, Remedy};
 use super::pcapng::Writer;
 use super::rings::Told;
+use super::waking::Waking;
 use super::{Card, Fabric, LinkAction};
 use crate::proto::PortStatus;
 use anyhow::{Context as _, Result, bail};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
+use runtime_linux::priority::ahead_of_others;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Read as _, Write as _};
@@ -24,8 +27,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const BATCH: usize = 64;
 /// Frames that wait for a guest that does not take them.
 const WAITING: usize = 2048;
-/// The thread is awake so long before a delayed frame is due, for it takes that long to wake up.
-const AWAKE: Duration = Duration::from_micros(40);
+/// Turns of the loop after which nodes on the same processor, which are as urgent, may have theirs.
+const TURNS: u32 = 8;
 /// Room for the largest frame.
 const MAX_FRAME: usize = 1 << 16;
 
@@ -36,6 +39,8 @@ pub(crate) enum News {
     Recording(String),
     /// The switches agree on something else.
     Cable(Told),
+    /// A link, or a cable, keeps its times much less well than before.
+    Late { link: String, text: String },
 }
 
 enum Command {
@@ -74,6 +79,8 @@ impl Wire {
             tell: Box::new(tell),
             start: Instant::now(),
             epoch_ns: u64::try_from(epoch.as_nanos()).unwrap_or(u64::MAX),
+            waking: Waking::new(),
+            first: None,
         };
         thread::Builder::new()
             .name("switch".to_owned())
@@ -204,6 +211,9 @@ struct Mover {
     tell: Box<dyn Fn(News) + Send>,
     start: Instant,
     epoch_ns: u64,
+    waking: Waking,
+    /// This thread runs before others, or may not; once it must.
+    first: Option<bool>,
 }
 
 impl Mover {
@@ -214,7 +224,12 @@ impl Mover {
         if let Err(e) = nix::sys::prctl::set_timerslack(1) {
             tracing::warn!("times of links are coarse: {e}");
         }
+        let mut turn = 0u32;
         loop {
+            turn = turn.wrapping_add(1);
+            if turn.is_multiple_of(TURNS) {
+                thread::yield_now();
+            }
             let ready = self.wait(rung);
             let mut bells = [0; 64];
             while matches!((&*rung).read(&mut bells), Ok(n) if n > 0) {}
@@ -232,12 +247,30 @@ impl Mover {
             let now = self.now();
             self.pass(|fabric, out| fabric.advance(now, out));
             self.fabric.take_told().into_iter().for_each(|told| (self.tell)(News::Cable(told)));
+            if let Some((link, news)) = self.fabric.take_late() {
+                let text = late::words(news.late_ns, self.remedy(news.scarce));
+                (self.tell)(News::Late { link, text });
+            }
             self.write_captured();
         }
     }
 
+    /// Where processors are scarce this thread runs before others, and else does not, for it then only costs: a
+    /// guest wakes up for each frame.
+    fn remedy(&mut self, scarce: bool) -> Remedy {
+        if scarce {
+            self.first = Some(ahead_of_others().is_ok());
+        }
+        match self.first {
+            None => Remedy::None,
+            Some(false) => Remedy::Refused,
+            Some(true) if scarce => Remedy::Taken,
+            Some(true) => Remedy::Less,
+        }
+    }
+
     /// Sleeps until there is something to do; returns the cards that have something.
-    fn wait(&self, rung: &UnixStream) -> Vec<usize> {
+    fn wait(&mut self, rung: &UnixStream) -> Vec<usize> {
         let mut cards = Vec::new();
         let mut fds = vec![PollFd::new(rung.as_fd(), PollFlags::POLLIN)];
         for (card, socket) in self.sockets.iter().enumerate() {
@@ -248,12 +281,16 @@ impl Mover {
                 cards.push(card);
             }
         }
-        let timeout = self.fabric.next_ns().map(|at| {
-            let until = Duration::from_nanos(at.saturating_sub(self.now()));
-            TimeSpec::from_duration(until.saturating_sub(AWAKE))
+        let asleep = Instant::now();
+        let sleep = self.fabric.next_ns().map(|at| {
+            let now = u64::try_from((asleep - self.start).as_nanos()).unwrap_or(u64::MAX);
+            self.waking.sleep(Duration::from_nanos(at.saturating_sub(now)))
         });
         // Interrupted: look, find nothing, and come back.
-        let _ = ppoll(&mut fds, timeout, None);
+        let woken = ppoll(&mut fds, sleep.map(TimeSpec::from_duration), None);
+        if let (Ok(0), Some(sleep)) = (woken, sleep.filter(|sleep| !sleep.is_zero())) {
+            self.waking.woke(asleep.elapsed().saturating_sub(sleep));
+        }
         let hit = |fd: &PollFd<'_>| fd.revents().is_some_and(|r| !r.is_empty());
         cards.into_iter().zip(&fds[1..]).filter(|(_, fd)| hit(fd)).map(|(card, _)| card).collect()
     }

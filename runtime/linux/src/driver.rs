@@ -2,11 +2,10 @@
 
 use crate::compute::{Compute, ComputeError};
 use crate::memory::{LinuxMem, MemError};
+use crate::priority;
 use crate::transport::{Happening, Network, Transport, TransportError};
-use core::ffi::c_int;
 use core::time::Duration;
 use nix::errno::Errno;
-use nix::libc;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::time::{ClockId, clock_gettime};
 use runtime_core::event::Event;
@@ -157,7 +156,7 @@ impl<M: Machine> Driver<M> {
     /// # Errors
     /// When it cannot go on.
     pub fn run(mut self, sink: Sink<'_>) -> Result<Ending, DriverError> {
-        if let Err(errno) = ahead_of_others() {
+        if let Err(errno) = priority::ahead_of_others() {
             tracing::warn!(%errno, "no right to run before other programs: under load, signs of life may be late");
         }
         let mut frame = Vec::new();
@@ -259,24 +258,6 @@ impl Host for Process<'_, '_> {
     fn wait_command(&mut self) -> Command {
         self.parts.commands.recv().unwrap_or(Command::Shutdown)
     }
-}
-
-/// Lets the calling thread run before all others that are not more urgent still: a node must answer
-/// while its rank, or whoever else, computes. The lowest real-time priority does it on any machine; being nice
-/// to nobody does so only among the programs of one session, for the scheduler is fair to sessions first.
-fn ahead_of_others() -> Result<(), Errno> {
-    const MOST: c_int = -20;
-    const THIS_THREAD: libc::pid_t = 0;
-    let lowest = libc::sched_param { sched_priority: 1 };
-    // Threads that this one starts are like any other.
-    let policy = libc::SCHED_RR | libc::SCHED_RESET_ON_FORK;
-    // SAFETY: the parameters are read in the call.
-    let real_time = unsafe { libc::sched_setscheduler(THIS_THREAD, policy, &raw const lowest) };
-    if Errno::result(real_time).is_ok() {
-        return Ok(());
-    }
-    // SAFETY: no memory is handed over.
-    Errno::result(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, MOST) }).map(drop)
 }
 
 /// The machine's monotonic clock: the same for all processes on it.
