@@ -16,6 +16,13 @@ struct Slot<T> {
     value: Option<T>,
 }
 
+impl<T> Slot<T> {
+    /// No key of the value that was here is valid any more.
+    fn outlive(&mut self) {
+        self.generation = ((self.generation + 1) & (u32::MAX >> INDEX_BITS)).max(1);
+    }
+}
+
 /// Where a key points to: the same for keys of one slot.
 pub(super) const fn index(key: u32) -> usize {
     (key & INDEX_MASK) as usize
@@ -67,35 +74,30 @@ impl<T> Slab<T> {
         self.slot(key)?.value.as_ref()
     }
 
-    pub(super) fn get_mut(&mut self, key: u32) -> Option<&mut T> {
+    fn slot_mut(&mut self, key: u32) -> Option<&mut Slot<T>> {
         let slot = self.slots.get_mut((key & INDEX_MASK) as usize)?;
-        if slot.generation == key >> INDEX_BITS { slot.value.as_mut() } else { None }
+        (slot.generation == key >> INDEX_BITS).then_some(slot)
+    }
+
+    pub(super) fn get_mut(&mut self, key: u32) -> Option<&mut T> {
+        self.slot_mut(key)?.value.as_mut()
     }
 
     pub(super) fn remove(&mut self, key: u32) -> Option<T> {
-        let index = key & INDEX_MASK;
-        let slot = self.slots.get_mut(index as usize)?;
-        if slot.generation != key >> INDEX_BITS {
-            return None;
-        }
+        let slot = self.slot_mut(key)?;
         let value = slot.value.take()?;
-        slot.generation = (slot.generation + 1) & (u32::MAX >> INDEX_BITS);
-        slot.generation = slot.generation.max(1);
-        self.free.push_back(index);
+        slot.outlive();
+        self.free.push_back(key & INDEX_MASK);
         Some(value)
     }
 
     /// The same where it lies, for a value that nobody wants.
     #[inline]
     pub(super) fn discard(&mut self, key: u32) {
-        let index = key & INDEX_MASK;
-        if let Some(slot) = self.slots.get_mut(index as usize)
-            && slot.generation == key >> INDEX_BITS
-            && slot.value.is_some()
-        {
+        if let Some(slot) = self.slot_mut(key).filter(|slot| slot.value.is_some()) {
             slot.value = None;
-            slot.generation = ((slot.generation + 1) & (u32::MAX >> INDEX_BITS)).max(1);
-            self.free.push_back(index);
+            slot.outlive();
+            self.free.push_back(key & INDEX_MASK);
         }
     }
 
