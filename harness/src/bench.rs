@@ -13,7 +13,7 @@ mod summary;
 use crate::backend::Site;
 use crate::backend::qemu::Machine;
 use crate::backend::spawn::Spawner;
-use crate::client::Failure;
+use crate::failure::Failure;
 use crate::paths::Places;
 use crate::plan::{Backend, Plan, Setting};
 use crate::progress::Progress;

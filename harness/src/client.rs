@@ -1,11 +1,12 @@
 //! The verbs' side of the control socket.
 
 use crate::backend::{log, tail};
+use crate::failure::Failure;
 use crate::interrupt::{Closed, Interrupt};
 use crate::paths::Places;
 use crate::plan::{self, Backend};
 use crate::progress::Progress;
-use crate::proto::{EXIT_OK, EXIT_TESTBED, EXIT_USAGE, EXIT_VERDICT, Request, Response, Status};
+use crate::proto::{EXIT_OK, EXIT_TESTBED, EXIT_VERDICT, Request, Response, Status};
 use crate::result::RunResult;
 use images_control::{MAX_LINE, from_line, to_line};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -14,32 +15,6 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-
-/// Why a verb did not do what it should, and its exit code.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    pub(crate) exit: u8,
-    pub(crate) reason: String,
-}
-
-impl Failure {
-    /// The file or the call is wrong.
-    pub(crate) fn usage(reason: impl Into<String>) -> Self {
-        Self { exit: EXIT_USAGE, reason: reason.into() }
-    }
-}
-
-impl From<anyhow::Error> for Failure {
-    fn from(e: anyhow::Error) -> Self {
-        Self { exit: EXIT_TESTBED, reason: format!("{e:#}") }
-    }
-}
-
-impl From<std::io::Error> for Failure {
-    fn from(e: std::io::Error) -> Self {
-        Self { exit: EXIT_TESTBED, reason: e.to_string() }
-    }
-}
 
 impl RunResult {
     /// The exit code of a run.

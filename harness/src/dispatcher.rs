@@ -1,6 +1,7 @@
 //! The brain of the daemon: events in, actions out. It does no I/O, reads no clock and waits for
 //! nothing, so that every story of a cluster can be told in a unit test.
 
+mod armed;
 mod awaited;
 mod boot;
 mod change;
@@ -8,6 +9,7 @@ mod links;
 mod metric;
 mod program;
 mod run;
+mod sighting;
 mod sights;
 mod state;
 mod strike;
@@ -396,19 +398,24 @@ impl Dispatcher {
         }
     }
 
+    /// Those, and who waits for a change of the members.
+    fn onlookers(&self) -> BTreeSet<ClientId> {
+        self.watchers().into_iter().chain(self.changes.iter().map(|(client, _)| *client)).collect()
+    }
+
     fn reply(&mut self, client: ClientId, response: Response) {
         self.actions.push(Action::Reply { client, response });
     }
 
     fn note(&mut self, text: String) {
-        for client in self.watchers() {
+        for client in self.onlookers() {
             self.reply(client, Response::Note { text: text.clone() });
         }
     }
 
     fn progress(&mut self, done: usize, of: usize, text: &str) {
         let [done, of] = [done, of].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
-        for client in self.watchers() {
+        for client in self.onlookers() {
             self.reply(client, Response::Progress { done, of, text: text.to_owned() });
         }
     }

@@ -1,6 +1,6 @@
 //! Ctrl-C, and whoever else wants a verb to end: what the verb owns ends first, then the verb, and it says so.
 
-use crate::client::Failure;
+use crate::failure::Failure;
 use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;

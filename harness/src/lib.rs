@@ -50,6 +50,7 @@ mod client;
 mod daemon;
 mod dispatcher;
 mod escape;
+mod failure;
 mod graph;
 mod interrupt;
 mod library;

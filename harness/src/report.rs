@@ -14,7 +14,7 @@ mod story;
 mod tests;
 mod words;
 
-use crate::client::Failure;
+use crate::failure::Failure;
 use crate::paths::Places;
 use crate::proto::EXIT_OK;
 use anyhow::{Context as _, Result};

@@ -4,7 +4,8 @@ mod junit;
 mod lacks;
 mod room;
 
-use crate::client::{Connection, Failure, How, Launch};
+use crate::client::{Connection, How, Launch};
+use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::manifest::Manifest;
 use crate::paths::Places;

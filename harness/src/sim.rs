@@ -5,7 +5,7 @@
 
 mod exhaustive;
 
-use crate::client::Failure;
+use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::proto::{EXIT_OK, EXIT_VERDICT};
 use clap::{Args, ValueEnum};

@@ -2,7 +2,8 @@
 //! again; and what checkpoints cost. Whole clusters, as `understudy test` runs them.
 
 use super::summary::{self, Outage, Price};
-use crate::client::{Connection, Failure, How, Launch};
+use crate::client::{Connection, How, Launch};
+use crate::failure::Failure;
 use crate::paths::Places;
 use crate::plan::Backend;
 use crate::progress::Progress;

@@ -2,7 +2,8 @@
 //! heartbeats of 10 ms computes for as long as it is told to, beside a loop on each processor that does nothing else.
 
 use super::outages::write;
-use crate::client::{Connection, Failure, How, Launch};
+use crate::client::{Connection, How, Launch};
+use crate::failure::Failure;
 use crate::paths::Places;
 use crate::plan::Backend;
 use crate::progress::Progress;

@@ -1,7 +1,8 @@
 //! Shell completion: the program itself says what may come next, so that names of what is up complete.
 
 use super::Cli;
-use crate::client::{Connection, Failure};
+use crate::client::Connection;
+use crate::failure::Failure;
 use crate::paths::Places;
 use crate::proto::{EXIT_OK, EXIT_TESTBED, Request, Status};
 use clap::{CommandFactory as _, ValueEnum};

@@ -1,6 +1,7 @@
 //! Files of a cluster that grow while one looks.
 
-use crate::client::{Connection, Failure};
+use crate::client::Connection;
+use crate::failure::Failure;
 use crate::proto::EXIT_TESTBED;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};

@@ -2,7 +2,8 @@
 
 use super::follow::{Followed, follow};
 use super::{Which, attach, complete, done};
-use crate::client::{Connection, Failure};
+use crate::client::Connection;
+use crate::failure::Failure;
 use crate::graph;
 use crate::paths::Places;
 use crate::proto::{EXIT_OK, Request, Status};

@@ -84,12 +84,20 @@ impl Dispatcher {
         let state = &mut self.nodes[node];
         state.life = Life::Booting;
         (state.spawned, state.boot) = (now, None);
-        (state.outside, state.away) = (true, None);
+        state.outside = true;
+        // It does not stand still any more, but a new life mends no link.
+        state.away = state.away.filter(|how| *how != "paused");
+        let away = state.away;
         state.generation = state.generation.max(1) + 1;
         if let Some(run) = &mut self.run {
             run.ended.remove(&node);
         }
-        self.progress(0, 0, &format!("{} starts again", self.name(node).to_owned()));
+        let name = self.name(node).to_owned();
+        self.progress(0, 0, &format!("{name} starts again"));
+        if let Some(how) = away {
+            let remedy = format!("it is no member before `understudy heal {name}`");
+            self.note(format!("{name} is {how} still: {remedy}"));
+        }
     }
 
     pub(super) fn migrate(&mut self, client: ClientId, what: &str, to: &str) -> Result<(), String> {

@@ -1,8 +1,8 @@
 //! One run: from the command until the job is done, lost, or hangs.
 
-use super::sights::Sighting;
+use super::armed::Armed;
+use super::sighting::Sighting;
 use super::state::NodeState;
-use super::strike::Armed;
 use super::{Action, ClientId, Dispatcher, LAST_WORDS, Life, Phase, QUIET_TIMEOUT, micros};
 use crate::plan::{Backend, CablePlan, Expect, Fault, Target, Wanted, Workload, number};
 use crate::proto::{EXIT_TESTBED, EXIT_USAGE, Response};

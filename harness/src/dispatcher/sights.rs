@@ -1,49 +1,13 @@
 //! What somebody expects to see, or not to see: events of nodes and lines of consoles.
 
 use super::run::{End, Run};
+use super::sighting::{Showing, Sighting};
 use super::{Action, Dispatcher};
 use crate::plan::Expect;
 use images_control::kind_of;
 use runtime_core::event::Event as NodeEvent;
 use std::time::Duration;
 use topology::{Shown, Sight};
-
-/// Something that was looked for has shown.
-#[derive(Clone, Debug)]
-pub(super) struct Sighting {
-    at: Duration,
-    node: usize,
-    what: Showing,
-}
-
-#[derive(Clone, Debug)]
-enum Showing {
-    Event { kind: String, number: Option<u64> },
-    Line(String),
-}
-
-impl Showing {
-    /// What stands in the line, if it is one.
-    fn line_words(&self) -> String {
-        match self {
-            Self::Line(line) => format!(": {}", line.chars().take(60).collect::<String>()),
-            Self::Event { .. } => String::new(),
-        }
-    }
-}
-
-impl Sighting {
-    fn is(&self, sight: &Sight) -> bool {
-        let shown = match (&self.what, &sight.shown) {
-            (Showing::Event { kind, number }, Shown::Event { kind: wanted, number: which }) => {
-                kind == wanted && (which.is_none() || which == number)
-            }
-            (Showing::Line(line), Shown::Line(text)) => line.contains(text.as_str()),
-            _ => false,
-        };
-        shown && sight.on.is_none_or(|on| on.index() == self.node)
-    }
-}
 
 impl Run {
     /// The earliest of each that comes after the one before it, all of them since then: how long after that, and

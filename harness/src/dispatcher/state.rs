@@ -42,11 +42,11 @@ impl NodeState {
     pub(super) const fn words(&self) -> &'static str {
         match (self.life, self.away) {
             (Life::Booting, _) => "booting",
+            (Life::Dead, _) => "dead",
             (_, Some(how)) => how,
             (Life::Joining, None) if self.outside => "rejoining",
             (Life::Joining, None) => "joining",
             (Life::Ready, None) => "ready",
-            (Life::Dead, _) => "dead",
         }
     }
 }

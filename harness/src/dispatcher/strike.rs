@@ -1,5 +1,6 @@
 //! Faults strike: what waits for its moment, what it does to a node, and what follows from it.
 
+use super::armed::Armed;
 use super::run::Dead;
 use super::{Action, Dispatcher, Life, micros};
 use crate::plan::{Backend, Fault, Target, number};
@@ -12,30 +13,6 @@ use runtime_core::event::Event as NodeEvent;
 use runtime_core::id::{Epoch, Rank};
 use std::time::Duration;
 use topology::{Strike, Way};
-
-/// A fault that waits for its moment.
-#[derive(Debug)]
-pub(super) struct Armed {
-    pub(super) fault: Fault,
-    /// Matching events seen.
-    seen: u32,
-    pub(super) fired: Option<Duration>,
-    /// It was asked for, and why it has not come true.
-    pub(super) open: Option<String>,
-}
-
-impl Armed {
-    pub(super) fn new(fault: &Fault) -> Self {
-        Self { fault: fault.clone(), seen: 0, fired: None, open: None }
-    }
-
-    /// Its moment is there. What nodes are only asked for comes true when they say so.
-    fn fire(&mut self, now: Duration) {
-        self.fired = Some(now);
-        let asked = matches!(self.fault.strike, Strike::Migrate(_) | Strike::Corrupt(_));
-        self.open = asked.then(|| "it was not done before the run was over".to_owned());
-    }
-}
 
 impl Dispatcher {
     /// No fault can strike a node that is dead.
@@ -140,10 +117,16 @@ impl Dispatcher {
         let line = self.plan.machine_of(node);
         let link = link_action(strike, changes);
         self.actions.extend(link.map(|what| Action::Link { line, what }));
+        let machine = self.plan.with_seat(node);
         if self.nodes[node].life == Life::Dead {
+            // Its next life has the same link.
+            match strike {
+                Strike::Cut(way) => machine.for_each(|n| self.nodes[n].away = Some(cut_off(way))),
+                Strike::Heal => machine.for_each(|n| self.nodes[n].away = None),
+                _ => {}
+            }
             return;
         }
-        let machine = self.plan.with_seat(node);
         match strike {
             Strike::Kill => self.actions.extend(machine.map(|node| Action::Kill { node })),
             Strike::Pause | Strike::Resume => {
@@ -197,9 +180,7 @@ impl Dispatcher {
                 return self.progress(0, 0, &text);
             }
             Strike::Pause => Some("paused"),
-            Strike::Cut(Way::From) => Some("not heard"),
-            Strike::Cut(Way::To) => Some("deaf"),
-            Strike::Cut(Way::Both) => Some("cut off"),
+            Strike::Cut(way) => Some(cut_off(way)),
             Strike::Degrade => {
                 let words = changes.map(topology::change_words).unwrap_or_default();
                 let text = format!("the link of {}: {words}", self.name(node));
@@ -378,5 +359,14 @@ fn link_action(strike: Strike, changes: Option<&[Change; 2]>) -> Option<LinkActi
         Strike::Heal => Some(LinkAction::Heal),
         Strike::Degrade => changes.map(|changes| LinkAction::Change(Box::new(*changes))),
         _ => None,
+    }
+}
+
+/// How a node is whose link is cut.
+const fn cut_off(way: Way) -> &'static str {
+    match way {
+        Way::From => "not heard",
+        Way::To => "deaf",
+        Way::Both => "cut off",
     }
 }

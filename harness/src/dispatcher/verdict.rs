@@ -1,8 +1,8 @@
 //! The end of a run: what was asked for against what was seen.
 
+use super::armed::Armed;
 use super::metric::Measured;
 use super::run::{End, Run};
-use super::strike::Armed;
 use super::{Action, Dispatcher, Life, Phase, micros};
 use crate::plan::{Expect, Fault, NodePlan, Wanted};
 use crate::proto::Response;

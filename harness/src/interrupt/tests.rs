@@ -1,5 +1,5 @@
 use super::Interrupt;
-use crate::client::Failure;
+use crate::failure::Failure;
 use nix::sys::signal::Signal;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;

@@ -1,6 +1,6 @@
 //! What can go wrong.
 
-use crate::client::Failure;
+use crate::failure::Failure;
 use crate::proto::EXIT_USAGE;
 use std::path::PathBuf;
 

@@ -1,6 +1,6 @@
 use super::room::{Need, Room};
 use super::{End, Job, Outcome, how_far, junit, summary};
-use crate::client::Failure;
+use crate::failure::Failure;
 use crate::plan::Backend;
 use crate::proto::EXIT_TESTBED;
 use crate::table::tests::run;

@@ -1,6 +1,6 @@
 //! `understudy sim --exhaustive`: every crash, and with `--pairs` every second one after it.
 
-use crate::client::Failure;
+use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::proto::{EXIT_OK, EXIT_VERDICT};
 use runtime_sim::Scenario;

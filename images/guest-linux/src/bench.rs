@@ -42,7 +42,7 @@ fn conduct(
     image: [u8; 32],
 ) -> Result<FromNode> {
     let network = network(configure, interface)?;
-    let setup = crate::node::setup(configure, network, image)?;
+    let setup = crate::setup::setup(configure, network, image)?;
     let begin: Instant = now();
     let machine = guest::bench::Machine::new(&setup.config, bench, begin).map_err(Error::msg)?;
     // A driver that nobody commands ends; the reader of the control port ends this one.

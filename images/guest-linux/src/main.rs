@@ -13,6 +13,7 @@ mod network;
 mod node;
 mod program;
 mod reference;
+mod setup;
 mod sim;
 
 use std::process::ExitCode;

@@ -5,13 +5,12 @@ use crate::control_port::{ControlPort, Incoming, Sender, report_panics};
 use crate::machine::{self, Board};
 use crate::network::{network, places};
 use crate::program;
-use anyhow::{Context, Error, Result, bail};
-use images_control::{Awake, Configure, FromNode, ToNode, VERSION};
+use crate::setup::{First, setup};
+use anyhow::{Context, Result, bail};
+use images_control::{Configure, FromNode, ToNode, VERSION};
 use runtime_core::id::{Job, NodeId, Rank};
 use runtime_driver::conductor::{Command, Ending};
-use runtime_driver::layout::Layout;
-use runtime_linux::driver::{Commander, Driver, Setup};
-use runtime_linux::transport::Network;
+use runtime_linux::driver::{Commander, Driver};
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender as Channel, channel};
@@ -100,17 +99,6 @@ fn live(port: ControlPort, home: Home) -> ! {
         }
     };
     home.end(fault)
-}
-
-/// What the reader of the port hands over before there is a driver.
-pub(crate) enum First {
-    Configure(Box<Configure>),
-    /// Run the program; only where there is one.
-    Run(u32),
-    /// This machine is a copy, and now its own.
-    Awake(Box<Awake>),
-    /// From now on messages go to this one.
-    End(String),
 }
 
 fn serve(port: ControlPort, home: Home) -> Result<Ending> {
@@ -324,11 +312,4 @@ fn uptime_us() -> u64 {
         .ok()
         .and_then(|time| u64::try_from(time.as_micros()).ok())
         .unwrap_or_default()
-}
-
-pub(crate) fn setup(configure: &Configure, network: Network, image: [u8; 32]) -> Result<Setup> {
-    let config = guest::config(configure, image).map_err(Error::msg)?;
-    let layout = Layout::node(guest::sizes(configure, &config))?;
-    let holds = guest::holds(configure);
-    Ok(Setup { config, network, layout, holds, kind_of: guest::kind })
 }

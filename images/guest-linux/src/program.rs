@@ -2,7 +2,7 @@
 //! machine has its name.
 
 use crate::control_port::Sender;
-use crate::node::First;
+use crate::setup::First;
 use anyhow::{Context as _, Result};
 use images_control::{Configure, FromNode, Program};
 use nix::sys::prctl::set_pdeathsig;

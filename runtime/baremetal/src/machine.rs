@@ -4,6 +4,9 @@ use crate::image::Image;
 use crate::start::{self, Options, StartError};
 use crate::{apic, clock, descriptors, heap, serial};
 
+/// How long the time stamp counter is watched when its frequency is not known: 10 ms.
+const WATCHED_NS: u32 = 10_000_000;
+
 /// Makes a machine usable: console, traps, memory with its protection, interrupt controllers, clock.
 /// Interrupts are off.
 ///
@@ -24,6 +27,11 @@ pub unsafe fn bring_up(info: usize, image: Image) -> Result<Options, StartError>
     // SAFETY: as the caller promises; there is memory for tables now.
     unsafe { image.settle(map) };
     apic::start();
-    clock::start(options.tsc_khz);
+    clock::start(options.tsc_khz.unwrap_or_else(|| {
+        // The timer of the interrupt controller counts nanoseconds on QEMU.
+        let khz = apic::ticks_during(WATCHED_NS) / u64::from(WATCHED_NS / 1_000_000);
+        serial::say(format_args!("tsc_khz is not on the command line: measured {khz}"));
+        khz
+    }));
     Ok(options)
 }

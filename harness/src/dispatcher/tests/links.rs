@@ -214,3 +214,28 @@ fn who_was_back_before_anyone_missed_it_did_not_die() {
     let dead: Vec<&str> = result.deaths.iter().map(|death| death.node.as_str()).collect();
     assert_eq!(dead, ["n1"], "recovered from, it was its death alone");
 }
+
+/// A machine that starts again mends no link: whoever waits for it to come back is told what keeps it.
+#[test]
+fn a_node_that_starts_again_behind_a_cut_link_says_what_it_waits_for() {
+    let reboot = |story: &mut Story| {
+        let mut actions = ask(story, Request::Reboot { node: "n3".to_owned() });
+        actions.extend(story.tell(Event::Exited { node: 3, status: "signal: 9".to_owned() }));
+        let told = "n3 is cut off still: it is no member before `understudy heal n3`";
+        let note = Response::Note { text: told.to_owned() };
+        assert!(replies(&actions, CLIENT).contains(&note), "{actions:?}");
+        story.tell(Event::Spawned { node: 3, pid: 101 });
+        story.hello(3, "same");
+        assert_eq!(story.status_of(3), "cut off");
+        ask(story, Request::Heal { link: Some("n3".to_owned()) });
+        assert_eq!(story.status_of(3), "rejoining");
+    };
+    let mut story = Story::up(guests());
+    ask(&mut story, cut("n3", None));
+    reboot(&mut story);
+    // Cut while it was dead.
+    ask(&mut story, Request::Kill { node: "n3".to_owned() });
+    ask(&mut story, cut("n3", None));
+    assert_eq!(story.status_of(3), "dead");
+    reboot(&mut story);
+}
