@@ -308,7 +308,11 @@ impl Dispatcher {
             Request::Down => {
                 let text = format!("cluster {} is down", self.plan.name);
                 self.reply(client, Response::Done { text });
-                self.stop(EXIT_OK, "the cluster was taken down", Some(client));
+                // Whoever waits for something does not get it.
+                let idle = self.phase == Phase::Up && self.onlookers().is_empty();
+                let idle = idle && self.awaited.is_empty();
+                let exit = if idle { EXIT_OK } else { EXIT_TESTBED };
+                self.stop(exit, "the cluster was taken down", Some(client));
             }
         }
     }

@@ -231,6 +231,6 @@ pub(crate) fn bytes(bytes: u64) -> String {
 
 /// In hundredths, without leaving whole numbers.
 pub(crate) fn ratio(sent: u64, dirty: u64) -> String {
-    let hundredths = sent.saturating_mul(100).checked_div(dirty);
+    let hundredths = sent.saturating_mul(100).saturating_add(dirty / 2).checked_div(dirty);
     hundredths.map_or_else(|| "–".to_owned(), |h| format!("{}.{:02}", h / 100, h % 100))
 }

@@ -163,7 +163,8 @@ impl Run {
     /// A rank stands at another node: that ends the wait for every host that it lost until now, also
     /// for those that died before they had it. Says whether it ended any.
     fn taken_over(&mut self, now: Duration, rank: u16, epoch: u64, by: &str) -> bool {
-        let waits = |d: &&mut Dead| d.death.rank == Some(rank) && d.death.by.is_none();
+        let waits =
+            |d: &&mut Dead| d.death.rank == Some(rank) && d.death.by.is_none() && d.was_missed();
         let mut first = false;
         for dead in self.deaths.iter_mut().filter(waits) {
             first = true;
@@ -204,8 +205,10 @@ impl Run {
                     self.taken_over(now, number(rank), epoch.0, name);
                 }
                 let mut news = None;
+                // Ranks that begin, or go on for another reason, do not go on after a death that nobody noticed.
                 let waits = |d: &&mut Dead| {
-                    d.view < resumed.0 && d.death.resumed_us.is_none() && d.was_missed()
+                    let noticed = d.death.detected_us.is_some() || d.death.by.is_some();
+                    d.view < resumed.0 && d.death.resumed_us.is_none() && noticed
                 };
                 for dead in self.deaths.iter_mut().filter(waits) {
                     dead.death.resumed_us = Some(micros(now.saturating_sub(dead.at)));

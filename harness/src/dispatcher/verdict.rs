@@ -89,6 +89,7 @@ impl Dispatcher {
             _ => match self.hosts.iter().position(|&h| h == i) {
                 Some(rank) => format!("rank {rank}"),
                 None if plan.host.is_some() => "idle".to_owned(),
+                None if self.nodes[i].outside => self.nodes[i].words().to_owned(),
                 None => "spare".to_owned(),
             },
         };

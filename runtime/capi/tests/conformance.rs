@@ -283,7 +283,7 @@ fn kills() {
 #[test]
 fn ends() {
     let program = program("ends");
-    for how in ["atexit", "thread", "nothing"] {
+    for how in ["atexit", "thread", "main", "nothing"] {
         run(&program, how);
     }
 }

@@ -40,7 +40,8 @@ impl Process {
     }
 }
 
-/// When a process started; `None` if there is none of this number, or only what its parent has not asked for yet.
+/// When a process started; `None` if there is none of this number, or only what its parent has not asked for yet. A
+/// process of which `main` ended by `pthread_exit` looks like that, but has threads.
 fn started(pid: u32) -> io::Result<Option<u64>> {
     let text = match fs::read(format!("/proc/{pid}/stat")) {
         Ok(text) => text,
@@ -49,13 +50,19 @@ fn started(pid: u32) -> io::Result<Option<u64>> {
         }
         Err(e) => return Err(e),
     };
-    // "pid (any bytes) state …": the start time is the 20th word after the state.
-    let text = String::from_utf8_lossy(&text);
-    let Some((_, rest)) = text.rsplit_once(") ") else { return Ok(None) };
-    let mut words = rest.split(' ');
-    let state = words.next();
-    let started = words.nth(18).and_then(|w| w.parse().ok());
-    Ok(if matches!(state, Some("Z" | "X")) { None } else { started })
+    // "pid (any bytes) state …": the number of threads is the 17th word after the state, the start time the 19th.
+    Ok(started_by(&String::from_utf8_lossy(&text)))
+}
+
+fn started_by(stat: &str) -> Option<u64> {
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let words: Vec<&str> = rest.split(' ').collect();
+    let (state, threads, started) = (words.first()?, words.get(17)?, words.get(19)?);
+    let ended = match *state {
+        "Z" => threads.parse::<u32>().is_ok_and(|threads| threads < 2),
+        state => state == "X",
+    };
+    if ended { None } else { started.parse().ok() }
 }
 
 /// Forks between the first process and this one, since this library was first used.
@@ -124,3 +131,6 @@ impl Drop for Kept {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

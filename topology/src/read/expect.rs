@@ -213,7 +213,11 @@ fn outcome(text: &str) -> Parsed<Outcome> {
 fn metrics(r: &mut Reader<'_>, yaml: &Yaml) -> Vec<Expectation> {
     let words = Metric::ALL.map(Metric::word);
     let mut all = Vec::new();
+    let before = r.count();
     let fields = Fields::read(r, yaml, yaml.span, "metric", &words, &[]);
+    if r.count() == before && fields.as_ref().is_some_and(|fields| fields.entries().is_empty()) {
+        r.error(yaml.span, "`metric` without one", METRIC);
+    }
     for (word, span, value) in fields.iter().flat_map(Fields::entries) {
         let Some(metric) = Metric::named(word) else { continue };
         let before = r.count();

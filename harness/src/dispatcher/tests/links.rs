@@ -215,6 +215,33 @@ fn who_was_back_before_anyone_missed_it_did_not_die() {
     assert_eq!(dead, ["n1"], "recovered from, it was its death alone");
 }
 
+/// Its rank goes back to a checkpoint with all others when another node dies: that is no takeover.
+#[test]
+fn who_was_not_missed_takes_over_from_nobody() {
+    let mut story = Story::running(guests());
+    ask(&mut story, Request::Pause { node: "n0".to_owned() });
+    ask(&mut story, Request::Resume { node: "n0".to_owned() });
+    story.checkpoint(1);
+    story.checkpoint(2);
+    story.takeover();
+    story.say(0, NodeEvent::RolledBack { rank: Rank(0), epoch: Epoch(2), taken_over: false });
+    story.say(0, NodeEvent::Resumed { view: ViewId(2), job: Job(1), epoch: Epoch(2) });
+    story.checkpoint_on([0, 3, 2], 3);
+    let result = verdict(&story.done([0, 3, 2], "right"));
+    let dead: Vec<&str> = result.deaths.iter().map(|death| death.node.as_str()).collect();
+    assert_eq!(dead, ["n1"]);
+}
+
+/// Ranks that begin after a node fell silent do not go on without it.
+#[test]
+fn nobody_recovers_from_a_death_before_it_is_noticed() {
+    let mut story = Story::running(guests());
+    ask(&mut story, Request::Pause { node: "n1".to_owned() });
+    story.say(0, NodeEvent::Resumed { view: ViewId(9), job: Job(1), epoch: Epoch(0) });
+    let result = verdict(&story.done([0, 1, 2], "right"));
+    assert_eq!(result.deaths[0].resumed_us, None);
+}
+
 /// A machine that starts again mends no link: whoever waits for it to come back is told what keeps it.
 #[test]
 fn a_node_that_starts_again_behind_a_cut_link_says_what_it_waits_for() {

@@ -45,8 +45,47 @@ static void* forgets(void* unused)
     return unused;
 }
 
+/* Its sends arrive for many times as long as others need to see that a process has ended. */
+static void sends_for_long(void)
+{
+    mcapi_endpoint_t there, mine;
+    int i;
+    start_node(5);
+    mine = mcapi_endpoint_create(5, &st);
+    OK;
+    there = mcapi_endpoint_get(DOMAIN, 4, 4, LONG, &st);
+    OK;
+    for (i = 0; i < 10; i++) {
+        usleep(30000);
+        mcapi_msg_send(mine, there, "x", 1, 0, &st);
+        OK;
+    }
+    end_node();
+}
+
+/* What is left of a process of which `main` has ended. */
+static void* outlives(void* main_thread)
+{
+    pid_t child;
+    int end;
+    CHECK(pthread_join(*(pthread_t*)main_thread, NULL) == 0);
+    start_node(4);
+    mcapi_endpoint_create(4, &st);
+    OK;
+    child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        sends_for_long();
+        _exit(0);
+    }
+    CHECK(waitpid(child, &end, 0) == child && WIFEXITED(end) && WEXITSTATUS(end) == 0);
+    end_node();
+    exit(0);
+}
+
 int main(int argc, char** argv)
 {
+    static pthread_t self;
     pthread_t started;
     const char* how = argc > 1 ? argv[1] : "atexit";
     if (strcmp(how, "atexit") == 0) {
@@ -61,6 +100,10 @@ int main(int argc, char** argv)
         CHECK(pthread_join(started, NULL) == 0);
         mcapi_node_id_get(&st);
         IS(MCAPI_ERR_NODE_NOTINIT);
+    } else if (strcmp(how, "main") == 0) {
+        self = pthread_self();
+        CHECK(pthread_create(&started, NULL, outlives, &self) == 0);
+        pthread_exit(NULL);
     } else {
         /* A process that ends with nodes of living and of ended threads; the next one sweeps. */
         pid_t child = fork();
