@@ -30,7 +30,7 @@ pub(crate) const NET_FD: i32 = 3;
 pub(crate) const BOARD_FD: i32 = 8;
 
 /// In place of a console that is not kept.
-const NOT_KEPT: &str = "(not kept: the topology says `console: none` of this node)\n";
+pub(crate) const NOT_KEPT: &str = "(not kept: the topology says `console: none` of this node)\n";
 
 /// What all nodes of a cluster share.
 #[derive(Debug)]

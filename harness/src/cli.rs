@@ -4,7 +4,7 @@ mod complete;
 mod follow;
 mod live;
 
-use crate::backend::console;
+use crate::backend::{NOT_KEPT, console};
 use crate::bench::{self, BenchArgs};
 use crate::cc::{self, CcArgs};
 use crate::client::{Connection, How, Launch};
@@ -361,6 +361,10 @@ fn follow_console(mut connection: Connection, node: &str) -> Result<u8, Failure>
         return Err(Failure::usage(format!("no node {node}: there are {}", names.join(", "))));
     }
     let path = console(Path::new(&status.run_dir), node);
+    if std::fs::metadata(&path).is_ok_and(|file| file.len() == NOT_KEPT.len() as u64) {
+        let reason = format!("{node} keeps no console: the topology says `console: none` of it");
+        return Err(Failure::usage(reason));
+    }
     eprintln!("the console of {node}, to be read: Ctrl-C leaves it, and the cluster up");
     follow(&connection, &path, true, &mut |bytes| {
         std::io::stdout().write_all(bytes)?;

@@ -86,40 +86,30 @@ pub(crate) fn link_words(port: &PortStatus) -> String {
     words
 }
 
-/// What checkpoints cost.
-fn checkpoints(result: &RunResult) -> Table {
+/// What checkpoints cost: what was sent, and how long who computes felt it. Two tables, for one is wider than a terminal.
+fn checkpoints(result: &RunResult) -> [Table; 2] {
     let (dirty, sent) = result.bytes();
-    let blocked = result.checkpoints.iter().map(|c| c.blocked_us).max();
-    let frozen = result.checkpoints.iter().map(|c| c.frozen_us).max();
-    let protocol: u64 = result.checkpoints.iter().map(|c| c.protocol_bytes).sum();
-    let overlapped = result.checkpoints.iter().map(|c| c.overlapped_us).max();
-    let copied: u64 = result.checkpoints.iter().map(|c| c.copied_pages).sum();
-    let spared: u64 = result.checkpoints.iter().map(|c| c.spared_pages).sum();
-    let mut rows = table(&[
-        "checkpoints",
-        "changed",
-        "sent",
-        "protocol",
-        "sent / changed",
-        "copied on write",
-        "spared",
-        "longest stop",
-        "frozen",
-        "longest overlap",
-    ]);
-    rows.add_row([
-        result.checkpoints.len().to_string(),
+    let all = &result.checkpoints;
+    let blocked = all.iter().map(|c| c.blocked_us).max();
+    let frozen = all.iter().map(|c| c.frozen_us).max();
+    let overlapped = all.iter().map(|c| c.overlapped_us).max();
+    let protocol: u64 = all.iter().map(|c| c.protocol_bytes).sum();
+    let copied: u64 = all.iter().map(|c| c.copied_pages).sum();
+    let spared: u64 = all.iter().map(|c| c.spared_pages).sum();
+    let mut volume =
+        table(&["checkpoints", "changed", "sent", "protocol", "sent / changed", "spared"]);
+    volume.add_row([
+        all.len().to_string(),
         bytes(dirty),
         bytes(sent),
         bytes(protocol),
         ratio(sent, dirty),
-        format!("{copied} pages"),
         format!("{spared} pages"),
-        time(blocked),
-        time(frozen),
-        time(overlapped),
     ]);
-    rows
+    let mut stops = table(&["longest stop", "frozen", "longest overlap", "copied on write"]);
+    let copied = format!("{copied} pages");
+    stops.add_row([time(blocked), time(frozen), time(overlapped), copied]);
+    [volume, stops]
 }
 
 /// What a node kept, of what the validator says that it may need.
@@ -146,7 +136,9 @@ pub(crate) fn result(result: &RunResult) -> String {
     let _ = writeln!(text, "{rows}");
 
     if !result.on_mcapi {
-        let _ = writeln!(text, "{}", checkpoints(result));
+        for rows in checkpoints(result) {
+            let _ = writeln!(text, "{rows}");
+        }
     }
 
     if !result.deaths.is_empty() {

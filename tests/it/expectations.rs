@@ -108,7 +108,7 @@ fn lines_are_seen_in_their_order_or_not() {
         &outcome,
         &[
             ("a line with \"at last\"", "not once"),
-            ("2 times", "1 times only"),
+            ("2 times", "once only"),
             ("within 1us of the start", "first of all"),
             ("then a line with \"first\" on n0", "nothing like the 2nd of them"),
             ("never a line with \"first of\" on n1", " s: first of all"),

@@ -87,6 +87,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "runtime-core",
             "runtime-bench",
             "runtime-sim",
+            "runtime-linux",
             "images",
             "images-control",
         ],

@@ -22,7 +22,7 @@ pub(super) enum Live {
         #[arg(add = ArgValueCompleter::new(complete::links))]
         link: String,
         /// Only frames from the node (up), or to it (down); or by the order of its ends in the file.
-        #[arg(long, value_parser = WAYS, value_name = "WAY")]
+        #[arg(long, alias = "direction", value_parser = WAYS, value_name = "WAY")]
         one_way: Option<String>,
         #[command(flatten)]
         which: Which,
@@ -47,7 +47,7 @@ pub(super) enum Live {
         #[arg(required = true, value_name = "KEY=VALUE", add = ArgValueCompleter::new(complete::keys))]
         changes: Vec<String>,
         /// Only one way.
-        #[arg(long, value_parser = WAYS, value_name = "WAY")]
+        #[arg(long, alias = "one-way", value_parser = WAYS, value_name = "WAY")]
         direction: Option<String>,
         #[command(flatten)]
         which: Which,

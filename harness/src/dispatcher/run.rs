@@ -10,6 +10,7 @@ use crate::result::{Checkpoint, Death};
 use images_control::sim::{SimCable, SimFault, SimPlan, SimTarget, Trigger};
 use images_control::{Run as RunCommand, ToNode};
 use runtime_core::event::Event as NodeEvent;
+use runtime_core::id::Rank;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -201,20 +202,25 @@ impl Run {
             }
             NodeEvent::Resumed { view: resumed, epoch, .. } => {
                 // A rank that begins anew stands nowhere before it runs.
-                if let Some(rank) = hosts.iter().position(|&h| h == node && resumed.0 == view) {
-                    self.taken_over(now, number(rank), epoch.0, name);
+                let mut news = Vec::new();
+                if let Some(rank) = hosts.iter().position(|&h| h == node && resumed.0 == view)
+                    && self.taken_over(now, number(rank), epoch.0, name)
+                {
+                    news.push(format!("{name} has taken over {} at {epoch}", Rank(number(rank))));
                 }
-                let mut news = None;
                 // Ranks that begin, or go on for another reason, do not go on after a death that nobody noticed.
                 let waits = |d: &&mut Dead| {
                     let noticed = d.death.detected_us.is_some() || d.death.by.is_some();
                     d.view < resumed.0 && d.death.resumed_us.is_none() && noticed
                 };
-                for dead in self.deaths.iter_mut().filter(waits) {
+                let mut over: Vec<&mut Dead> = self.deaths.iter_mut().filter(waits).collect();
+                for dead in &mut over {
                     dead.death.resumed_us = Some(micros(now.saturating_sub(dead.at)));
-                    news = Some(format!("all ranks run again from {epoch}"));
                 }
-                news
+                if !over.is_empty() {
+                    news.push(format!("all ranks run again from {epoch}"));
+                }
+                (!news.is_empty()).then(|| news.join("; "))
             }
             NodeEvent::Recovering { .. } if view > self.recovery => {
                 self.recovery = view;

@@ -79,6 +79,7 @@ impl Dispatcher {
         let Some(last) = shown.get(times - 1) else {
             let seen = match shown.len() {
                 0 => "not once".to_owned(),
+                1 => "once only".to_owned(),
                 n => format!("{n} times only"),
             };
             return (seen, false);
