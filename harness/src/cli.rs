@@ -361,7 +361,7 @@ fn follow_console(mut connection: Connection, node: &str) -> Result<u8, Failure>
         return Err(Failure::usage(format!("no node {node}: there are {}", names.join(", "))));
     }
     let path = console(Path::new(&status.run_dir), node);
-    if std::fs::metadata(&path).is_ok_and(|file| file.len() == NOT_KEPT.len() as u64) {
+    if std::fs::read(&path).is_ok_and(|text| text == NOT_KEPT.as_bytes()) {
         let reason = format!("{node} keeps no console: the topology says `console: none` of it");
         return Err(Failure::usage(reason));
     }
