@@ -16,6 +16,7 @@
 
 mod loans;
 mod progress;
+mod slip;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -218,7 +219,9 @@ impl Engine {
         // What is here is taken before more is taken in: so a receiver that is behind takes in, and answers, much at a time.
         let mut taken = take(&mut state.core);
         if let Ok(None) = taken {
-            state.pump();
+            self.fall_behind(&state);
+            let came = state.pump();
+            state.wire.slip.learn(came);
             taken = take(&mut state.core);
         }
         if let Ok(None) = taken {
@@ -236,6 +239,18 @@ impl Engine {
         }
         self.settle(&mut state);
         taken.and_then(|taken| taken.ok_or(Status::General))
+    }
+
+    /// Lets the sender of a stream go on for a while, unless somebody wants the lock meanwhile.
+    #[inline]
+    fn fall_behind(&self, state: &State) {
+        let looks = if self.looks { state.wire.slip.looks() } else { 0 };
+        for _ in 0..looks {
+            if self.wanted.load(Ordering::Relaxed) > 0 {
+                break;
+            }
+            core::hint::spin_loop();
+        }
     }
 
     #[inline(never)]

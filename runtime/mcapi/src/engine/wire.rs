@@ -1,6 +1,7 @@
 //! The transport of a node, with numbers for its names, and what it had no room for.
 
 use super::loans::Loans;
+use super::slip::Slip;
 use crate::transport::Transport;
 use runtime_core::id::NodeId;
 use runtime_core::limits::{MCAPI_LEND_FROM, MCAPI_MAX_NODES};
@@ -25,6 +26,8 @@ pub(super) struct Wire {
     /// The number of the last node whose name falls in a place.
     near: [Option<(NodeName, NodeId)>; NEAR as usize],
     loans: Arc<Loans>,
+    /// How far who receives stays behind.
+    pub(super) slip: Slip,
 }
 
 /// Nodes, by number.
@@ -59,6 +62,7 @@ impl Wire {
             names: vec![None; MCAPI_MAX_NODES],
             near: [None; NEAR as usize],
             loans,
+            slip: Slip::default(),
         }
     }
 
@@ -197,6 +201,7 @@ fn take_lent(core: &mut Mcapi, loans: &Loans, node: NodeId, (head, loan): (&[u8]
 
 impl Road for Wire {
     fn carry(&mut self, to: NodeId, head: &[u8], data: &[u8]) -> bool {
+        self.slip.forget();
         self.outbox.is_empty() && matches!(self.put(to, head, data), Sent::Over)
     }
 }
