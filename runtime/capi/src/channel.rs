@@ -14,6 +14,7 @@ macro_rules! channel_calls {
             render(status, (), || {
                 let me = registry::current()?;
                 let (send, recv) = (handle::to_address(send)?, handle::to_address(recv)?);
+                me.node.catch_up();
                 me.start(request, Target::None, |core| core.$core(send, recv))
             });
         }
@@ -31,6 +32,7 @@ macro_rules! open_calls {
             render(status, (), || {
                 let me = registry::current()?;
                 let endpoint = handle::to_address(endpoint)?;
+                me.node.catch_up();
                 me.start(request, Target::Handle(end.some()?), |core| core.$core(endpoint))
             });
         }
@@ -50,7 +52,9 @@ macro_rules! close_calls {
             render(status, (), || {
                 let me = registry::current()?;
                 let end = $handle::from_raw(me.salt.channel(end));
-                me.start(request, Target::None, |core| core.$core(end))
+                me.start(request, Target::None, |core| core.$core(end))?;
+                me.node.catch_up();
+                Ok(())
             });
         }
     )*};

@@ -62,6 +62,7 @@ pub(crate) extern "C" fn mcapi_endpoint_delete(endpoint: u32, status: Out<u32>) 
     render(status, (), || {
         let me = registry::current()?;
         let endpoint = handle::to_address(endpoint)?;
+        me.node.catch_up();
         me.node.core(|core| core.endpoint_delete(endpoint))
     });
 }
@@ -114,6 +115,7 @@ pub(crate) extern "C" fn mcapi_endpoint_set_attribute(
         if cfg!(target_endian = "big") {
             bytes.reverse();
         }
+        me.node.catch_up();
         me.node.core(|core| core.endpoint_set_attribute(endpoint, number, &bytes))
     });
 }

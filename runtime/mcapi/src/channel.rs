@@ -31,6 +31,7 @@ macro_rules! opens {
     ($name:ident $(<$t:ident>)?, $handle:ident, $open:ident, $close:ident, $section:literal) => {
         impl $(<$t: Scalar>)? $name $(<$t>)? {
             pub(crate) fn open(node: &Node, address: Address) -> Result<Pending<Self>, Status> {
+                node.catch_up();
                 let request = node.core(|core| core.$open(address))?;
                 Ok(Pending::new(node, request, |node, completion| match completion {
                     Completion::$handle(handle) => {
@@ -54,6 +55,7 @@ macro_rules! opens {
             /// [`Status::RequestLimit`].
             pub fn close_i(self) -> Result<Pending<()>, Status> {
                 let request = self.end.node.core(|core| core.$close(self.end.handle))?;
+                self.end.node.catch_up();
                 Ok(Pending::unit(&self.end.node, request))
             }
         }
@@ -62,7 +64,12 @@ macro_rules! opens {
             fn drop(&mut self) {
                 let End { node, handle } = &self.end;
                 // Closed already, or the node has left.
-                let _closed = node.core(|core| core.$close(*handle));
+                let closed = node.core(|core| {
+                    core.$close(*handle).map(|request| core.abandon(request))
+                });
+                if closed.is_ok() {
+                    node.catch_up();
+                }
             }
         }
     };

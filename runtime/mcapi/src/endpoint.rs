@@ -14,6 +14,7 @@ pub struct Endpoint {
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
+        self.node.catch_up();
         // An end of a channel stays until the node leaves.
         let _connected = self.node.core(|core| core.endpoint_delete(self.address));
     }
@@ -108,6 +109,7 @@ impl Endpoint {
     /// See [`crate::Mcapi::endpoint_set_attribute`].
     pub fn set(&self, attribute: Attribute, value: u32) -> Result<(), Status> {
         let value = value.to_le_bytes();
+        self.node.catch_up();
         self.node.core(|core| core.endpoint_set_attribute(self.address, attribute as u32, &value))
     }
 

@@ -84,6 +84,8 @@ struct State {
     progress_rests: bool,
     /// The leader is to look.
     bell_due: bool,
+    /// How often what had come was taken in.
+    pumps: u64,
     /// How long the next blocking call looks.
     look: Duration,
     closed: bool,
@@ -124,6 +126,7 @@ impl Engine {
             roused: Arc::clone(&roused),
             progress_rests: false,
             bell_due: false,
+            pumps: 0,
             look: LOOK.end,
             closed: false,
         };
@@ -455,11 +458,7 @@ impl Engine {
                     state = self.lock();
                     state.wire.transport = Some(transport);
                 }
-                None => {
-                    (self.bell)();
-                    thread::yield_now();
-                    state = self.lock();
-                }
+                None => state = self.call_back(),
             }
         };
         drop(transport);
@@ -495,6 +494,7 @@ impl State {
     #[inline]
     fn pump(&mut self) -> usize {
         let events = self.wire.poll(&mut self.core);
+        self.pumps += u64::from(self.wire.transport.is_some());
         if events > 0 || self.wire.has_waiting() {
             self.drain();
         }

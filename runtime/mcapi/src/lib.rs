@@ -200,6 +200,7 @@ impl Node {
     /// # Errors
     /// See [`Mcapi::pktchan_connect_i`].
     pub fn connect_packets(&self, send: Address, recv: Address) -> Result<Pending<()>, Status> {
+        self.catch_up();
         let request = self.core(|core| core.pktchan_connect_i(send, recv))?;
         Ok(Pending::unit(self, request))
     }
@@ -209,8 +210,15 @@ impl Node {
     /// # Errors
     /// See [`Mcapi::sclchan_connect_i`].
     pub fn connect_scalars(&self, send: Address, recv: Address) -> Result<Pending<()>, Status> {
+        self.catch_up();
         let request = self.core(|core| core.sclchan_connect_i(send, recv))?;
         Ok(Pending::unit(self, request))
+    }
+
+    /// For another rendering of MCAPI, before a call that depends on what others did to channels, and after a close: takes in all
+    /// that other nodes have sent so far, and sends what waits, for programs may know of it by another way.
+    pub fn catch_up(&self) {
+        self.0.0.catch_up();
     }
 
     fn engine(&self) -> &Engine {

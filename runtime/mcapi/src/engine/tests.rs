@@ -1,3 +1,5 @@
+use super::QUIET;
+use crate::limits::MCAPI_MAX_REQUESTS;
 use crate::local::Hub;
 use crate::*;
 use std::thread;
@@ -141,4 +143,37 @@ fn channels_carry_packets_and_scalars() {
     }
     receiver.join().unwrap();
     tx.close().unwrap();
+}
+
+/// The program knows that both ends are closed before the node, whose progress thread sleeps on the transport.
+#[test]
+fn an_endpoint_whose_channel_is_closed_can_be_deleted_at_once() {
+    let hub = Hub::default();
+    let (a, b) = (node(&hub, 1), node(&hub, 2));
+    let send = a.endpoint(Port(1)).unwrap();
+    for _ in 0..20 {
+        let recv = b.endpoint(Port(2)).unwrap();
+        assert_eq!(find(&a, 2, 2), recv.address());
+        a.connect_packets(send.address(), recv.address()).unwrap().wait(None).unwrap();
+        let mut tx = send.packet_sender().unwrap();
+        let rx = recv.packet_receiver().unwrap().wait(None).unwrap();
+        let tx = tx.wait(None).unwrap();
+        rx.close().unwrap();
+        // Now b's progress thread leads.
+        thread::sleep(5 * QUIET);
+        tx.close().unwrap();
+        drop(recv);
+    }
+}
+
+#[test]
+fn channels_that_are_dropped_leave_no_request_behind() {
+    let node = node(&Hub::default(), 1);
+    let (send, recv) = (node.endpoint(Port(1)).unwrap(), node.endpoint(Port(2)).unwrap());
+    for _ in 0..=MCAPI_MAX_REQUESTS / 2 {
+        node.connect_packets(send.address(), recv.address()).unwrap().wait(None).unwrap();
+        let mut tx = send.packet_sender().unwrap();
+        let _rx = recv.packet_receiver().unwrap().wait(None).unwrap();
+        let _tx = tx.wait(None).unwrap();
+    }
 }

@@ -1,11 +1,14 @@
 //! Waiting in a blocking call: looking, lending the lock, sleeping, and who leads next.
 
 use super::tasks::Held;
-use super::{Engine, LOOK, LOOKS, Leader, State};
+use super::{Engine, LOOK, LOOKS, Leader, State, progress};
 use runtime_core::mcapi::{Completion, Request, Status, Waiter};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+/// How long a leader that was called is given to come.
+const NAP: Duration = Duration::from_micros(20);
 
 /// When a call gives up. The clock is not looked at before it has to be.
 pub(super) struct Patience {
@@ -134,6 +137,34 @@ impl Engine {
         }
         // Who wants it may need this processor.
         thread::yield_now();
+        self.lock()
+    }
+
+    /// Takes in all that has come so far, and sends what waits, also while somebody sleeps on the transport: before a call that
+    /// says something else when another node has done something, of which the program may know already, and after one
+    /// that is done at once, of which the program may tell others.
+    pub(crate) fn catch_up(&self) {
+        let mut state = self.lock();
+        let before = state.pumps;
+        let mine = match state.leader {
+            Leader::Nobody => false,
+            Leader::Call(leader) => leader == waiter(),
+            Leader::Progress => progress::is_this_thread(),
+        };
+        // A leader that wakes a task comes back to nobody who waits for it there.
+        while !mine && !state.closed && state.wire.transport.is_none() && state.pumps == before {
+            drop(state);
+            state = self.call_back();
+        }
+        state.pump();
+        self.settle(&mut state);
+    }
+
+    /// Tells the leader to come back. The caller looks whether it has.
+    pub(super) fn call_back(&self) -> Held<'_> {
+        (self.bell)();
+        // It may need this processor, and be of a lower priority.
+        thread::sleep(NAP);
         self.lock()
     }
 
