@@ -152,11 +152,12 @@ fn run_placed(place: Place, program: &Path, arguments: &[&str]) {
         command.env("MCAPI_BOARD", memory);
     }
     good(&arguments.join(" "), &command.output().unwrap());
+    // What a killed node leaves on a machine of its own, the next one that comes to any place sweeps up.
     if let Place::Here = place {
-        let left: Vec<_> = std::fs::read_dir(nodes).unwrap().map(|f| f.unwrap().path()).collect();
+        let left: Vec<_> =
+            std::fs::read_dir(nodes).into_iter().flatten().map(|f| f.unwrap().path()).collect();
         assert!(left.is_empty(), "{arguments:?} left {left:?}");
     }
-    // What a killed node leaves on a machine of its own, the next one there sweeps up.
 }
 
 /// As threads and as processes, over everything.

@@ -111,7 +111,7 @@ pub struct Net {
 
 impl Net {
     /// Takes a node's place. `machine`: the node of the file that this machine is said to be. `options`: where and how
-    /// its nodes meet; each machine of the file gets a directory beside the one that is named.
+    /// its nodes meet; each machine of the file gets a place in that directory.
     ///
     /// # Errors
     /// See [`NetError`].
@@ -124,7 +124,7 @@ impl Net {
         let at = map.find(name, machine)?;
         let mut options = options.clone();
         // Machines of a file may be one machine, and their memory is not common then.
-        options.dir.as_mut_os_string().push(format!("-{}", map.meeting(at)));
+        options.place = Some(map.meeting(at));
         let fabric = Fabric::join(name, &options)?;
         let life = life::next();
         let ways = map.open(at, life, &options)?;

@@ -147,7 +147,7 @@ fn bare(n: usize, payload: usize) -> Result<Vec<u64>> {
 }
 
 fn join(dir: &Path, name: NodeName, spin: u32) -> Result<Fabric> {
-    Ok(Fabric::join(name, &Options { dir: dir.to_owned(), spin, board: None })?)
+    Ok(Fabric::join(name, &Options { dir: dir.to_owned(), place: None, spin, board: None })?)
 }
 
 /// Waits until the other one is there, who waits for a frame.

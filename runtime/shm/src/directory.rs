@@ -2,6 +2,9 @@
 //!
 //! Whoever joins, leaves or sweeps holds the board's lock meanwhile. A node's file is locked by its node for life, and
 //! by nobody else, so that looking for the lock is looking whether the node lives.
+//!
+//! The directory comes with its first node and goes with its last. In it there may be **places**, each a directory of its own
+//! for nodes that are not to meet the others: who comes to any of them sweeps them all.
 
 use crate::lock::{is_locked, try_lock};
 use crate::process::{Kept, Process};
@@ -17,6 +20,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 const BOARD: &str = "board";
+/// What names of places begin with.
+const PLACE: &str = "at-";
 /// The board is locked for some system calls. Who has waited for so long has met a stopped process.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -78,13 +83,54 @@ impl Directory {
     /// Makes it, if need be.
     pub(crate) fn open(path: &Path) -> Result<Self, JoinError> {
         let this = Self { path: path.to_owned() };
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-        made.map_err(this.failed("cannot make the directory"))?;
-        let meta = fs::symlink_metadata(path).map_err(this.failed("cannot look at it"))?;
-        if !meta.is_dir() || meta.uid() != getuid().as_raw() || meta.mode() & 0o022 != 0 {
-            return Err(JoinError::Exposed(this.path));
-        }
+        this.make()?;
         Ok(this)
+    }
+
+    fn make(&self) -> Result<(), JoinError> {
+        let meta = loop {
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.path);
+            made.map_err(self.failed("cannot make the directory"))?;
+            let meta = if_there(fs::symlink_metadata(&self.path));
+            // `None`: the last node that left has just taken it away.
+            if let Some(meta) = meta.map_err(self.failed("cannot look at it"))? {
+                break meta;
+            }
+        };
+        if !meta.is_dir() || meta.uid() != getuid().as_raw() || meta.mode() & 0o022 != 0 {
+            return Err(JoinError::Exposed(self.path.clone()));
+        }
+        Ok(())
+    }
+
+    /// A place in it.
+    pub(crate) fn place(&self, name: &str) -> Result<Self, JoinError> {
+        Self::open(&self.path.join(format!("{PLACE}{name}")))
+    }
+
+    /// Removes what the dead left in places, and places where nobody is. One that cannot be looked into is left to those who
+    /// come to it.
+    pub(crate) fn sweep_places(&self, this: &Process) -> io::Result<()> {
+        for entry in if_there(fs::read_dir(&self.path))?.into_iter().flatten() {
+            let entry = entry?;
+            let is_place = entry.file_name().to_str().is_some_and(|name| name.starts_with(PLACE));
+            if is_place && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                let place = Self { path: entry.path() };
+                if let Err(error) = place.sweep_place(this) {
+                    tracing::debug!(place = %place.path.display(), %error, "cannot sweep");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Who is in the middle of coming or going sweeps by itself.
+    fn sweep_place(&self, this: &Process) -> io::Result<()> {
+        let Some(locked) = self.try_lock()? else { return Ok(()) };
+        if self.sweep(&locked, this)? {
+            locked.board.news.fetch_add(1, Ordering::Release);
+        }
+        self.remove_if_empty(&locked)
     }
 
     pub(crate) fn failed(&self, what: &'static str) -> impl Fn(io::Error) -> JoinError {
@@ -99,8 +145,11 @@ impl Directory {
     pub(crate) fn lock(&self) -> Result<Locked, JoinError> {
         let patience = Instant::now() + PATIENCE;
         loop {
-            if let Some(locked) = self.try_lock().map_err(self.failed("cannot lock the board"))? {
-                return Ok(locked);
+            match if_there(self.try_lock()).map_err(self.failed("cannot lock the board"))? {
+                Some(Some(locked)) => return Ok(locked),
+                Some(None) => {}
+                // The last node that left has taken all away.
+                None => self.make()?,
             }
             if Instant::now() > patience {
                 return Err(JoinError::Busy(self.path.join(BOARD)));
@@ -217,14 +266,21 @@ impl Directory {
         Ok(Some((file, header)))
     }
 
-    /// Removes a node's own file, and the board if nobody else is there.
+    /// Removes a node's own file, and all else if nobody else is there.
     pub(crate) fn remove(&self, locked: &Locked, name: NodeName, own: &Kept) -> io::Result<()> {
         if self.inode(name)? == Some(own.file().metadata()?.ino()) {
             fs::remove_file(self.file_of(name))?;
         }
         locked.board.news.fetch_add(1, Ordering::Release);
+        self.remove_if_empty(locked)
+    }
+
+    /// The board, and the directory if there is nothing else in it, and it can be made again.
+    fn remove_if_empty(&self, _: &Locked) -> io::Result<()> {
         if self.names()?.is_empty() {
             if_there(fs::remove_file(self.path.join(BOARD)))?;
+            // Somebody came, or has something there, or made it for us.
+            let _kept = fs::remove_dir(&self.path);
         }
         Ok(())
     }

@@ -31,8 +31,11 @@ const CLOCK_EVERY: u32 = 1024;
 /// Where nodes meet, and how a node waits.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The directory of the nodes' files, made when it is missing: the user's, and nobody else may write to it.
+    /// The directory of the nodes' files, made when it is missing, and removed by the last node: the user's, and nobody else
+    /// may write to it.
     pub dir: PathBuf,
+    /// A part of the directory, for nodes that meet nobody outside of it.
+    pub place: Option<String>,
     /// Looks that [`Fabric::wait`] takes before it sleeps: at most, and fewer after they were in vain. None with a
     /// single processor.
     pub spin: u32,
@@ -47,7 +50,7 @@ impl Default for Options {
             || PathBuf::from(format!("/dev/shm/understudy-{}", getuid())),
             PathBuf::from,
         );
-        Self { dir, spin: 2000, board: env::var_os("MCAPI_BOARD").map(PathBuf::from) }
+        Self { dir, place: None, spin: 2000, board: env::var_os("MCAPI_BOARD").map(PathBuf::from) }
     }
 }
 
@@ -130,6 +133,11 @@ impl Fabric {
     pub fn join(name: NodeName, options: &Options) -> Result<Self, JoinError> {
         let directory = Directory::open(&options.dir)?;
         let this = Process::this().map_err(directory.failed("cannot look into /proc"))?;
+        directory.sweep_places(&this).map_err(directory.failed("cannot sweep places"))?;
+        let directory = match &options.place {
+            Some(place) => directory.place(place)?,
+            None => directory,
+        };
         let locked = directory.lock()?;
         directory.sweep(&locked, &this).map_err(directory.failed("cannot sweep"))?;
         let made = directory.create(&locked, name).map_err(directory.failed("cannot make a file"));

@@ -21,7 +21,7 @@ fn name(node: u32) -> NodeName {
 }
 
 fn try_join(dir: &Path, node: u32) -> Result<Fabric, JoinError> {
-    Fabric::join(name(node), &Options { dir: dir.to_owned(), spin: 50, board: None })
+    Fabric::join(name(node), &Options { dir: dir.to_owned(), place: None, spin: 50, board: None })
 }
 
 fn join(dir: &Path, node: u32) -> Fabric {
@@ -39,7 +39,7 @@ fn pid(child: &Child) -> Pid {
 }
 
 fn is_empty(dir: &Path) -> bool {
-    fs::read_dir(dir).unwrap().next().is_none()
+    fs::read_dir(dir).is_err()
 }
 
 /// Numbers without end that look drawn.

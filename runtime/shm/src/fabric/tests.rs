@@ -14,15 +14,16 @@ fn name(node: u32) -> NodeName {
 }
 
 fn options(dir: &TempDir) -> Options {
-    Options { dir: dir.path().to_owned(), spin: 100, board: None }
+    Options { dir: dir.path().to_owned(), place: None, spin: 100, board: None }
 }
 
 fn join(dir: &TempDir, node: u32) -> Fabric {
     Fabric::join(name(node), &options(dir)).unwrap()
 }
 
+/// Also of a directory that is gone.
 fn files(dir: &TempDir) -> Vec<String> {
-    let names = fs::read_dir(dir.path()).unwrap();
+    let names = fs::read_dir(dir.path()).into_iter().flatten();
     let mut names: Vec<_> = names.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
@@ -90,7 +91,7 @@ fn nodes_find_each_other_talk_and_leave() {
     );
     assert_eq!(one.send(name(2), &[b"late"]), Err(SendError::Unknown));
     drop(one);
-    assert_eq!(files(&dir), [""; 0], "whoever leaves last takes the board away");
+    assert!(!dir.path().exists(), "whoever leaves last takes all away");
 }
 
 #[test]
@@ -270,11 +271,11 @@ fn directories_that_others_can_write_to_are_refused() {
     fs::set_permissions(&open, fs::Permissions::from_mode(0o770)).unwrap();
     symlink(dir.path(), &link).unwrap();
     for dir in [open, link] {
-        let result = Fabric::join(name(1), &Options { dir, spin: 0, board: None });
+        let result = Fabric::join(name(1), &Options { dir, place: None, spin: 0, board: None });
         assert!(matches!(result, Err(JoinError::Exposed(_))), "{result:?}");
     }
     fs::write(&file, "").unwrap();
-    let result = Fabric::join(name(1), &Options { dir: file, spin: 0, board: None });
+    let result = Fabric::join(name(1), &Options { dir: file, place: None, spin: 0, board: None });
     assert!(matches!(result, Err(JoinError::System { .. })), "{result:?}");
 }
 
@@ -289,6 +290,43 @@ fn files_that_are_no_nodes_disturb_nobody() {
     let mut one = join(&dir, 1);
     assert_eq!(poll(&mut one), []);
     assert_eq!(files(&dir), ["7-1", "7-x", "board", "readme"], "remains of nodes are swept");
+}
+
+#[test]
+fn nodes_come_while_the_last_one_takes_the_directory_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let come_and_go = |node| {
+        for _ in 0..300 {
+            drop(join(&dir, node));
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| come_and_go(1));
+        scope.spawn(|| come_and_go(2));
+    });
+    assert!(!dir.path().exists());
+}
+
+#[test]
+fn whoever_comes_sweeps_places_where_nobody_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |place: &str| Options { place: Some(place.into()), ..options(&dir) };
+    let mut here = Fabric::join(name(1), &at("here")).unwrap();
+    for (place, files) in [("dead", &["7-1", "board"][..]), ("empty", &[]), ("kept", &["readme"])] {
+        let place = dir.path().join(format!("at-{place}"));
+        fs::create_dir(&place).unwrap();
+        files.iter().for_each(|file| fs::write(place.join(file), "").unwrap());
+    }
+    fs::create_dir(dir.path().join("else")).unwrap();
+    // What a dead node left where somebody lives.
+    fs::write(dir.path().join("at-here/7-3"), "").unwrap();
+    let there = Fabric::join(name(1), &at("there")).unwrap();
+    assert_eq!(files(&dir), ["at-here", "at-kept", "at-there", "else"]);
+    let left = |place: &str| fs::read_dir(dir.path().join(place)).unwrap().count();
+    assert_eq!((left("at-here"), left("at-kept")), (2, 1));
+    assert_eq!(poll(&mut here), [], "they do not meet");
+    drop((here, there));
+    assert_eq!(files(&dir), ["at-kept", "else"]);
 }
 
 #[test]
