@@ -9,7 +9,7 @@ BAREMETAL  := x86_64-unknown-linux-gnu/bare-metal/guest-baremetal
 FOOTPRINT  := $(CARGO) build --config runtime/baremetal/image.toml --profile bare-metal -p guest-baremetal --no-default-features
 export UNDERSTUDY_BAREMETAL := $(CURDIR)/target/bare-metal/$(BAREMETAL)
 
-.PHONY: aarch64 node-aarch64 install install-built uninstall cluster-up cluster-down test check lint unit loom fuzz system build images node footprint harness setup mcapi-speed sim sim-exhaustive soak soak-process kills validate bench clean
+.PHONY: aarch64 node-aarch64 install install-built uninstall cluster-up cluster-down test check lint unit loom fuzz tsan system build images node footprint harness setup mcapi-speed sim sim-exhaustive soak soak-process kills validate bench clean
 
 # Boot the topology, run its workload with its faults, judge; the cluster stays up.
 cluster-up: build
@@ -43,6 +43,10 @@ loom:
 # Random calls of the C library under AddressSanitizer, and hostile nodes; FUZZ_SECONDS and FUZZ_SEED.
 fuzz:
 	runtime/capi/tests/fuzz.sh
+
+# The C suite, nodes as threads, under ThreadSanitizer.
+tsan:
+	runtime/capi/tests/tsan.sh
 
 # Whole systems: processes, then QEMU guests.
 system: build
