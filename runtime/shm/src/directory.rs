@@ -137,7 +137,7 @@ impl Directory {
         move |source| JoinError::System { what, path: self.path.clone(), source }
     }
 
-    fn file_of(&self, name: NodeName) -> PathBuf {
+    pub(crate) fn file_of(&self, name: NodeName) -> PathBuf {
         self.path.join(name.to_string())
     }
 
@@ -216,6 +216,17 @@ impl Directory {
             return Ok(None);
         }
         Ok(Some(Found { file, inode: meta.ino(), header }))
+    }
+
+    /// Whether the file at this path is a node's still, and its owner lives. Allocates nothing.
+    pub(crate) fn is_kept(
+        path: &Path,
+        inode: u64,
+        owner: &Process,
+        this: &Process,
+    ) -> io::Result<bool> {
+        let Some(file) = if_there(open(path, &mut OpenOptions::new()))? else { return Ok(false) };
+        Ok(file.metadata()?.ino() == inode && is_locked(&file)? && !owner.has_ended(this))
     }
 
     /// Whether a file belongs to somebody who lives. The board is locked: nobody is in the middle of joining.

@@ -102,6 +102,8 @@ pub struct Fabric {
     pub(crate) shunned: Vec<Generation>,
     /// What the board and the own header showed when they were last looked at.
     pub(crate) seen: (u32, u32),
+    /// The last look did not get to its end.
+    pub(crate) behind: bool,
     /// A look at everybody is due: the next `poll` takes it.
     pub(crate) due: Cell<bool>,
     pub(crate) next_look: Cell<Instant>,
@@ -155,6 +157,7 @@ impl Fabric {
             shared: Arc::new(Shared { header, rung: AtomicBool::new(false) }),
             // One back: the first poll looks around.
             seen: (board.news.load(Ordering::Acquire).wrapping_sub(1), 0),
+            behind: false,
             board,
             peers: Vec::new(),
             inbound: Vec::new(),

@@ -1,6 +1,6 @@
 //! Who is there: comings, goings, deaths, and the lanes to and from each.
 
-use crate::directory::Found;
+use crate::directory::{Directory, Found};
 use crate::fabric::{Event, Fabric, RHYTHM};
 use crate::loan::{Lender, Loan};
 use crate::process::Kept;
@@ -10,6 +10,7 @@ use crate::segment::{Generation, Header, Holder, Mapping, map_lane, map_slots};
 use crate::sync::Ordering;
 use crate::{JoinError, MAX_SENDERS, NodeName, SendError};
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -26,6 +27,7 @@ pub(crate) struct Peer {
     pub(crate) fenced: bool,
     /// Not used again while its header is mapped.
     inode: u64,
+    path: PathBuf,
 }
 
 /// The lane to a node.
@@ -48,9 +50,10 @@ pub(crate) enum Slots {
 }
 
 impl Peer {
-    fn new(name: NodeName, found: Found, fences: bool) -> Self {
+    fn new(name: NodeName, found: Found, path: PathBuf, fences: bool) -> Self {
         Self {
             name,
+            path,
             generation: found.header.generation(),
             fenced: fences && found.header.fences(),
             header: Arc::new(found.header),
@@ -262,18 +265,32 @@ impl Fabric {
     pub(crate) fn look_around(&mut self, events: &mut usize, on: &mut impl FnMut(Event<'_>)) {
         let thorough = self.due.replace(false);
         self.next_look.set(Instant::now() + RHYTHM);
-        self.seen = (
+        let now = (
             self.board.news.load(Ordering::Acquire),
             self.shared.header.taken.0.load(Ordering::Acquire),
         );
+        let same = std::mem::replace(&mut self.seen, now) == now;
+        if same && !self.behind && self.all_are_well() {
+            return;
+        }
         let mut report = |event: Event<'_>| {
             *events += 1;
             on(event);
         };
-        if let Err(error) = self.review(thorough, &mut report) {
+        let reviewed = self.review(thorough, &mut report);
+        self.behind = reviewed.is_err();
+        if let Err(error) = reviewed {
             // Again when the next look is due.
             tracing::warn!(node = %self.name, %error, "cannot look who is there");
         }
+    }
+
+    /// Whether all peers live and keep the rules. This is what a look finds unless somebody came or went, and allocates nothing.
+    fn all_are_well(&self) -> bool {
+        let is_well = |peer: &Peer| {
+            !self.shunned.contains(&peer.generation) && matches!(self.lives(peer, true), Ok(true))
+        };
+        self.peers.iter().all(is_well)
     }
 
     fn review(&mut self, thorough: bool, on: &mut impl FnMut(Event<'_>)) -> io::Result<()> {
@@ -307,7 +324,8 @@ impl Fabric {
         names.retain(|&n| n != self.name && self.peers.iter().all(|p| p.name != n));
         let found = names.into_iter().map(|name| {
             let found = self.directory.find(name, &self.this)?;
-            Ok(found.map(|found| Peer::new(name, found, self.fences)))
+            let path = self.directory.file_of(name);
+            Ok(found.map(|found| Peer::new(name, found, path, self.fences)))
         });
         let found: io::Result<Vec<_>> = found.collect();
         let fair = |peer: &Peer| !self.shunned.contains(&peer.generation);
@@ -315,12 +333,10 @@ impl Fabric {
     }
 
     pub(crate) fn lives(&self, peer: &Peer, thorough: bool) -> io::Result<bool> {
-        let inode = if thorough {
-            self.directory.find(peer.name, &self.this)?.map(|found| found.inode)
-        } else {
-            self.directory.inode(peer.name)?
-        };
-        Ok(inode == Some(peer.inode))
+        if thorough {
+            return Directory::is_kept(&peer.path, peer.inode, &peer.header.owner(), &self.this);
+        }
+        Ok(self.directory.inode(peer.name)? == Some(peer.inode))
     }
 
     /// Takes leave of a peer: its last frames, then `Gone`.

@@ -4,10 +4,12 @@
 //! the lock, though. So children close what they inherit of it, and peers look at the owner's process besides.
 
 use nix::libc;
+use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read, Write};
 use std::mem::ManuallyDrop;
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Once;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
@@ -43,22 +45,38 @@ impl Process {
 /// When a process started; `None` if there is none of this number, or only what its parent has not asked for yet. A
 /// process of which `main` ended by `pthread_exit` looks like that, but has threads.
 fn started(pid: u32) -> io::Result<Option<u64>> {
-    let text = match fs::read(format!("/proc/{pid}/stat")) {
-        Ok(text) => text,
+    let mut text = [0; STAT];
+    let len = match read_stat(pid, &mut text) {
+        Ok(len) => len,
         Err(e) if e.kind() == io::ErrorKind::NotFound || e.raw_os_error() == Some(libc::ESRCH) => {
             return Ok(None);
         }
         Err(e) => return Err(e),
     };
-    // "pid (any bytes) state …": the number of threads is the 17th word after the state, the start time the 19th.
-    Ok(started_by(&String::from_utf8_lossy(&text)))
+    Ok(started_by(&text[..len]))
 }
 
-fn started_by(stat: &str) -> Option<u64> {
-    let (_, rest) = stat.rsplit_once(") ")?;
-    let words: Vec<&str> = rest.split(' ').collect();
-    let (state, threads, started) = (words.first()?, words.get(17)?, words.get(19)?);
-    let ended = match *state {
+/// Bytes of `/proc/<pid>/stat` that are read: some 50 words of at most 20 digits, and a name.
+const STAT: usize = 1280;
+
+/// Allocates nothing.
+fn read_stat(pid: u32, to: &mut [u8; STAT]) -> io::Result<usize> {
+    let mut path = [0; 24];
+    let mut rest = &mut path[..];
+    write!(rest, "/proc/{pid}/stat")?;
+    let unused = rest.len();
+    let path = OsStr::from_bytes(&path[..path.len() - unused]);
+    // The kernel gives all of it at once.
+    File::open(path)?.read(to)
+}
+
+/// "pid (any bytes) state …": the number of threads is the 17th word after the state, the start time the 19th.
+fn started_by(stat: &[u8]) -> Option<u64> {
+    let name_ends = stat.iter().rposition(|&byte| byte == b')')?;
+    let rest = str::from_utf8(stat.get(name_ends + 2..)?).ok()?;
+    let word = |n| rest.split(' ').nth(n);
+    let (state, threads, started) = (word(0)?, word(17)?, word(19)?);
+    let ended = match state {
         "Z" => threads.parse::<u32>().is_ok_and(|threads| threads < 2),
         state => state == "X",
     };
