@@ -210,7 +210,13 @@ fn scalars() {
 /// As processes only: of threads, nobody could say whose an allocation was.
 #[test]
 fn allocations() {
-    run(&program("allocations"), "processes");
+    let program = program("allocations");
+    run(&program, "processes");
+    run_in(Place::Tcp, &program, "processes");
+    run_in(Place::Board, &program, "processes");
+    if has_cable() {
+        run_in(Place::Ethernet, &program, "processes");
+    }
 }
 
 #[test]

@@ -33,6 +33,25 @@ pub const MAX_FRAME: usize = MAX_MESSAGE + 64;
 pub const MIN_MTU: usize = 256;
 /// Frames in flight to one peer over a datagram transport.
 pub const LINK_WINDOW: usize = 128;
+
+/// Buffers of a size that a link keeps for use again, if its driver gives them back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkBuffers {
+    /// Room in each.
+    pub bytes: usize,
+    /// How many are there from the beginning.
+    pub first: usize,
+    /// How many are kept at most.
+    pub most: usize,
+}
+
+/// Small messages, of which a peer says after 32 that it has them; frames of a network card; and whole messages, with what a
+/// transport puts behind them.
+pub const LINK_BUFFERS: [LinkBuffers; 3] = [
+    LinkBuffers { bytes: 512, first: 128, most: 1024 },
+    LinkBuffers { bytes: 2048, first: LINK_WINDOW, most: 512 },
+    LinkBuffers { bytes: MAX_FRAME + 64, first: 4, most: 32 },
+];
 /// Bytes at the beginning of a board's memory that belong to the guests themselves.
 pub const BOARD_HEAD: usize = 4096;
 /// Bytes of a board's memory for the way from one MCAPI node to another.

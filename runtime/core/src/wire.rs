@@ -114,6 +114,13 @@ impl Writer {
         Self { bytes: Vec::with_capacity(capacity) }
     }
 
+    /// A writer to a buffer that was used before.
+    #[must_use]
+    pub fn over(mut bytes: Vec<u8>) -> Self {
+        bytes.clear();
+        Self { bytes }
+    }
+
     /// Appends bytes as they are.
     pub fn bytes(&mut self, v: &[u8]) -> &mut Self {
         self.bytes.extend_from_slice(v);

@@ -175,7 +175,7 @@ impl<M: Machine> Driver<M> {
             let timeout = conductor.deadline().map(|at| Duration::from_nanos(at.since(now()).0));
             let Parts { transport, wake, compute, .. } = &mut *host.parts;
             let ready = transport.wait(&[wake.as_fd(), compute.fd()], timeout)?;
-            if ready.first().is_some_and(|ready| *ready) {
+            if ready.is(0) {
                 let _ = wake.read();
             }
             while let Some(happening) = host.parts.transport.next(&mut frame) {
@@ -187,7 +187,7 @@ impl<M: Machine> Driver<M> {
                 };
                 conductor.input(input, &mut host)?;
             }
-            if ready.get(1).is_some_and(|ready| *ready)
+            if ready.is(1)
                 && let Some(request) = host.parts.compute.take()
             {
                 conductor.request(request?, &mut host)?;
@@ -220,7 +220,7 @@ impl Host for Process<'_, '_> {
     }
 
     fn transmit(&mut self, to: NodeId, frame: Vec<u8>) {
-        self.parts.transport.send(to, frame);
+        let _buffer = self.parts.transport.send(to, frame);
     }
 
     fn disconnect(&mut self, node: NodeId) {

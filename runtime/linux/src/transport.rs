@@ -83,6 +83,22 @@ pub struct Transport {
     notices: Option<Notices>,
     /// Is it the card's turn to be asked first? Then neither kind of peer starves the other.
     card_first: bool,
+    /// For [`Transport::wait`], so that it allocates nothing.
+    fds: Vec<PollFd<'static>>,
+    tokens: Vec<tcp::Token>,
+    ready: Vec<bool>,
+}
+
+/// Which of what [`Transport::wait`] was told of is readable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Readable(u32);
+
+impl Readable {
+    /// Whether this one is, by its place.
+    #[must_use]
+    pub const fn is(self, at: usize) -> bool {
+        self.0 >> at & 1 == 1
+    }
 }
 
 impl Transport {
@@ -101,19 +117,17 @@ impl Transport {
             tcp: tcp.transpose()?,
             ethernet: ethernet.transpose()?,
             notices: network.notices.map(|(nic, cards)| Notices::new(nic, cards)),
-            card_first: false,
+            ..Self::default()
         })
     }
 
-    /// Sends a frame; it is lost when there is no way to the node.
-    pub fn send(&mut self, to: NodeId, frame: Vec<u8>) {
-        match &mut self.ethernet {
-            Some(ethernet) if ethernet.knows(to) => ethernet.send(to, frame),
-            _ => {
-                if let Some(tcp) = &mut self.tcp {
-                    tcp.send(to, frame);
-                }
-            }
+    /// Sends a frame; it is lost when there is no way to the node. Gives back a buffer that is free, for another frame: this one's,
+    /// or that of an earlier one.
+    pub fn send(&mut self, to: NodeId, frame: Vec<u8>) -> Option<Vec<u8>> {
+        match (&mut self.ethernet, &mut self.tcp) {
+            (Some(ethernet), _) if ethernet.knows(to) => ethernet.send(to, frame),
+            (_, Some(tcp)) => tcp.send(to, frame),
+            _ => Some(frame),
         }
     }
 
@@ -127,7 +141,7 @@ impl Transport {
     }
 
     /// Moves bytes until something happens, one of `others` is readable, or the time is over (`None`:
-    /// never). Says which of `others` are readable.
+    /// never). Says which of `others`, 32 at most, are readable.
     ///
     /// # Errors
     /// When the kernel refuses, or the card is gone.
@@ -135,7 +149,7 @@ impl Transport {
         &mut self,
         others: &[BorrowedFd<'_>],
         timeout: Option<Duration>,
-    ) -> Result<Vec<bool>, TransportError> {
+    ) -> Result<Readable, TransportError> {
         if let Some(tcp) = &mut self.tcp {
             tcp.dial_what_is_due();
         }
@@ -149,8 +163,12 @@ impl Transport {
             timeout.into_iter().chain(due).min()
         };
 
-        let mut fds = Vec::new();
-        let tokens = self.tcp.as_ref().map(|tcp| tcp.register(&mut fds)).unwrap_or_default();
+        let mut fds: Vec<PollFd<'_>> = core::mem::take(&mut self.fds);
+        self.tokens.clear();
+        for (token, fd) in self.tcp.iter().flat_map(Tcp::sockets) {
+            self.tokens.push(token);
+            fds.push(fd);
+        }
         let card = fds.len();
         fds.extend(self.ethernet.as_ref().map(Ethernet::poll_fd));
         let told = fds.len();
@@ -165,10 +183,13 @@ impl Transport {
             }
             timeout = Some(TimeSpec::from_duration(Duration::ZERO));
         }
-        let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(true)).collect();
-        drop(fds);
+        self.ready.clear();
+        self.ready.extend(fds.iter().map(|fd| fd.any().unwrap_or(true)));
+        // Nothing of it is left but the memory.
+        self.fds = fds.into_iter().map_while(|_| None).collect();
+        let ready = &self.ready;
         if let Some(tcp) = &mut self.tcp {
-            tcp.serve(&tokens, &ready);
+            tcp.serve(&self.tokens, ready);
         }
         if let Some(ethernet) = &mut self.ethernet {
             ethernet.serve(ready[card]);
@@ -176,13 +197,14 @@ impl Transport {
         if let Some(notices) = &mut self.notices {
             notices.serve(ready[told]);
         }
-        Ok(ready[first_other..].to_vec())
+        let readable = ready[first_other..].iter().enumerate().take(32);
+        Ok(Readable(readable.fold(0, |all, (at, ready)| all | u32::from(*ready) << at)))
     }
 
     /// The next thing that happened; a frame is put into `frame`. Drain it to `None` before waiting.
     pub fn next(&mut self, frame: &mut Vec<u8>) -> Option<Happening> {
         self.card_first = !self.card_first;
-        let Self { tcp, ethernet, notices, card_first } = self;
+        let Self { tcp, ethernet, notices, card_first, .. } = self;
         if let Some(node) = notices.as_mut().and_then(Notices::next) {
             return Some(Happening::PortDown(node));
         }
@@ -207,15 +229,10 @@ impl Transport {
     }
 
     /// What [`Transport::wait`] waits for, for somebody else who does.
-    #[must_use]
-    pub fn poll_fds(&self) -> Vec<PollFd<'_>> {
-        let mut fds = Vec::new();
-        if let Some(tcp) = &self.tcp {
-            tcp.register(&mut fds);
-        }
-        fds.extend(self.ethernet.as_ref().map(Ethernet::poll_fd));
-        fds.extend(self.notices.as_ref().map(Notices::poll_fd));
-        fds
+    pub fn poll_fds(&self) -> impl Iterator<Item = PollFd<'_>> {
+        let sockets = self.tcp.iter().flat_map(Tcp::sockets).map(|(_, fd)| fd);
+        let card = self.ethernet.iter().map(Ethernet::poll_fd);
+        sockets.chain(card).chain(self.notices.iter().map(Notices::poll_fd))
     }
 
     /// Bytes for a node that the kernel did not take yet. None wait for a peer on the card: what is too much is lost.

@@ -179,7 +179,7 @@ impl Transport for Net {
             return Err(SendError::Forked);
         }
         let node = self.map.number(to).ok_or(SendError::Unknown)?;
-        match self.wire.get_mut().send(node, [head, data].concat()) {
+        match self.wire.get_mut().send(node, head, data) {
             Some(true) => Ok(()),
             Some(false) => Err(SendError::Full),
             None => Err(SendError::Gone),
@@ -205,7 +205,7 @@ impl Transport for Net {
             Some(watch) => {
                 let rest = wire.ways().rest().map(|rest| Instant::now() + rest);
                 let until = until.into_iter().chain(wire.due()).chain(rest).min();
-                watch.arm(&wire.ways().poll_fds());
+                watch.arm(wire.ways().poll_fds());
                 self.fabric.wait(until);
             }
             None => {

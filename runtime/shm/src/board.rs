@@ -188,9 +188,10 @@ impl Board {
         }
     }
 
-    /// Sends a frame; it is lost when there is no connection.
-    pub fn send(&mut self, to: usize, frame: Vec<u8>) {
-        self.pairs[to].send(frame);
+    /// Sends a frame; it is lost when there is no connection. Gives back a buffer that is free, for another frame: this one's, or
+    /// that of an earlier one.
+    pub fn send(&mut self, to: usize, frame: Vec<u8>) -> Option<Vec<u8>> {
+        self.pairs[to].send(frame)
     }
 
     /// Breaks the connection to a neighbour; a new one may come.

@@ -85,6 +85,8 @@ pub(crate) struct Pair {
     damaged: u64,
     /// Frames that found no room.
     waiting: VecDeque<Vec<u8>>,
+    /// The buffer of the frame that was written last.
+    written: Option<Vec<u8>>,
     bytes: usize,
     /// The connection is to be given up.
     broken: bool,
@@ -175,6 +177,7 @@ impl Pair {
             whole: 0,
             damaged: 0,
             waiting,
+            written: None,
             bytes: 0,
             broken: false,
         };
@@ -353,14 +356,15 @@ impl Pair {
         self.mending.is_some_and(|of| conn == 0 || tie(conn) != of)
     }
 
-    /// Sends a frame. It is lost when there is no connection, or when that breaks.
-    pub(crate) fn send(&mut self, mut frame: Vec<u8>) {
-        let Some(ends) = &mut self.ends else { return };
+    /// Sends a frame. It is lost when there is no connection, or when that breaks. Gives back the buffer of one that was written.
+    pub(crate) fn send(&mut self, mut frame: Vec<u8>) -> Option<Vec<u8>> {
+        let Some(ends) = &mut self.ends else { return Some(frame) };
         seal(self.conn, ends.sent, &mut frame);
         ends.sent = ends.sent.wrapping_add(1);
         self.bytes += frame.len();
         self.waiting.push_back(frame);
         self.flush();
+        self.written.take()
     }
 
     /// Sends what finds room.
@@ -370,7 +374,7 @@ impl Pair {
             match ends.writer.put(frame) {
                 Ok(()) => {
                     self.bytes -= frame.len();
-                    self.waiting.pop_front();
+                    self.written = self.waiting.pop_front();
                 }
                 Err(NoRoom::Full) => return,
                 Err(NoRoom::Broken) => return self.broken = true,

@@ -41,7 +41,7 @@ impl Link {
             Flow::Stream(stream) => match stream.accept(data) {
                 Ok(()) => self.events.push_back(Event::Deliver {
                     proto: data.proto,
-                    payload: data.payload.to_vec(),
+                    payload: self.spare.copy(data.payload, data.payload.len()),
                 }),
                 Err(due) => {
                     let reason =
@@ -50,12 +50,12 @@ impl Link {
                 }
             },
             Flow::Datagram { receiver, .. } => {
-                match receiver.take(now, data) {
+                match receiver.take(now, data, &mut self.spare) {
                     Taken::New => {}
                     Taken::Duplicate => self.counters.duplicate += 1,
                     Taken::Beyond => self.counters.malformed += 1,
                 }
-                while let Some(message) = receiver.deliver() {
+                while let Some(message) = receiver.deliver(&mut self.spare) {
                     match message {
                         Ok((proto, payload)) => {
                             self.events.push_back(Event::Deliver { proto, payload });
@@ -69,12 +69,12 @@ impl Link {
 
     pub(super) fn on_ack(&mut self, now: Instant, frame: &Frame<'_>) {
         let possible = match &mut self.flow {
-            Flow::Stream(stream) => stream.acknowledge(frame.ack),
+            Flow::Stream(stream) => stream.acknowledge(frame.ack, &mut self.spare),
             Flow::Datagram { sender, .. } => {
                 if let Body::Ack(Some(seq)) = frame.body {
                     sender.on_repeated(seq);
                 }
-                sender.on_ack(now, frame.ack, frame.selective).is_ok()
+                sender.on_ack(now, frame.ack, frame.selective, &mut self.spare).is_ok()
             }
         };
         if !possible {
@@ -92,7 +92,7 @@ impl Link {
     pub(super) fn resume(&mut self, now: Instant, due: u64) {
         if let Flow::Stream(stream) = &mut self.flow
             && self.state == State::Up
-            && !stream.resume(due)
+            && !stream.resume(due, &mut self.spare)
         {
             self.over(
                 now,
@@ -114,14 +114,18 @@ impl Link {
                     let ack = stream.due();
                     let Some(data) = stream.next() else { break };
                     let frame = Frame { from, to, ack, selective: 0, body: Body::Data(data) };
-                    self.events.push_back(Event::Transmit(frame.emit(Medium::Stream)));
+                    let buffer = self.spare.take(frame.length());
+                    let bytes = frame.emit_into(buffer, Medium::Stream);
+                    self.events.push_back(Event::Transmit(bytes));
                     stream.said();
                 }
                 Flow::Datagram { sender, receiver } => {
                     let Some(data) = sender.next(now, chunk) else { break };
                     let (ack, selective) = receiver.acknowledge();
                     let frame = Frame { from, to, ack, selective, body: Body::Data(data) };
-                    self.events.push_back(Event::Transmit(frame.emit(Medium::Datagram)));
+                    let buffer = self.spare.take(frame.length());
+                    let bytes = frame.emit_into(buffer, Medium::Datagram);
+                    self.events.push_back(Event::Transmit(bytes));
                 }
             }
             self.sent = now;
@@ -158,10 +162,16 @@ impl Link {
         self.transmit(now, ack, selective, Body::Ack(repeated));
     }
 
+    pub(super) fn emit(&mut self, frame: &Frame<'_>) {
+        let buffer = self.spare.take(frame.length());
+        let bytes = frame.emit_into(buffer, self.settings.medium);
+        self.events.push_back(Event::Transmit(bytes));
+    }
+
     pub(super) fn transmit(&mut self, now: Instant, ack: u64, selective: u128, body: Body<'_>) {
         let (from, to) = (self.settings.me.generation, self.peer.unwrap_or_default());
         let frame = Frame { from, to, ack, selective, body };
-        self.events.push_back(Event::Transmit(frame.emit(self.settings.medium)));
+        self.emit(&frame);
         self.sent = now;
     }
 }

@@ -192,17 +192,33 @@ impl<'a> Frame<'a> {
         Ok(&bytes[..length])
     }
 
+    /// How many bytes it has.
+    pub(super) const fn length(&self) -> usize {
+        HEADER
+            + match &self.body {
+                Body::Hello(_) => HELLO,
+                Body::Data(data) => data.payload.len(),
+                Body::Ack(_) | Body::Gone(_) => 0,
+            }
+    }
+
     /// The bytes for a transport of this medium.
+    #[cfg(test)]
     pub(super) fn emit(&self, medium: Medium) -> Vec<u8> {
-        let (kind, flags, seq, payload) = match &self.body {
-            Body::Hello(hello) => (KIND_HELLO, u8::from(hello.known) * FLAG_KNOWN, 0, HELLO),
-            Body::Data(data) => (KIND_DATA, data.flags(), data.seq, data.payload.len()),
-            Body::Ack(None) => (KIND_ACK, 0, 0, 0),
-            Body::Ack(Some(seq)) => (KIND_ACK, FLAG_REPEATED, *seq, 0),
-            Body::Gone(view) => (KIND_GONE, 0, view.0, 0),
+        self.emit_into(Vec::new(), medium)
+    }
+
+    /// The same in a buffer, in place of what is in there.
+    pub(super) fn emit_into(&self, buffer: Vec<u8>, medium: Medium) -> Vec<u8> {
+        let (kind, flags, seq) = match &self.body {
+            Body::Hello(hello) => (KIND_HELLO, u8::from(hello.known) * FLAG_KNOWN, 0),
+            Body::Data(data) => (KIND_DATA, data.flags(), data.seq),
+            Body::Ack(None) => (KIND_ACK, 0, 0),
+            Body::Ack(Some(seq)) => (KIND_ACK, FLAG_REPEATED, *seq),
+            Body::Gone(view) => (KIND_GONE, 0, view.0),
         };
-        let length = HEADER + payload;
-        let mut w = Writer::with_capacity(length);
+        let length = self.length();
+        let mut w = Writer::over(buffer);
         w.u8(MAGIC).u8(VERSION).u8(kind).u8(flags).u32(self.from.0).u32(self.to.0);
         w.u32(u32::try_from(length).expect("a frame is at most MAX_FRAME")).u32(0);
         w.u64(seq).u64(self.ack).bytes(&self.selective.to_le_bytes());

@@ -102,7 +102,7 @@ impl Link {
         {
             let from = self.settings.me.generation;
             let gone = Frame { from, to: life, ack: 0, selective: 0, body: Body::Gone(view) };
-            self.events.push_back(Event::Transmit(gone.emit(self.settings.medium)));
+            self.emit(&gone);
         }
     }
 

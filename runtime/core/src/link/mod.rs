@@ -39,6 +39,7 @@ mod frame;
 mod handshake;
 mod pulse;
 mod refusal;
+mod spare;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -46,7 +47,7 @@ mod tests;
 pub use frame::{ETHERNET_KIND_AT, ETHERTYPE, KINDS, Proto};
 
 use crate::id::{Generation, NodeId, Peer, ViewId};
-use crate::limits::{MAX_MESSAGE, MIN_MTU};
+use crate::limits::{LINK_WINDOW, MAX_MESSAGE, MIN_MTU};
 use crate::node::{Image, Medium, Timer};
 use crate::sabotage::Step;
 use crate::time::{Duration, Instant};
@@ -58,6 +59,7 @@ use flow::Flow;
 use frame::{Body, Frame, FrameError, VERSION};
 use pulse::Pulse;
 use refusal::Refusal;
+use spare::Spare;
 
 /// What a link must know.
 #[derive(Clone, Debug)]
@@ -181,6 +183,7 @@ pub struct Link {
     flow: Flow,
     events: VecDeque<Event>,
     counters: Counters,
+    spare: Spare,
 }
 
 impl Link {
@@ -207,8 +210,41 @@ impl Link {
             flow: Flow::new(settings.medium),
             events: VecDeque::new(),
             counters: Counters::default(),
+            spare: Spare::default(),
             settings,
         }
+    }
+
+    /// Keeps the buffers that it is [given back](Self::recycle), as many as [`crate::limits::LINK_BUFFERS`] says. With those of
+    /// all [`Event::Transmit`] and [`Event::Deliver`], and payloads in [buffers](Self::buffer) of its own, the link allocates
+    /// nothing, unless more messages are under way than ever before.
+    pub fn keep_buffers(&mut self) {
+        self.spare.keep();
+    }
+
+    /// The same, and has as many as are enough for most, before messages flow.
+    pub fn fill_buffers(&mut self) {
+        self.keep_buffers();
+        self.spare.fill();
+        self.events.reserve(LINK_WINDOW);
+        match &mut self.flow {
+            Flow::Stream(stream) => stream.reserve(LINK_WINDOW),
+            Flow::Datagram { sender, receiver } => {
+                sender.reserve();
+                receiver.reserve();
+            }
+        }
+    }
+
+    /// An empty buffer for a payload of so many bytes.
+    #[must_use]
+    pub fn buffer(&mut self, length: usize) -> Vec<u8> {
+        self.spare.take(length)
+    }
+
+    /// Takes a buffer back that an event or a transport had.
+    pub fn recycle(&mut self, buffer: Vec<u8>) {
+        self.spare.give(buffer);
     }
 
     /// The transport works (again).
@@ -449,7 +485,9 @@ impl Link {
         settings.me.generation = generation;
         let transport = self.transport && settings.medium == Medium::Datagram;
         let counters = self.counters();
-        *self = Self { counters, barred: self.barred, ..Self::new(settings, self.remote, now) };
+        let spare = core::mem::take(&mut self.spare);
+        *self =
+            Self { counters, spare, barred: self.barred, ..Self::new(settings, self.remote, now) };
         if transport {
             self.transport_up(now);
         }

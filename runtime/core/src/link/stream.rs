@@ -14,6 +14,7 @@
 //! more, or was never sent, is no peer that we know: the link is over.
 
 use super::frame::{Data, Proto};
+use super::spare::Spare;
 use crate::sabotage::Step;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -39,6 +40,11 @@ pub(super) struct Stream {
 impl Stream {
     pub(super) fn push(&mut self, proto: Proto, payload: Vec<u8>) {
         self.kept.push_back((proto, payload));
+    }
+
+    /// Room for so many messages.
+    pub(super) fn reserve(&mut self, messages: usize) {
+        self.kept.reserve(messages);
     }
 
     #[cfg(test)]
@@ -96,23 +102,25 @@ impl Stream {
     }
 
     /// The peer has all before this one. False if that cannot be.
-    pub(super) fn acknowledge(&mut self, due: u64) -> bool {
+    pub(super) fn acknowledge(&mut self, due: u64, spare: &mut Spare) -> bool {
         if due > self.next {
             return false;
         }
         while self.first < due {
-            self.kept.pop_front();
+            if let Some((_, payload)) = self.kept.pop_front() {
+                spare.give(payload);
+            }
             self.first += 1;
         }
         true
     }
 
     /// On a new connection, the peer waits for this one. False if it cannot have it.
-    pub(super) fn resume(&mut self, due: u64) -> bool {
+    pub(super) fn resume(&mut self, due: u64, spare: &mut Spare) -> bool {
         if Step::Resume.is_left_out() {
             return true;
         }
-        let possible = due >= self.first && self.acknowledge(due);
+        let possible = due >= self.first && self.acknowledge(due, spare);
         if possible {
             self.next = due;
         }

@@ -91,7 +91,9 @@ impl Pair {
 
     pub(super) fn of(a: Settings, b: Settings) -> Self {
         let now = Instant(1_000_000);
-        let links = [Link::new(a, NodeId(1), now), Link::new(b, NodeId(0), now)];
+        let mut links = [Link::new(a, NodeId(1), now), Link::new(b, NodeId(0), now)];
+        // One of them gets its buffers back: it behaves as the other one does.
+        links[0].fill_buffers();
         Self {
             now,
             links,
@@ -142,7 +144,10 @@ impl Pair {
     }
 
     pub(super) fn send(&mut self, from: usize, payload: &[u8]) {
-        self.links[from].send(self.now, Proto::Mcapi, payload.to_vec());
+        let mut buffer = self.links[from].buffer(payload.len());
+        assert!(buffer.is_empty());
+        buffer.extend_from_slice(payload);
+        self.links[from].send(self.now, Proto::Mcapi, buffer);
         self.drain();
     }
 
@@ -173,12 +178,13 @@ impl Pair {
             let at = self.rng.below(bytes.len());
             bytes[at] ^= 1 << self.rng.below(8);
         }
-        for _ in 0..1 + usize::from(self.rng.chance(self.chaos.duplicate)) {
+        for more in (0..1 + usize::from(self.rng.chance(self.chaos.duplicate))).rev() {
+            let frame = if more > 0 { bytes.clone() } else { core::mem::take(&mut bytes) };
             let jitter = self.chaos.jitter.0;
             let jitter = if jitter == 0 { 0 } else { self.rng.next() % jitter };
             self.serial += 1;
             let at = self.now + DELAY + Duration(jitter);
-            self.wire.insert((at, self.serial), (to, bytes.clone()));
+            self.wire.insert((at, self.serial), (to, frame));
         }
     }
 
@@ -196,6 +202,7 @@ impl Pair {
             if frame == Some(next) {
                 let (_, (to, bytes)) = self.wire.pop_first().unwrap();
                 self.inject(to, &bytes);
+                self.links[1 - to].recycle(bytes);
             } else {
                 for link in &mut self.links {
                     link.tick(self.now);

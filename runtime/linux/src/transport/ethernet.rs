@@ -112,14 +112,15 @@ impl Ethernet {
         self.macs.contains_key(&node)
     }
 
-    pub(super) fn send(&mut self, to: NodeId, frame: Vec<u8>) {
-        let Some(to) = self.macs.get(&to) else { return };
+    /// Gives the buffer back, unless it waits.
+    pub(super) fn send(&mut self, to: NodeId, frame: Vec<u8>) -> Option<Vec<u8>> {
+        let Some(to) = self.macs.get(&to) else { return Some(frame) };
         if frame.len() > self.nic.mtu() {
             // The link keeps to the MTU that it was told.
             let (bytes, mtu) = (frame.len(), self.nic.mtu());
             tracing::warn!(bytes, mtu, "a frame is larger than the MTU: dropped");
             self.counters.oversize += 1;
-            return;
+            return Some(frame);
         }
         let mut header = [0; HEADER_BYTES];
         Header { to: *to, from: self.nic.mac() }.emit(&mut header);
@@ -133,7 +134,9 @@ impl Ethernet {
             self.counters.queue_full += 1;
         } else if !self.waiting.is_empty() || !self.write(&header, &frame) {
             self.waiting.push_back(Outgoing { header, frame });
+            return None;
         }
+        Some(frame)
     }
 
     /// Hands a frame to the kernel. `false`: it may take it later.

@@ -37,7 +37,7 @@ struct Peer {
 }
 
 /// What a file descriptor in the poll set is.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Token {
     Listener,
     Stranger(usize),
@@ -84,11 +84,12 @@ impl Tcp {
         Ok(Self { me, generation, listener, peers, strangers, happened, turn: 0 })
     }
 
-    /// Sends a frame; it is lost when there is no connection.
-    pub(super) fn send(&mut self, to: NodeId, frame: Vec<u8>) {
-        let Some(peer) = self.peers.iter_mut().find(|p| p.node == to && p.up) else { return };
-        if let Some(connection) = &mut peer.connection {
-            connection.send(frame);
+    /// Sends a frame; it is lost when there is no connection. Gives back a buffer that is free.
+    pub(super) fn send(&mut self, to: NodeId, frame: Vec<u8>) -> Option<Vec<u8>> {
+        let peer = self.peers.iter_mut().find(|p| p.node == to && p.up);
+        match peer.and_then(|peer| peer.connection.as_mut()) {
+            Some(connection) => connection.send(frame),
+            None => Some(frame),
         }
     }
 
@@ -121,21 +122,17 @@ impl Tcp {
         self.peers.iter().filter_map(|p| p.redial_at).min()
     }
 
-    /// Adds what is to be polled, and says what each is.
-    pub(super) fn register<'a>(&'a self, fds: &mut Vec<PollFd<'a>>) -> Vec<Token> {
-        let mut tokens = vec![Token::Listener];
-        fds.push(PollFd::new(self.listener.as_fd(), PollFlags::POLLIN));
-        for (i, stranger) in self.strangers.iter().enumerate() {
-            tokens.push(Token::Stranger(i));
-            fds.push(PollFd::new(stranger.fd(), stranger.interest()));
-        }
-        for (i, peer) in self.peers.iter().enumerate() {
-            if let Some(connection) = peer.connection.as_ref().filter(|c| !c.is_over()) {
-                tokens.push(Token::Peer(i));
-                fds.push(PollFd::new(connection.fd(), connection.interest()));
-            }
-        }
-        tokens
+    /// What is to be polled, and what each is.
+    pub(super) fn sockets(&self) -> impl Iterator<Item = (Token, PollFd<'_>)> {
+        let listener = (Token::Listener, PollFd::new(self.listener.as_fd(), PollFlags::POLLIN));
+        let strangers = self.strangers.iter().enumerate().map(|(i, stranger)| {
+            (Token::Stranger(i), PollFd::new(stranger.fd(), stranger.interest()))
+        });
+        let peers = self.peers.iter().enumerate().filter_map(|(i, peer)| {
+            let connection = peer.connection.as_ref().filter(|c| !c.is_over())?;
+            Some((Token::Peer(i), PollFd::new(connection.fd(), connection.interest())))
+        });
+        core::iter::once(listener).chain(strangers).chain(peers)
     }
 
     /// After waiting: moves bytes where it is possible.

@@ -46,7 +46,7 @@ impl Watch {
     }
 
     /// Rings once when one of these has something, also if it has by now.
-    pub(super) fn arm(&self, fds: &[PollFd<'_>]) {
+    pub(super) fn arm<'a>(&self, fds: impl Iterator<Item = PollFd<'a>>) {
         for fd in fds {
             // The two have the same bits.
             let interest = EpollFlags::from_bits_retain(i32::from(fd.events().bits()));

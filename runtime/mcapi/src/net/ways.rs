@@ -40,7 +40,7 @@ impl Ways {
     /// `board`: the memory, with a node for each of its neighbours.
     pub(super) fn new(network: Transport, board: Option<(Board, Vec<NodeId>)>) -> Self {
         let over = |(board, nodes)| OverBoard { board, nodes, pause: Cell::new(LEAST) };
-        let no_network = network.poll_fds().is_empty();
+        let no_network = network.poll_fds().next().is_none();
         Self { network, no_network, board: board.map(over) }
     }
 
@@ -56,12 +56,12 @@ impl Ways {
         (self.network, self.no_network) = (Transport::default(), true);
     }
 
-    /// Sends a frame; it is lost when there is no way to the node.
-    pub(super) fn send(&mut self, to: NodeId, frame: Vec<u8>) {
+    /// Sends a frame; it is lost when there is no way to the node. Gives back a buffer that is free.
+    pub(super) fn send(&mut self, to: NodeId, frame: Vec<u8>) -> Option<Vec<u8>> {
         match self.over_board(to) {
             Some((over, at)) => {
                 over.pause.set(LEAST);
-                over.board.send(at, frame);
+                over.board.send(at, frame)
             }
             None => self.network.send(to, frame),
         }
@@ -132,7 +132,7 @@ impl Ways {
     }
 
     /// What the network waits for, for somebody else who does.
-    pub(super) fn poll_fds(&self) -> Vec<PollFd<'_>> {
+    pub(super) fn poll_fds(&self) -> impl Iterator<Item = PollFd<'_>> {
         self.network.poll_fds()
     }
 

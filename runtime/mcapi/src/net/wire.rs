@@ -95,12 +95,10 @@ impl Wire {
             join_timeout: Duration(u64::MAX / 2),
         };
         let now = Instant(0);
-        let line = |remote: Remote| Line {
-            remote,
-            link: Link::new(settings(remote.medium), remote.node, now),
-            life,
-            joined: false,
-            starved: false,
+        let line = |remote: Remote| {
+            let mut link = Link::new(settings(remote.medium), remote.node, now);
+            link.keep_buffers();
+            Line { remote, link, life, joined: false, starved: false }
         };
         Self {
             ways,
@@ -170,14 +168,16 @@ impl Wire {
         while let Some(event) = self.lines[at].link.poll() {
             let line = &mut self.lines[at];
             match event {
-                Event::Transmit(frame) => self.ways.send(node, frame),
+                Event::Transmit(frame) => self.transmit(at, frame),
                 Event::Deliver { proto: Proto::Mcapi, payload } if line.joined => {
                     on(node, News::Frame(&payload));
+                    line.link.recycle(payload);
                     events += 1;
                 }
                 Event::Deliver { .. } | Event::HeardAgain => {}
                 Event::Up { .. } => {
                     line.joined = true;
+                    line.link.fill_buffers();
                     on(node, News::Joined);
                     events += 1;
                 }
@@ -214,7 +214,7 @@ impl Wire {
             line.link.close(theirs, ViewId(1));
             while let Some(event) = line.link.poll() {
                 if let Event::Transmit(frame) = event {
-                    self.ways.send(line.remote.node, frame);
+                    let _buffer = self.ways.send(line.remote.node, frame);
                 }
             }
         }
@@ -223,8 +223,15 @@ impl Wire {
         self.ways.disconnect(line.remote.node);
     }
 
-    /// Sends a frame. `None`: there is no such peer now; `Some(false)`: it has no room.
-    pub(super) fn send(&mut self, to: NodeId, frame: Vec<u8>) -> Option<bool> {
+    fn transmit(&mut self, at: usize, frame: Vec<u8>) {
+        let line = &mut self.lines[at];
+        if let Some(buffer) = self.ways.send(line.remote.node, frame) {
+            line.link.recycle(buffer);
+        }
+    }
+
+    /// Sends a frame of two parts. `None`: there is no such peer now; `Some(false)`: it has no room.
+    pub(super) fn send(&mut self, to: NodeId, head: &[u8], data: &[u8]) -> Option<bool> {
         let now = self.now();
         let at = self.lines.iter().position(|line| line.remote.node == to)?;
         let line = &mut self.lines[at];
@@ -235,10 +242,13 @@ impl Wire {
             line.starved = true;
             return Some(false);
         }
+        let mut frame = line.link.buffer(head.len() + data.len());
+        frame.extend_from_slice(head);
+        frame.extend_from_slice(data);
         line.link.send(now, Proto::Mcapi, frame);
         // `poll` left nothing there, and who sends learns nothing: these are frames.
-        while let Some(Event::Transmit(frame)) = line.link.poll() {
-            self.ways.send(to, frame);
+        while let Some(Event::Transmit(frame)) = self.lines[at].link.poll() {
+            self.transmit(at, frame);
         }
         Some(true)
     }

@@ -1,8 +1,9 @@
 //! Fragments in: put in order, put together, acknowledged.
 
 use super::{ACK_DELAY, WINDOW};
-use crate::limits::MAX_MESSAGE;
+use crate::limits::{LINK_WINDOW, MAX_MESSAGE};
 use crate::link::frame::{Data, Proto};
+use crate::link::spare::Spare;
 use crate::time::Instant;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -38,7 +39,17 @@ pub(in crate::link) struct Receiver {
 }
 
 impl Receiver {
-    pub(in crate::link) fn take(&mut self, now: Instant, data: &Data<'_>) -> Taken {
+    /// Room for a whole window.
+    pub(in crate::link) fn reserve(&mut self) {
+        self.held.reserve(LINK_WINDOW);
+    }
+
+    pub(in crate::link) fn take(
+        &mut self,
+        now: Instant,
+        data: &Data<'_>,
+        spare: &mut Spare,
+    ) -> Taken {
         let Some(index) = data.seq.checked_sub(self.next) else {
             return self.again(now, data.seq);
         };
@@ -55,7 +66,10 @@ impl Receiver {
             return self.again(now, data.seq);
         }
         let Data { proto, first, last, .. } = *data;
-        self.held[index] = Some(Fragment { proto, first, last, payload: data.payload.to_vec() });
+        // The others are put behind the first one.
+        let room = if first && !last { MAX_MESSAGE } else { data.payload.len() };
+        let payload = spare.copy(data.payload, room);
+        self.held[index] = Some(Fragment { proto, first, last, payload });
         self.unacknowledged += 1;
         let due = if gap || self.unacknowledged > 1 { now } else { now + ACK_DELAY };
         self.ack_due = Some(self.ack_due.map_or(due, |d| d.min(due)));
@@ -69,7 +83,10 @@ impl Receiver {
     }
 
     /// The next whole message that is in order, or an error for fragments that do not fit together.
-    pub(in crate::link) fn deliver(&mut self) -> Option<Result<(Proto, Vec<u8>), Proto>> {
+    pub(in crate::link) fn deliver(
+        &mut self,
+        spare: &mut Spare,
+    ) -> Option<Result<(Proto, Vec<u8>), Proto>> {
         while let Some(fragment) = self.held.front_mut().and_then(Option::take) {
             self.held.pop_front();
             self.next += 1;
@@ -77,14 +94,15 @@ impl Receiver {
             let message = match (first, self.partial.take()) {
                 (true, None) => payload,
                 (false, Some((begun, mut message))) if begun == proto => {
+                    if message.len() + payload.len() > MAX_MESSAGE {
+                        return Some(Err(proto));
+                    }
                     message.extend_from_slice(&payload);
+                    spare.give(payload);
                     message
                 }
                 _ => return Some(Err(proto)),
             };
-            if message.len() > MAX_MESSAGE {
-                return Some(Err(proto));
-            }
             if last {
                 return Some(Ok((proto, message)));
             }

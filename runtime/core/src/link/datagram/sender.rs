@@ -5,6 +5,7 @@ use super::congestion::Congestion;
 use super::rtt::Rtt;
 use crate::limits::LINK_WINDOW;
 use crate::link::frame::{Data, Proto};
+use crate::link::spare::Spare;
 use crate::time::{Duration, Instant};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -113,6 +114,12 @@ impl Default for Sender {
 }
 
 impl Sender {
+    /// Room for a whole window, of messages and of fragments.
+    pub(in crate::link) fn reserve(&mut self) {
+        self.messages.reserve(LINK_WINDOW);
+        self.flight.reserve(LINK_WINDOW);
+    }
+
     pub(in crate::link) fn push(&mut self, proto: Proto, bytes: Vec<u8>) {
         self.messages.push_back(Message { proto, bytes });
     }
@@ -199,6 +206,7 @@ impl Sender {
         now: Instant,
         ack: u64,
         selective: u128,
+        spare: &mut Spare,
     ) -> Result<(), BadAck> {
         let Some(moved) = ack.checked_sub(self.base) else {
             return Ok(()); // overtaken by a later one
@@ -218,7 +226,9 @@ impl Sender {
         }
         for flight in self.flight.drain(..moved) {
             if flight.last {
-                self.messages.pop_front();
+                if let Some(message) = self.messages.pop_front() {
+                    spare.give(message.bytes);
+                }
                 self.first += 1;
             }
         }

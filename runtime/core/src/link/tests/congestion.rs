@@ -5,6 +5,7 @@ use crate::link::Proto;
 use crate::link::datagram::Sender;
 use crate::link::datagram::congestion::Congestion;
 use crate::link::datagram::rtt::Rtt;
+use crate::link::spare::Spare;
 use crate::time::{Duration, Instant};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -150,17 +151,17 @@ fn a_frame_that_three_have_overtaken_is_sent_again_and_so_is_one_that_was_lost_t
     let at = |trip: u64| Instant(1) + TRIP.times(trip);
     assert_eq!(go(&mut sender, at(0)), (0..16).collect::<Vec<_>>());
     // Held: 1 and 2.
-    sender.on_ack(at(1), 0, 0b11).unwrap();
+    sender.on_ack(at(1), 0, 0b11, &mut Spare::default()).unwrap();
     assert!(!go(&mut sender, at(1)).contains(&0), "not yet");
-    sender.on_ack(at(1), 0, 0b111).unwrap();
+    sender.on_ack(at(1), 0, 0b111, &mut Spare::default()).unwrap();
     assert!(go(&mut sender, at(1)).contains(&0));
     let before = sender.retransmitted;
     // What was sent before it came back says nothing about it.
-    sender.on_ack(at(2), 0, (1 << 15) - 1).unwrap();
+    sender.on_ack(at(2), 0, (1 << 15) - 1, &mut Spare::default()).unwrap();
     assert_eq!(sender.retransmitted, before);
     let later = go(&mut sender, at(2));
     let held = (1 << later.last().copied().unwrap()) - 1;
-    sender.on_ack(at(3), 0, held).unwrap();
+    sender.on_ack(at(3), 0, held, &mut Spare::default()).unwrap();
     assert!(go(&mut sender, at(3)).contains(&0), "no timeout needed");
 }
 
@@ -172,7 +173,7 @@ fn a_probe_repeats_the_last_frame_and_its_arrival_tells_of_all_others() {
     sender.on_timeout(due);
     assert_eq!(go(&mut sender, due), [7], "one frame, and no other is lost yet");
     let now = due + TRIP;
-    sender.on_ack(now, 0, 1 << 6).unwrap();
+    sender.on_ack(now, 0, 1 << 6, &mut Spare::default()).unwrap();
     assert_eq!(go(&mut sender, now), (0..7).collect::<Vec<_>>());
 }
 
@@ -190,19 +191,19 @@ fn frames_that_were_only_late_teach_patience() {
     let mut sender = sender(&mut Rng::new(1), 100);
     let start = Instant(1);
     go(&mut sender, start);
-    sender.on_ack(start + TRIP, 2, 0).unwrap();
+    sender.on_ack(start + TRIP, 2, 0, &mut Spare::default()).unwrap();
     go(&mut sender, start + TRIP);
     // 2 comes after 3, 4 and 5, and was sent again in between.
-    sender.on_ack(start + TRIP, 2, 0b111).unwrap();
+    sender.on_ack(start + TRIP, 2, 0b111, &mut Spare::default()).unwrap();
     assert!(go(&mut sender, start + TRIP).contains(&2));
-    sender.on_ack(start + TRIP + Duration(500), 6, 0).unwrap();
+    sender.on_ack(start + TRIP + Duration(500), 6, 0, &mut Spare::default()).unwrap();
     let before = sender.retransmitted;
     go(&mut sender, start + TRIP.times(2));
     // The next one that three overtake is waited for, until six have.
-    sender.on_ack(start + TRIP.times(2), 6, 0b1_1111).unwrap();
+    sender.on_ack(start + TRIP.times(2), 6, 0b1_1111, &mut Spare::default()).unwrap();
     go(&mut sender, start + TRIP.times(2));
     assert_eq!(sender.retransmitted, before);
-    sender.on_ack(start + TRIP.times(2), 6, 0b11_1111).unwrap();
+    sender.on_ack(start + TRIP.times(2), 6, 0b11_1111, &mut Spare::default()).unwrap();
     go(&mut sender, start + TRIP.times(2));
     assert_eq!(sender.retransmitted, before + 1);
 }
@@ -213,7 +214,7 @@ fn a_window_that_is_not_used_does_not_grow() {
     for seq in 0..200 {
         sender.push(Proto::Mcapi, vec![1]);
         assert_eq!(go(&mut sender, Instant(seq)), [seq]);
-        sender.on_ack(Instant(seq + 1), seq + 1, 0).unwrap();
+        sender.on_ack(Instant(seq + 1), seq + 1, 0, &mut Spare::default()).unwrap();
     }
     (0..200).for_each(|_| sender.push(Proto::Mcapi, vec![1]));
     assert_eq!(go(&mut sender, Instant(500)).len(), 16);

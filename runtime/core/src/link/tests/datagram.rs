@@ -2,6 +2,7 @@ use super::{Chaos, HEARTBEAT, Pair, Rng, messages, settings};
 use crate::limits::{LINK_WINDOW, MAX_MESSAGE};
 use crate::link::datagram::rtt::Rtt;
 use crate::link::datagram::{ACK_DELAY, Sender};
+use crate::link::spare::Spare;
 use crate::link::{Counters, Event, Proto};
 use crate::node::Medium::{Datagram, Stream};
 use crate::node::Timer;
@@ -81,13 +82,13 @@ fn no_more_than_a_window_is_in_flight() {
         assert!(sent > before);
         now = now + Duration::from_micros(100);
         held = u128::MAX >> (129 - sent);
-        sender.on_ack(now, 0, held).unwrap();
+        sender.on_ack(now, 0, held, &mut Spare::default()).unwrap();
     }
     assert_eq!(sent, LINK_WINDOW);
     assert_eq!(sender.next(now, 100).map(|data| data.seq), Some(0), "again");
     assert!(sender.next(now, 100).is_none());
     assert_eq!((held.count_ones(), sender.queued()), (127, 2 * LINK_WINDOW));
-    sender.on_ack(now, 128, 0).unwrap();
+    sender.on_ack(now, 128, 0, &mut Spare::default()).unwrap();
     assert_eq!(sender.next(now, 100).unwrap().seq, 128);
 }
 
@@ -179,11 +180,11 @@ fn an_acknowledgement_of_what_was_never_sent_is_refused() {
     sender.push(Proto::Mcapi, b"one".to_vec());
     let now = Instant(5);
     assert_eq!(sender.next(now, 100).unwrap().payload, b"one");
-    assert!(sender.on_ack(now, 2, 0).is_err());
-    assert!(sender.on_ack(now, 0, 1).is_err());
-    assert!(sender.on_ack(now, u64::MAX, u128::MAX).is_err());
-    assert!(sender.on_ack(now, 1, 0).is_ok());
-    assert!(sender.on_ack(now, 0, u128::MAX).is_ok(), "overtaken");
+    assert!(sender.on_ack(now, 2, 0, &mut Spare::default()).is_err());
+    assert!(sender.on_ack(now, 0, 1, &mut Spare::default()).is_err());
+    assert!(sender.on_ack(now, u64::MAX, u128::MAX, &mut Spare::default()).is_err());
+    assert!(sender.on_ack(now, 1, 0, &mut Spare::default()).is_ok());
+    assert!(sender.on_ack(now, 0, u128::MAX, &mut Spare::default()).is_ok(), "overtaken");
     assert_eq!((sender.queued(), sender.deadline()), (0, None));
 }
 
@@ -228,7 +229,7 @@ fn a_round_trip_that_grows_past_the_timeout_is_learned() {
             while sender.next(due, 100).is_some() {}
         }
         now = answer;
-        sender.on_ack(now, seq + 1, 0).unwrap();
+        sender.on_ack(now, seq + 1, 0, &mut Spare::default()).unwrap();
     }
     let learned = sender.retransmitted;
     assert!(learned > 0);
@@ -245,7 +246,7 @@ fn a_frame_that_was_sent_twice_gives_no_sample() {
     let due = sender.deadline().unwrap();
     sender.on_timeout(due);
     assert!(sender.next(due, 100).is_some());
-    sender.on_ack(Instant(due.0 + 1), 1, 0).unwrap();
+    sender.on_ack(Instant(due.0 + 1), 1, 0, &mut Spare::default()).unwrap();
     sender.push(Proto::Mcapi, b"y".to_vec());
     assert!(sender.next(due, 100).is_some());
     assert_eq!(sender.deadline().unwrap().since(due), Duration::from_millis(200), "backed off");

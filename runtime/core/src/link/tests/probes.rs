@@ -3,6 +3,7 @@
 use super::road::{Road, Traffic};
 use crate::link::Proto;
 use crate::link::datagram::Sender;
+use crate::link::spare::Spare;
 use crate::time::{Duration, Instant};
 
 const CALM: Duration = Duration::from_millis(3);
@@ -92,7 +93,7 @@ fn lost_frames_do_not_make_probes_slower() {
 
 /// The peer has everything up to this.
 fn acknowledge(sender: &mut Sender, now: Instant, next: u64) {
-    sender.on_ack(now, next, 0).unwrap();
+    sender.on_ack(now, next, 0, &mut Spare::default()).unwrap();
 }
 
 #[test]
@@ -118,6 +119,6 @@ fn an_answer_right_after_a_probe_does_not_say_that_the_path_reorders() {
     }
     let first = send(&mut sender, now);
     (0..3).for_each(|_| assert!(send(&mut sender, now) > first));
-    sender.on_ack(now + Duration::from_micros(500), first, 0b111).unwrap();
+    sender.on_ack(now + Duration::from_micros(500), first, 0b111, &mut Spare::default()).unwrap();
     assert_eq!(sender.next(now, 100).map(|data| data.seq), Some(first), "three have overtaken it");
 }

@@ -21,6 +21,8 @@ const HEADER_BYTES: usize = 4;
 const READ_BYTES: usize = 256 * 1024;
 /// Room for one read.
 const ROOM_BYTES: usize = 64 * 1024;
+/// What may lie there at once: all but the end of a frame, and what one turn reads.
+const INPUT_BYTES: usize = HEADER_BYTES + MAX_FRAME + READ_BYTES;
 /// Frames that go into one write.
 const BATCH: usize = 32;
 /// Bytes queued to one peer before it is given up: more than the whole memory of a rank.
@@ -75,6 +77,8 @@ pub(crate) struct Connection {
     /// Bytes of the first element of `output`, header included, that were written.
     written: usize,
     queued: usize,
+    /// Buffers of frames that were written.
+    spare: Vec<Vec<u8>>,
 }
 
 impl Connection {
@@ -94,12 +98,13 @@ impl Connection {
             stream,
             connecting: false,
             over: false,
-            input: Vec::new(),
+            input: Vec::with_capacity(INPUT_BYTES),
             filled: 0,
             taken: 0,
             output: VecDeque::new(),
             written: 0,
             queued: 0,
+            spare: Vec::new(),
         }
     }
 
@@ -129,10 +134,12 @@ impl Connection {
         self.queue(Outgoing { header: None, bytes: preamble.emit() });
     }
 
-    pub(crate) fn send(&mut self, frame: Vec<u8>) {
+    /// Sends a frame. Gives back the buffer of one that was written: this one, or an earlier one.
+    pub(crate) fn send(&mut self, frame: Vec<u8>) -> Option<Vec<u8>> {
         let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
         debug_assert!(frame.len() <= MAX_FRAME, "the node keeps to the limit");
         self.queue(Outgoing { header: Some(length.to_le_bytes()), bytes: frame });
+        self.spare.pop()
     }
 
     fn queue(&mut self, outgoing: Outgoing) {
@@ -171,17 +178,22 @@ impl Connection {
     fn write(&mut self) {
         while !self.over && !self.output.is_empty() {
             let mut skip = self.written;
-            let mut slices = Vec::with_capacity(2 * BATCH);
+            let mut slices = [IoSlice::new(&[]); 2 * BATCH];
+            let mut parts = slices.iter_mut();
             for outgoing in self.output.iter().take(BATCH) {
                 for part in [outgoing.header.as_ref().map_or(&[][..], |h| h), &outgoing.bytes] {
                     let skipped = skip.min(part.len());
                     skip -= skipped;
-                    slices.push(IoSlice::new(&part[skipped..]));
+                    if let Some(slice) = parts.next() {
+                        *slice = IoSlice::new(&part[skipped..]);
+                    }
                 }
             }
+            let rest = parts.len();
+            let slices = &slices[..2 * BATCH - rest];
             // Without a signal when the peer is gone: a C program would end by it.
             let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
-            match sendmsg::<()>(self.stream.as_raw_fd(), &slices, &[], flags, None) {
+            match sendmsg::<()>(self.stream.as_raw_fd(), slices, &[], flags, None) {
                 Ok(bytes) => self.count_written(bytes),
                 Err(Errno::EAGAIN) => return,
                 Err(Errno::EINTR) => {}
@@ -212,7 +224,10 @@ impl Connection {
             }
             self.written -= length;
             self.queued -= first.bytes.len();
-            self.output.pop_front();
+            let written = self.output.pop_front();
+            if self.spare.len() < BATCH {
+                self.spare.extend(written.map(|outgoing| outgoing.bytes));
+            }
         }
     }
 

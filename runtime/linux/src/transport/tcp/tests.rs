@@ -151,9 +151,9 @@ fn rubbish_closes_the_connection_and_nothing_else() {
 fn other_descriptors_wake_it() {
     let (mut a, _, _) = pair();
     let (reader, writer) = nix::unistd::pipe().unwrap();
-    assert_eq!(a.wait(&[reader.as_fd()], Some(Duration::ZERO)).unwrap(), [false]);
+    assert!(!a.wait(&[reader.as_fd()], Some(Duration::ZERO)).unwrap().is(0));
     nix::unistd::write(&writer, b"x").unwrap();
-    assert_eq!(a.wait(&[reader.as_fd()], None).unwrap(), [true]);
+    assert!(a.wait(&[reader.as_fd()], None).unwrap().is(0));
 }
 
 #[test]

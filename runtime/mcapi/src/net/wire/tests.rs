@@ -44,7 +44,7 @@ impl Side {
     }
 
     fn send(&mut self, frame: Vec<u8>) {
-        assert_eq!(self.wire.send(self.peer, frame), Some(true));
+        assert_eq!(self.wire.send(self.peer, &frame, &[]), Some(true));
     }
 }
 
