@@ -13,7 +13,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Deref;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Once};
 
 const BUFFERS: usize = MCAPI_MAX_BUFFERS + MCAPI_MAX_SMALL_BUFFERS + MAX_LOANS;
 
@@ -65,7 +65,7 @@ pub(crate) struct Registry {
     pub(crate) named: Vec<Address>,
 }
 
-static REGISTRY: AtomicPtr<Mutex<Registry>> = AtomicPtr::new(ptr::null_mut());
+static REGISTRY: AtomicPtr<Biased<Registry>> = AtomicPtr::new(ptr::null_mut());
 static FORKS: AtomicU32 = AtomicU32::new(0);
 static COUNT: AtomicU32 = AtomicU32::new(1);
 
@@ -108,7 +108,7 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut Registry) -> R) -> R {
     });
     let mut registry = REGISTRY.load(Ordering::Acquire);
     if registry.is_null() {
-        let fresh = Box::into_raw(Box::<Mutex<Registry>>::default());
+        let fresh = Box::into_raw(Box::new(Biased::new(Registry::default())));
         let raced =
             REGISTRY.compare_exchange(ptr::null_mut(), fresh, Ordering::AcqRel, Ordering::Acquire);
         registry = match raced {
@@ -122,7 +122,7 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut Registry) -> R) -> R {
     }
     // SAFETY: not NULL, from a box, and never freed: a fork forgets it.
     let registry = unsafe { &*registry };
-    f(&mut registry.lock().unwrap_or_else(PoisonError::into_inner))
+    f(&mut registry.lock())
 }
 
 /// What this thread did, in this process.

@@ -28,7 +28,7 @@ impl<H> End<H> {
 }
 
 macro_rules! opens {
-    ($name:ident $(<$t:ident>)?, $handle:ident, $open:ident, $close:ident, $section:literal) => {
+    ($name:ident $(<$t:ident>)?, $handle:ident, $open:ident, $close:ident, $drop:ident, $section:literal) => {
         impl $(<$t: Scalar>)? $name $(<$t>)? {
             pub(crate) fn open(node: &Node, address: Address) -> Result<Pending<Self>, Status> {
                 node.catch_up();
@@ -64,10 +64,7 @@ macro_rules! opens {
             fn drop(&mut self) {
                 let End { node, handle } = &self.end;
                 // Closed already, or the node has left.
-                let closed = node.core(|core| {
-                    core.$close(*handle).map(|request| core.abandon(request))
-                });
-                if closed.is_ok() {
+                if node.core(|core| core.$drop(*handle)) {
                     node.catch_up();
                 }
             }
@@ -101,10 +98,38 @@ pub struct ScalarReceiver<T> {
     _of: PhantomData<T>,
 }
 
-opens!(PacketSender, SendHandle, pktchan_send_open_i, pktchan_send_close_i, "4.5.12");
-opens!(PacketReceiver, RecvHandle, pktchan_recv_open_i, pktchan_recv_close_i, "4.5.11");
-opens!(ScalarSender<T>, SendHandle, sclchan_send_open_i, sclchan_send_close_i, "4.6.14");
-opens!(ScalarReceiver<T>, RecvHandle, sclchan_recv_open_i, sclchan_recv_close_i, "4.6.13");
+opens!(
+    PacketSender,
+    SendHandle,
+    pktchan_send_open_i,
+    pktchan_send_close_i,
+    send_end_drop,
+    "4.5.12"
+);
+opens!(
+    PacketReceiver,
+    RecvHandle,
+    pktchan_recv_open_i,
+    pktchan_recv_close_i,
+    recv_end_drop,
+    "4.5.11"
+);
+opens!(
+    ScalarSender<T>,
+    SendHandle,
+    sclchan_send_open_i,
+    sclchan_send_close_i,
+    send_end_drop,
+    "4.6.14"
+);
+opens!(
+    ScalarReceiver<T>,
+    RecvHandle,
+    sclchan_recv_open_i,
+    sclchan_recv_close_i,
+    recv_end_drop,
+    "4.6.13"
+);
 
 impl PacketSender {
     /// Sends a packet (4.5.5). With `FAIL_ON_MEM_LIMIT`, the default, it does not wait for room.

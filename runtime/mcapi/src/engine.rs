@@ -84,8 +84,8 @@ struct State {
     progress_rests: bool,
     /// The leader is to look.
     bell_due: bool,
-    /// How often what had come was taken in.
-    pumps: u64,
+    /// How often nothing more was there to be taken in.
+    vain_pumps: u64,
     /// How long the next blocking call looks.
     look: Duration,
     closed: bool,
@@ -105,6 +105,8 @@ pub(crate) struct Engine {
     /// There is another processor that could do what is looked for.
     looks: bool,
     bell: Bell,
+    /// The process that started it.
+    pid: u32,
     progress: Mutex<Option<thread::JoinHandle<()>>>,
 }
 
@@ -126,7 +128,7 @@ impl Engine {
             roused: Arc::clone(&roused),
             progress_rests: false,
             bell_due: false,
-            pumps: 0,
+            vain_pumps: 0,
             look: LOOK.end,
             closed: false,
         };
@@ -139,6 +141,7 @@ impl Engine {
             loans,
             looks: !runtime_shm::is_lone_processor(),
             bell,
+            pid: std::process::id(),
             progress: Mutex::new(None),
         });
         engine.lock().pump();
@@ -426,6 +429,11 @@ impl Engine {
         packet.take_lent().and_then(|lent| self.loans.take(lent))
     }
 
+    /// Whether this process is a fork of the one that started the node: then nobody else is here.
+    fn is_inherited(&self) -> bool {
+        std::process::id() != self.pid
+    }
+
     fn wake_progress(&self) {
         let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(progress) = &*progress {
@@ -458,6 +466,8 @@ impl Engine {
                     state = self.lock();
                     state.wire.transport = Some(transport);
                 }
+                // Whoever has it is in the parent.
+                None if self.is_inherited() => return,
                 None => state = self.call_back(),
             }
         };
@@ -494,7 +504,7 @@ impl State {
     #[inline]
     fn pump(&mut self) -> usize {
         let events = self.wire.poll(&mut self.core);
-        self.pumps += u64::from(self.wire.transport.is_some());
+        self.vain_pumps += u64::from(events == 0 && self.wire.transport.is_some());
         if events > 0 || self.wire.has_waiting() {
             self.drain();
         }

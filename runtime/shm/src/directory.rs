@@ -3,8 +3,8 @@
 //! Whoever joins, leaves or sweeps holds the board's lock meanwhile. A node's file is locked by its node for life, and
 //! by nobody else, so that looking for the lock is looking whether the node lives.
 //!
-//! The directory comes with its first node and goes with its last. In it there may be **places**, each a directory of its own
-//! for nodes that are not to meet the others: who comes to any of them sweeps them all.
+//! In the directory there may be **places**, each a directory of its own for nodes that are not to meet the others. A place
+//! comes with its first node and goes with its last, and who comes to any of them sweeps them all.
 
 use crate::lock::{is_locked, try_lock};
 use crate::process::{Kept, Process};
@@ -38,6 +38,7 @@ pub(crate) struct Board {
 #[derive(Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
+    is_place: bool,
 }
 
 /// The right to change the directory.
@@ -72,7 +73,7 @@ fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 }
 
 /// `None` instead of "no such file".
-fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+pub(crate) fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         other => other.map(Some),
@@ -82,19 +83,22 @@ fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 impl Directory {
     /// Makes it, if need be.
     pub(crate) fn open(path: &Path) -> Result<Self, JoinError> {
-        let this = Self { path: path.to_owned() };
-        this.make()?;
+        let this = Self { path: path.to_owned(), is_place: false };
+        this.make(DirBuilder::new().recursive(true))?;
         Ok(this)
     }
 
-    fn make(&self) -> Result<(), JoinError> {
+    /// As often as others take it away, if it is a place.
+    fn make(&self, builder: &mut DirBuilder) -> Result<(), JoinError> {
         let meta = loop {
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.path);
-            made.map_err(self.failed("cannot make the directory"))?;
+            let made = builder.mode(0o700).create(&self.path);
             let meta = if_there(fs::symlink_metadata(&self.path));
-            // `None`: the last node that left has just taken it away.
-            if let Some(meta) = meta.map_err(self.failed("cannot look at it"))? {
-                break meta;
+            match (made, meta.map_err(self.failed("cannot look at it"))?) {
+                (Err(e), _) if !self.is_place || e.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(self.failed("cannot make the directory")(e));
+                }
+                (_, Some(meta)) => break meta,
+                (_, None) => {}
             }
         };
         if !meta.is_dir() || meta.uid() != getuid().as_raw() || meta.mode() & 0o022 != 0 {
@@ -105,17 +109,19 @@ impl Directory {
 
     /// A place in it.
     pub(crate) fn place(&self, name: &str) -> Result<Self, JoinError> {
-        Self::open(&self.path.join(format!("{PLACE}{name}")))
+        let place = Self { path: self.path.join(format!("{PLACE}{name}")), is_place: true };
+        place.make(&mut DirBuilder::new())?;
+        Ok(place)
     }
 
     /// Removes what the dead left in places, and places where nobody is. One that cannot be looked into is left to those who
     /// come to it.
     pub(crate) fn sweep_places(&self, this: &Process) -> io::Result<()> {
-        for entry in if_there(fs::read_dir(&self.path))?.into_iter().flatten() {
+        for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
             let is_place = entry.file_name().to_str().is_some_and(|name| name.starts_with(PLACE));
             if is_place && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                let place = Self { path: entry.path() };
+                let place = Self { path: entry.path(), is_place: true };
                 if let Err(error) = place.sweep_place(this) {
                     tracing::debug!(place = %place.path.display(), %error, "cannot sweep");
                 }
@@ -126,6 +132,13 @@ impl Directory {
 
     /// Who is in the middle of coming or going sweeps by itself.
     fn sweep_place(&self, this: &Process) -> io::Result<()> {
+        match if_there(fs::symlink_metadata(self.path.join(BOARD)))? {
+            Some(board) if board.is_file() && board.len() == size_of::<Board>() as u64 => {}
+            // No node has one that looks so.
+            Some(_) => return Ok(()),
+            // If there is something else, it stays.
+            None => return fs::remove_dir(&self.path),
+        }
         let Some(locked) = self.try_lock()? else { return Ok(()) };
         if self.sweep(&locked, this)? {
             locked.board.news.fetch_add(1, Ordering::Release);
@@ -149,7 +162,7 @@ impl Directory {
                 Some(Some(locked)) => return Ok(locked),
                 Some(None) => {}
                 // The last node that left has taken all away.
-                None => self.make()?,
+                None => self.make(&mut DirBuilder::new())?,
             }
             if Instant::now() > patience {
                 return Err(JoinError::Busy(self.path.join(BOARD)));
@@ -226,7 +239,9 @@ impl Directory {
         this: &Process,
     ) -> io::Result<bool> {
         let Some(file) = if_there(open(path, &mut OpenOptions::new()))? else { return Ok(false) };
-        Ok(file.metadata()?.ino() == inode && is_locked(&file)? && !owner.has_ended(this))
+        let meta = file.metadata()?;
+        let same = meta.ino() == inode && meta.len() >= segment::LEN;
+        Ok(same && is_locked(&file)? && !owner.has_ended(this))
     }
 
     /// Whether a file belongs to somebody who lives. The board is locked: nobody is in the middle of joining.
@@ -286,12 +301,14 @@ impl Directory {
         self.remove_if_empty(locked)
     }
 
-    /// The board, and the directory if there is nothing else in it, and it can be made again.
+    /// The board, and a place if there is nothing else in it.
     fn remove_if_empty(&self, _: &Locked) -> io::Result<()> {
         if self.names()?.is_empty() {
             if_there(fs::remove_file(self.path.join(BOARD)))?;
-            // Somebody came, or has something there, or made it for us.
-            let _kept = fs::remove_dir(&self.path);
+            if self.is_place {
+                // Somebody came, or has something there.
+                let _kept = fs::remove_dir(&self.path);
+            }
         }
         Ok(())
     }

@@ -31,10 +31,9 @@ const CLOCK_EVERY: u32 = 1024;
 /// Where nodes meet, and how a node waits.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The directory of the nodes' files, made when it is missing, and removed by the last node: the user's, and nobody else
-    /// may write to it.
+    /// The directory of the nodes' files, made when it is missing: the user's, and nobody else may write to it.
     pub dir: PathBuf,
-    /// A part of the directory, for nodes that meet nobody outside of it.
+    /// A part of the directory, for nodes that meet nobody outside of it. The last one takes it away.
     pub place: Option<String>,
     /// Looks that [`Fabric::wait`] takes before it sleeps: at most, and fewer after they were in vain. None with a
     /// single processor.

@@ -1,6 +1,6 @@
 //! Who is there: comings, goings, deaths, and the lanes to and from each.
 
-use crate::directory::{Directory, Found};
+use crate::directory::{Directory, Found, if_there};
 use crate::fabric::{Event, Fabric, RHYTHM};
 use crate::loan::{Lender, Loan};
 use crate::process::Kept;
@@ -187,8 +187,10 @@ impl Fabric {
             }
             Ok::<_, io::Error>(())
         };
-        // Who is not woken now sees the board when it wakes by itself.
-        if let Err(error) = self.directory.names().and_then(|n| n.into_iter().try_for_each(rouse)) {
+        // Who is not woken now sees the board when it wakes by itself. Without a directory there is nobody.
+        if let Err(error) = if_there(self.directory.names())
+            .and_then(|names| names.into_iter().flatten().try_for_each(rouse))
+        {
             tracing::warn!(node = %self.name, %error, "cannot wake the others");
         }
     }
@@ -285,12 +287,16 @@ impl Fabric {
         }
     }
 
-    /// Whether all peers live and keep the rules. This is what a look finds unless somebody came or went, and allocates nothing.
+    /// Whether all peers live and keep the rules, and nobody else has a lane. This is what a look finds unless somebody came or went, and allocates nothing.
     fn all_are_well(&self) -> bool {
         let is_well = |peer: &Peer| {
             !self.shunned.contains(&peer.generation) && matches!(self.lives(peer, true), Ok(true))
         };
-        self.peers.iter().all(is_well)
+        let is_known = |holder: Holder| {
+            self.shunned.contains(&holder.generation)
+                || self.peers.iter().any(|peer| peer.generation == holder.generation)
+        };
+        self.peers.iter().all(is_well) && self.shared.header.holders().all(is_known)
     }
 
     fn review(&mut self, thorough: bool, on: &mut impl FnMut(Event<'_>)) -> io::Result<()> {
@@ -334,7 +340,9 @@ impl Fabric {
 
     pub(crate) fn lives(&self, peer: &Peer, thorough: bool) -> io::Result<bool> {
         if thorough {
-            return Directory::is_kept(&peer.path, peer.inode, &peer.header.owner(), &self.this);
+            let (header, inode) = (&peer.header, peer.inode);
+            return Ok(header.is_complete()
+                && Directory::is_kept(&peer.path, inode, &header.owner(), &self.this)?);
         }
         Ok(self.directory.inode(peer.name)? == Some(peer.inode))
     }

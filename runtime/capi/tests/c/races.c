@@ -21,8 +21,10 @@ int main(void)
     for (int n = 0; n < 10; n++) {
         unsigned char got[64];
         size_t size;
-        mcapi_msg_send(at, at, bytes, sizeof bytes, 0, &st);
+        mcapi_request_t sent;
+        mcapi_msg_send_i(at, at, bytes, sizeof bytes, 0, &sent, &st);
         OK;
+        finish(&sent);
         mcapi_msg_recv(at, got, sizeof got, &size, &st);
         OK;
     }

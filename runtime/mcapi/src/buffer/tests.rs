@@ -124,3 +124,24 @@ fn packets_that_wait_for_room_are_lent_when_they_go() {
     }
     assert!(lent > SLOTS, "{lent}");
 }
+
+#[test]
+fn a_close_behind_lent_packets_that_nobody_took_in_is_seen_by_who_deletes() {
+    let two = Two::new();
+    for _ in 0..10 {
+        let recv = two.b.endpoint(Port(7)).unwrap();
+        let send = two.a.endpoint(Port::ANY).unwrap();
+        let Address { domain, node, port } = recv.address();
+        let there = two.a.find(domain, node, port).unwrap().wait(None).unwrap();
+        two.a.connect_packets(send.address(), there).unwrap().wait(None).unwrap();
+        let mut tx = send.packet_sender().unwrap();
+        let rx = recv.packet_receiver().unwrap().wait(None).unwrap();
+        let tx = tx.wait(None).unwrap();
+        for _ in 0..SLOTS {
+            tx.send(vec![2; MCAPI_MAX_PKT_SIZE]).unwrap();
+        }
+        tx.close().unwrap();
+        drop(rx);
+        drop(recv);
+    }
+}

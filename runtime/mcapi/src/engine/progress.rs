@@ -63,6 +63,10 @@ fn step(engine: &Engine, seen: &mut u64) -> bool {
     state.pump();
     state.drain_rest();
     engine.settle(&mut state);
+    if state.has_roused() {
+        // As who sleeps in a call.
+        return true;
+    }
     let Some(transport) = state.wire.transport.take() else { return true };
     state.leader = Leader::Progress;
     drop(state);

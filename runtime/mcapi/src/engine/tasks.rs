@@ -110,6 +110,11 @@ impl DerefMut for Held<'_> {
 }
 
 impl State {
+    /// Whether there are wakers to be called when this is unlocked.
+    pub(super) fn has_roused(&self) -> bool {
+        self.roused.any.load(Ordering::Relaxed)
+    }
+
     /// The future is to be polled again.
     pub(super) fn wake_task(&mut self, waiter: Waiter) {
         let waker = self.tasks.set(waiter, None);

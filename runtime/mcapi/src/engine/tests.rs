@@ -2,6 +2,9 @@ use super::QUIET;
 use crate::limits::MCAPI_MAX_REQUESTS;
 use crate::local::Hub;
 use crate::*;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -163,6 +166,53 @@ fn an_endpoint_whose_channel_is_closed_can_be_deleted_at_once() {
         thread::sleep(5 * QUIET);
         tx.close().unwrap();
         drop(recv);
+    }
+}
+
+#[test]
+fn a_channel_is_closed_also_when_no_request_is_left() {
+    let node = node(&Hub::default(), 1);
+    let (send, recv) = (node.endpoint(Port(1)).unwrap(), node.endpoint(Port(2)).unwrap());
+    let other = node.endpoint(Port(3)).unwrap();
+    node.connect_packets(send.address(), recv.address()).unwrap().wait(None).unwrap();
+    let mut tx = send.packet_sender().unwrap();
+    let rx = recv.packet_receiver().unwrap().wait(None).unwrap();
+    let tx = tx.wait(None).unwrap();
+    let all: Vec<_> = (0..MCAPI_MAX_REQUESTS).map_while(|_| other.recv_i().ok()).collect();
+    assert_eq!(other.recv_i().unwrap_err(), Status::RequestLimit);
+    drop(tx);
+    assert_eq!(rx.close().unwrap_err(), Status::RequestLimit);
+    drop(all);
+    node.connect_packets(send.address(), recv.address()).unwrap().wait(None).unwrap();
+}
+
+/// Drops an endpoint when it is woken.
+struct DropsIt(Mutex<Option<Endpoint>>);
+
+impl Wake for DropsIt {
+    fn wake(self: Arc<Self>) {
+        drop(self.0.lock().unwrap().take());
+    }
+}
+
+/// The thread that wakes has the transport of nobody.
+#[test]
+fn a_waker_may_delete_endpoints_of_its_node_and_of_another() {
+    let hub = Hub::default();
+    let (a, b) = (node(&hub, 1), node(&hub, 2));
+    let (from, at) = (a.endpoint(Port(1)).unwrap(), b.endpoint(Port(1)).unwrap());
+    let there = find(&a, 2, 1);
+    for of in [&a, &b] {
+        let woken = Arc::new(DropsIt(Mutex::new(Some(of.endpoint(Port(9)).unwrap()))));
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut pending = at.recv_i().unwrap();
+        assert!(Pin::new(&mut pending).poll(&mut Context::from_waker(&waker)).is_pending());
+        thread::sleep(5 * QUIET);
+        from.send(there, b"!", 0).unwrap();
+        while of.endpoint(Port(9)).map(drop).is_err() {
+            thread::yield_now();
+        }
+        pending.wait(None).unwrap();
     }
 }
 

@@ -1,7 +1,7 @@
 //! Waiting in a blocking call: looking, lending the lock, sleeping, and who leads next.
 
 use super::tasks::Held;
-use super::{Engine, LOOK, LOOKS, Leader, State, progress};
+use super::{Engine, LOOK, LOOKS, Leader, State};
 use runtime_core::mcapi::{Completion, Request, Status, Waiter};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -145,19 +145,19 @@ impl Engine {
     /// that is done at once, of which the program may tell others.
     pub(crate) fn catch_up(&self) {
         let mut state = self.lock();
-        let before = state.pumps;
-        let mine = match state.leader {
-            Leader::Nobody => false,
-            Leader::Call(leader) => leader == waiter(),
-            Leader::Progress => progress::is_this_thread(),
-        };
-        // A leader that wakes a task comes back to nobody who waits for it there.
-        while !mine && !state.closed && state.wire.transport.is_none() && state.pumps == before {
-            drop(state);
-            state = self.call_back();
+        let before = state.vain_pumps;
+        while state.vain_pumps == before && !state.closed {
+            if state.wire.transport.is_some() {
+                state.pump();
+                self.settle(&mut state);
+            } else if self.is_inherited() {
+                // Whoever leads is in the parent.
+                return;
+            } else {
+                drop(state);
+                state = self.call_back();
+            }
         }
-        state.pump();
-        self.settle(&mut state);
     }
 
     /// Tells the leader to come back. The caller looks whether it has.
@@ -175,6 +175,11 @@ impl Engine {
         waiter: Waiter,
         until: Option<Instant>,
     ) -> Held<'a> {
+        if state.has_roused() {
+            // They may want what is taken away here.
+            drop(state);
+            return self.lock();
+        }
         if let Some(transport) = state.wire.transport.take() {
             state.leader = Leader::Call(waiter);
             drop(state);

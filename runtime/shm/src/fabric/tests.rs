@@ -21,9 +21,8 @@ fn join(dir: &TempDir, node: u32) -> Fabric {
     Fabric::join(name(node), &options(dir)).unwrap()
 }
 
-/// Also of a directory that is gone.
 fn files(dir: &TempDir) -> Vec<String> {
-    let names = fs::read_dir(dir.path()).into_iter().flatten();
+    let names = fs::read_dir(dir.path()).unwrap();
     let mut names: Vec<_> = names.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
@@ -91,7 +90,7 @@ fn nodes_find_each_other_talk_and_leave() {
     );
     assert_eq!(one.send(name(2), &[b"late"]), Err(SendError::Unknown));
     drop(one);
-    assert!(!dir.path().exists(), "whoever leaves last takes all away");
+    assert_eq!(files(&dir), [""; 0], "whoever leaves last takes the board away");
 }
 
 #[test]
@@ -293,18 +292,18 @@ fn files_that_are_no_nodes_disturb_nobody() {
 }
 
 #[test]
-fn nodes_come_while_the_last_one_takes_the_directory_away() {
+fn nodes_come_while_the_last_one_takes_their_place_away() {
     let dir = tempfile::tempdir().unwrap();
+    let at = Options { place: Some("here".into()), ..options(&dir) };
     let come_and_go = |node| {
         for _ in 0..300 {
-            drop(join(&dir, node));
+            drop(Fabric::join(name(node), &at).unwrap());
         }
     };
     thread::scope(|scope| {
-        scope.spawn(|| come_and_go(1));
-        scope.spawn(|| come_and_go(2));
+        (1..4).for_each(|node| drop(scope.spawn(move || come_and_go(node))));
     });
-    assert!(!dir.path().exists());
+    assert_eq!(files(&dir), [""; 0]);
 }
 
 #[test]
@@ -312,21 +311,26 @@ fn whoever_comes_sweeps_places_where_nobody_is() {
     let dir = tempfile::tempdir().unwrap();
     let at = |place: &str| Options { place: Some(place.into()), ..options(&dir) };
     let mut here = Fabric::join(name(1), &at("here")).unwrap();
-    for (place, files) in [("dead", &["7-1", "board"][..]), ("empty", &[]), ("kept", &["readme"])] {
+    let users = [("kept", "readme"), ("also", "board"), ("too", "7-1"), ("empty", "")];
+    for (place, file) in [("dead", "7-1")].into_iter().chain(users) {
         let place = dir.path().join(format!("at-{place}"));
         fs::create_dir(&place).unwrap();
-        files.iter().for_each(|file| fs::write(place.join(file), "").unwrap());
+        if !file.is_empty() {
+            fs::write(place.join(file), "").unwrap();
+        }
     }
+    let board = fs::File::create(dir.path().join("at-dead/board")).unwrap();
+    board.set_len(size_of::<Board>() as u64).unwrap();
     fs::create_dir(dir.path().join("else")).unwrap();
     // What a dead node left where somebody lives.
     fs::write(dir.path().join("at-here/7-3"), "").unwrap();
     let there = Fabric::join(name(1), &at("there")).unwrap();
-    assert_eq!(files(&dir), ["at-here", "at-kept", "at-there", "else"]);
+    assert_eq!(files(&dir), ["at-also", "at-here", "at-kept", "at-there", "at-too", "else"]);
     let left = |place: &str| fs::read_dir(dir.path().join(place)).unwrap().count();
-    assert_eq!((left("at-here"), left("at-kept")), (2, 1));
+    assert_eq!(["at-here", "at-also", "at-kept", "at-too"].map(left), [2, 1, 1, 1]);
     assert_eq!(poll(&mut here), [], "they do not meet");
     drop((here, there));
-    assert_eq!(files(&dir), ["at-kept", "else"]);
+    assert_eq!(files(&dir), ["at-also", "at-kept", "at-too", "else"]);
 }
 
 #[test]

@@ -118,13 +118,30 @@ impl Mcapi {
     ) -> Result<Request, Status> {
         let port = self.handles.get(handle).ok_or(Status::ChanInvalid)?.port;
         let end = self.endpoints.get_mut(port).and_then(|local| local.channel.as_mut());
-        let end = end.ok_or(Status::ChanInvalid)?;
-        end.fits(kind, direction)?;
+        end.ok_or(Status::ChanInvalid)?.fits(kind, direction)?;
         let request = self.requests.open(Op::Close { port })?;
+        self.close(handle, Some(request))?;
+        Ok(request)
+    }
+
+    /// Closes a send end of which nobody wants to know when that is done. `false`: it is closed.
+    pub fn send_end_drop(&mut self, handle: SendHandle) -> bool {
+        self.close(handle.0, None).is_ok()
+    }
+
+    /// The same for a receive end.
+    pub fn recv_end_drop(&mut self, handle: RecvHandle) -> bool {
+        self.close(handle.0, None).is_ok()
+    }
+
+    fn close(&mut self, handle: u32, request: Option<Request>) -> Result<(), Status> {
+        let port = self.handles.get(handle).ok_or(Status::ChanInvalid)?.port;
+        let end = self.endpoints.get_mut(port).and_then(|local| local.channel.as_mut());
+        let end = end.ok_or(Status::ChanInvalid)?;
         self.handles.remove(handle);
         end.handle = None;
         end.closed = true;
-        end.closing = Some(request);
+        end.closing = request;
         self.counters.discarded += end.discard(&mut self.pool) as u64;
         let mut posted = core::mem::take(&mut end.posted);
         while let Some(receive) = self.requests.dequeue(&mut posted) {
@@ -132,7 +149,7 @@ impl Mcapi {
         }
         self.finish_close(port);
         self.settle();
-        Ok(request)
+        Ok(())
     }
 
     /// Goes as far with a close as it can.
