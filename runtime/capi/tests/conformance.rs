@@ -90,8 +90,8 @@ fn has_cable() -> bool {
 /// Bytes of a board's memory.
 const BOARD: u64 = 16 << 20;
 
-/// A topology that places nodes, where no other test listens.
-fn topology(place: Place) -> Option<String> {
+/// A topology that places so many nodes, where no other test listens.
+fn topology(place: Place, nodes: u8) -> Option<String> {
     static PORTS: AtomicU16 = AtomicU16::new(7300);
     let port = PORTS.fetch_add(32, Ordering::Relaxed);
     let [_, _, high, low] = std::process::id().to_be_bytes();
@@ -102,12 +102,14 @@ fn topology(place: Place) -> Option<String> {
             64 + high % 128
         )
     };
+    let every_second = |first: u8| {
+        let those: Vec<_> = (first..=nodes).step_by(2).map(|n| n.to_string()).collect();
+        node(first, &those.join(", "))
+    };
     let nodes: String = match place {
         Place::Here => return None,
-        Place::Tcp => (1..10).map(|n| node(n, &n.to_string())).collect(),
-        Place::TwoMachines | Place::Ethernet | Place::Board => {
-            node(1, "1, 3, 5, 7, 9") + &node(2, "2, 4, 6, 8")
-        }
+        Place::Tcp => (1..=nodes).map(|n| node(n, &n.to_string())).collect(),
+        Place::TwoMachines | Place::Ethernet | Place::Board => every_second(1) + &every_second(2),
     };
     let transport = if let Place::Ethernet = place { "ethernet" } else { "tcp" };
     let runtime = format!("{{ mcapi-port: {port}, transport: {transport} }}");
@@ -134,14 +136,20 @@ fn run_in(place: Place, program: &Path, how: &str) {
 
 #[track_caller]
 fn run_placed(place: Place, program: &Path, arguments: &[&str]) {
+    run_among(place, 9, program, arguments);
+}
+
+/// With places for so many nodes. Those that are not there are dialled again and again.
+#[track_caller]
+fn run_among(place: Place, nodes: u8, program: &Path, arguments: &[&str]) {
     let dir = tempfile::Builder::new().prefix("mcapi-").tempdir_in("/dev/shm").unwrap();
-    let nodes = dir.path().join("nodes");
+    let meet = dir.path().join("nodes");
     let mut command = match place {
         Place::Ethernet => on_cable(program),
         _ => Command::new(program),
     };
-    command.args(arguments).env("UNDERSTUDY_SHM_DIR", &nodes);
-    if let Some(topology) = topology(place) {
+    command.args(arguments).env("UNDERSTUDY_SHM_DIR", &meet);
+    if let Some(topology) = topology(place, nodes) {
         let file = dir.path().join("topology.yaml");
         std::fs::write(&file, topology).unwrap();
         command.env("MCAPI_TOPOLOGY", file);
@@ -154,8 +162,7 @@ fn run_placed(place: Place, program: &Path, arguments: &[&str]) {
     good(&arguments.join(" "), &command.output().unwrap());
     // What a killed node leaves on a machine of its own, the next one that comes to any place sweeps up.
     if let Place::Here = place {
-        let left: Vec<_> =
-            std::fs::read_dir(nodes).into_iter().flatten().map(|f| f.unwrap().path()).collect();
+        let left: Vec<_> = std::fs::read_dir(meet).unwrap().map(|f| f.unwrap().path()).collect();
         assert!(left.is_empty(), "{arguments:?} left {left:?}");
     }
 }
@@ -212,10 +219,10 @@ fn scalars() {
 fn allocations() {
     let program = program("allocations");
     run(&program, "processes");
-    run_in(Place::Tcp, &program, "processes");
-    run_in(Place::Board, &program, "processes");
+    run_among(Place::Tcp, 2, &program, &["processes"]);
+    run_among(Place::Board, 2, &program, &["processes"]);
     if has_cable() {
-        run_in(Place::Ethernet, &program, "processes");
+        run_among(Place::Ethernet, 2, &program, &["processes"]);
     }
 }
 
@@ -223,10 +230,10 @@ fn allocations() {
 fn deaths() {
     let program = program("deaths");
     run(&program, "processes");
-    run_in(Place::Tcp, &program, "processes");
-    run_in(Place::Board, &program, "processes");
+    run_among(Place::Tcp, 2, &program, &["processes"]);
+    run_among(Place::Board, 2, &program, &["processes"]);
     if has_cable() {
-        run_in(Place::Ethernet, &program, "processes");
+        run_among(Place::Ethernet, 2, &program, &["processes"]);
     }
 }
 
@@ -246,9 +253,9 @@ fn wrong_places_are_refused_in_words() {
             assert!(text.contains(word), "no {word:?} in {text}");
         }
     };
-    let right = topology(Place::Tcp).unwrap();
+    let right = topology(Place::Tcp, 9).unwrap();
     let (none, failed) = (("NOTHING", ""), "MCAPI_ERR_NODE_INITFAILED");
-    let board = topology(Place::Board).unwrap();
+    let board = topology(Place::Board, 9).unwrap();
     refused(&board, none, failed, &["memory of board a", "MCAPI_BOARD", "transport: links"]);
     let small = tempfile::NamedTempFile::new().unwrap();
     let here = ("MCAPI_BOARD", small.path().to_str().unwrap());

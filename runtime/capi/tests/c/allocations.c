@@ -178,7 +178,9 @@ static void node(mcapi_node_t me, mcapi_node_t other)
     channels(other);
     mcapi_endpoint_t here = mcapi_endpoint_create(9, &st), spare = mcapi_endpoint_create(10, &st);
     OK;
-    mcapi_endpoint_t there = find(other, 9), last = find(other, 10);
+    mcapi_endpoint_t end = mcapi_endpoint_create(11, &st);
+    OK;
+    mcapi_endpoint_t there = find(other, 9), last = find(other, 11);
     talk(me == 1, here, there, spare);
     /* It is counted at all. */
     before = allocations;
@@ -186,18 +188,12 @@ static void node(mcapi_node_t me, mcapi_node_t other)
     free(probe);
     CHECK(allocations > before);
     /* Both are done before one leaves. */
-    if (me == 1) {
-        find(other, 11);
-        mcapi_msg_send(here, last, "bye", 4, 0, &st);
-        OK;
-    } else {
-        char bye[4];
-        size_t size;
-        mcapi_endpoint_create(11, &st);
-        OK;
-        mcapi_msg_recv(spare, bye, sizeof bye, &size, &st);
-        OK;
-    }
+    char byte;
+    size_t size;
+    mcapi_msg_send(here, last, "!", 1, 0, &st);
+    OK;
+    mcapi_msg_recv(end, &byte, 1, &size, &st);
+    OK;
     end_node();
 }
 

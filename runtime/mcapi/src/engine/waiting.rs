@@ -35,7 +35,11 @@ impl Patience {
 pub(super) fn waiter() -> Waiter {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     thread_local! {
-        static MINE: Waiter = Waiter(NEXT.fetch_add(1, Ordering::Relaxed));
+        static MINE: Waiter = {
+            // Allocates once for each thread: at its first wait, not when it first sleeps in one.
+            let _handle = thread::current();
+            Waiter(NEXT.fetch_add(1, Ordering::Relaxed))
+        };
     }
     MINE.with(|mine| *mine)
 }
