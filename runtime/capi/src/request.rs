@@ -42,14 +42,11 @@ impl Targets {
         self.0.get_mut(at)
     }
 
-    /// What [`Self::take`] gives for something sent, as its size.
+    /// How many bytes were sent, if something was.
     #[inline]
-    fn take_sent(&mut self, request: Request) -> usize {
+    fn sent(&mut self, request: Request) -> usize {
         let place = self.place(request).filter(|place| place.request == request.raw());
-        place.map_or(0, |place| {
-            place.request = 0;
-            if let Target::Sent(size) = place.target { size } else { 0 }
-        })
+        place.map_or(0, |place| if let Target::Sent(size) = place.target { size } else { 0 })
     }
 
     fn take(&mut self, request: Request) -> Target {
@@ -201,8 +198,10 @@ pub(crate) extern "C" fn mcapi_wait(
         let me = registry::current()?;
         let request = me.request(request.get()?);
         size.some()?;
+        // Before the request is no more: its place may be another thread's then.
+        let sent = me.targets.lock().sent(request);
         if me.node.take_plain(request) {
-            size.set(me.targets.lock().take_sent(request));
+            size.set(sent);
             return Ok(1);
         }
         let ended = |core: &mut Mcapi, _, completion| me.end(core, request, completion);

@@ -12,6 +12,37 @@ static void* waits(void* expected)
     return NULL;
 }
 
+/* Sends to an endpoint as many bytes as its port says, while another thread does: each wait tells the size of its own. */
+static void* sends(void* port)
+{
+    mcapi_request_t request;
+    char bytes[128] = { 0 };
+    size_t size;
+    mcapi_endpoint_t at = mcapi_endpoint_create(*(mcapi_port_t*)port, &st);
+    OK;
+    for (int n = 0; n < 20000; n++) {
+        mcapi_msg_send_i(at, at, bytes, *(mcapi_port_t*)port, 0, &request, &st);
+        OK;
+        CHECK(finish(&request) == *(mcapi_port_t*)port);
+        mcapi_msg_recv(at, bytes, sizeof bytes, &size, &st);
+        OK;
+        CHECK(size == *(mcapi_port_t*)port);
+    }
+    mcapi_endpoint_delete(at, &st);
+    OK;
+    return NULL;
+}
+
+static void two_threads_send(void)
+{
+    mcapi_port_t ports[] = { 50, 100 };
+    pthread_t threads[2];
+    for (int n = 0; n < 2; n++)
+        CHECK(pthread_create(&threads[n], NULL, sends, &ports[n]) == 0);
+    for (int n = 0; n < 2; n++)
+        CHECK(pthread_join(threads[n], NULL) == 0);
+}
+
 static void names(void)
 {
     char text[MCAPI_MAX_STATUS_SIZE];
@@ -37,6 +68,7 @@ int main(int argc, char** argv)
     start_node(1);
     here = mcapi_endpoint_create(1, &st);
     OK;
+    two_threads_send();
 
     /* A test that is true may be followed by one wait. */
     mcapi_msg_send_i(here, here, "abc", 3, 0, &request, &st);

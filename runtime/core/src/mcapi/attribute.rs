@@ -309,6 +309,7 @@ impl Mcapi {
         if self.pool.is_fixed() && !local.attributes.fails_on_limit() {
             local.inbox.reserve_blocked();
         }
+        self.admit_waiting(endpoint.port.0);
         Ok(())
     }
 

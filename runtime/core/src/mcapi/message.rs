@@ -293,6 +293,14 @@ impl Mcapi {
         Ok((0, Begun::Pending(request)))
     }
 
+    /// Takes in the messages that wait for room at an endpoint that may have more now.
+    pub(super) fn admit_waiting(&mut self, port: u32) {
+        while let Some((node, sent)) = self.endpoints.get_mut(port).and_then(Local::admit) {
+            self.message_done(node, sent, false);
+        }
+        self.settle();
+    }
+
     /// How many messages can be received at once at an endpoint of this node.
     pub fn msg_available(&self, endpoint: Endpoint) -> Result<usize, Status> {
         let port = self.own(endpoint)?;
@@ -334,8 +342,8 @@ impl Mcapi {
             return Err(Status::General);
         }
         local.admits(data.len(), priority)?;
-        let full = local.inbox.len() >= local.attributes.num_recv_buffers.into();
         let waiting = local.inbox.blocked.len();
+        let full = waiting > 0 || local.inbox.len() >= local.attributes.num_recv_buffers.into();
         if full && (local.attributes.fails_on_limit() || waiting >= MCAPI_MAX_REQUESTS) {
             return Err(Status::MemLimit);
         }

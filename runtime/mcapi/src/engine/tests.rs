@@ -227,3 +227,30 @@ fn channels_that_are_dropped_leave_no_request_behind() {
         let _tx = tx.wait(None).unwrap();
     }
 }
+
+#[test]
+fn a_blocking_send_waits_also_where_no_more_sends_are_kept() {
+    let node = node(&Hub::default(), 1);
+    let (send, recv) = (node.endpoint(Port(1)).unwrap(), node.endpoint(Port(2)).unwrap());
+    for end in [&send, &recv] {
+        end.set(Attribute::MemoryType, 0).unwrap();
+    }
+    send.set(Attribute::NumSendBuffers, 1).unwrap();
+    recv.set(Attribute::NumRecvBuffers, 1).unwrap();
+    node.connect_packets(send.address(), recv.address()).unwrap().wait(None).unwrap();
+    let mut tx = send.packet_sender().unwrap();
+    let rx = recv.packet_receiver().unwrap().wait(None).unwrap();
+    let tx = tx.wait(None).unwrap();
+    let mut sent = Vec::new();
+    let full = loop {
+        match tx.send_i([u8::try_from(sent.len()).unwrap()]) {
+            Ok(request) => sent.push(request),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!((full, sent.len()), (Status::MemLimit, 2));
+    let sender = thread::spawn(move || tx.send([2]).map(|()| tx));
+    let got: Vec<u8> = (0..3).map(|_| rx.recv().unwrap()[0]).collect();
+    assert_eq!(got, [0, 1, 2]);
+    sender.join().unwrap().unwrap();
+}

@@ -78,7 +78,8 @@ impl Mcapi {
         if fails && local.channel.as_ref().is_some_and(|end| !end.unsent.is_empty()) {
             return Err(Status::MemLimit);
         }
-        let request = self.send_later(port, data)?;
+        // Whoever waits for room for a packet waits for room to keep it, too.
+        let request = self.send_later(port, data, !fails)?;
         let end = self.endpoints.get_mut(port).and_then(|local| local.channel.as_mut());
         if let Some(end) = end.filter(|_| fails) {
             end.impatient = Some(request);
@@ -102,7 +103,7 @@ impl Mcapi {
             return Err(Status::RequestLimit);
         }
         if !self.send_with_credit(road, port, data)? {
-            return self.send_later(port, data);
+            return self.send_later(port, data, false);
         }
         let request = self.requests.open(Op::PacketSend { port })?;
         self.complete(request, Completion::Done);
@@ -136,12 +137,12 @@ impl Mcapi {
         sent.map(|()| true)
     }
 
-    /// Keeps data until there is credit for them.
-    fn send_later(&mut self, port: u32, data: &[u8]) -> Result<Request, Status> {
+    /// Keeps data until there is credit for them, unless enough are kept already and the caller is not going to wait.
+    fn send_later(&mut self, port: u32, data: &[u8], waits: bool) -> Result<Request, Status> {
         let local = self.endpoints.get_mut(port).ok_or(Status::ChanInvalid)?;
         let limit = local.attributes.num_send_buffers;
         let end = local.channel.as_mut().ok_or(Status::ChanInvalid)?;
-        if end.unsent.len() >= limit.into() {
+        if !waits && end.unsent.len() >= limit.into() {
             return Err(Status::MemLimit);
         }
         let frame = Frame::Packet { channel: end.id, port: end.peer_port };

@@ -33,6 +33,34 @@ fn the_highest_priority_comes_first_and_each_is_in_order() {
 }
 
 #[test]
+fn messages_that_wait_for_room_come_in_when_there_is_more_and_before_later_ones() {
+    let mut cluster = Cluster::new(2, 5);
+    let (a, b) = (cluster.endpoint(0, 10), cluster.endpoint(1, 20));
+    let set = |cluster: &mut Cluster, attribute: Attribute, value: u32| {
+        let value = value.to_le_bytes();
+        cluster.nodes[1].endpoint_set_attribute(b, attribute as u32, &value).unwrap();
+    };
+    set(&mut cluster, Attribute::MemoryType, 0);
+    set(&mut cluster, Attribute::NumRecvBuffers, 1);
+    let sent: Vec<Request> =
+        (0..4).map(|n| cluster.nodes[0].msg_send_i(a, b, &[n], 0).unwrap()).collect();
+    cluster.run();
+    assert_eq!(cluster.nodes[1].msg_available(b), Ok(1));
+    set(&mut cluster, Attribute::NumRecvBuffers, 3);
+    assert_eq!(cluster.nodes[1].msg_available(b), Ok(3));
+    let last = cluster.nodes[0].msg_send_i(a, b, &[4], 0).unwrap();
+    cluster.run();
+    for request in &sent[..3] {
+        assert_eq!(cluster.nodes[0].test(*request), Ok(Some(Completion::Done)));
+    }
+    assert_eq!(cluster.nodes[0].test(sent[3]), Ok(None));
+    let order: Vec<u8> = (0..5).map(|_| received(&mut cluster, b).0[0]).collect();
+    assert_eq!(order, [0, 1, 2, 3, 4]);
+    cluster.run();
+    assert_eq!(cluster.nodes[0].test(last), Ok(Some(Completion::Done)));
+}
+
+#[test]
 fn receives_posted_ahead_are_served_in_order_whatever_is_tested_or_cancelled() {
     let mut cluster = Cluster::new(2, 3);
     let (a, b) = (cluster.endpoint(0, 10), cluster.endpoint(1, 20));
