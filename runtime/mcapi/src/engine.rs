@@ -307,7 +307,7 @@ impl Engine {
                 return (state, false);
             }
             *looks = looks.wrapping_add(1);
-            if looks.is_multiple_of(LOOKS) {
+            if looks.is_multiple_of(LOOKS) || patience.must_look() {
                 state.drain_rest();
                 let now = Instant::now();
                 let over = patience.until(now).is_some_and(|until| now >= until);
@@ -316,10 +316,12 @@ impl Engine {
                 }
             }
             if state.pump() > 0 {
+                patience.took_time();
                 return (state, true);
             }
             core::hint::spin_loop();
             if self.wanted.load(Ordering::Relaxed) > 0 {
+                patience.took_time();
                 return (self.lend(state), true);
             }
         }

@@ -287,7 +287,8 @@ impl Fabric {
         }
     }
 
-    /// Whether all peers live and keep the rules, and nobody else has a lane. This is what a look finds unless somebody came or went, and allocates nothing.
+    /// Whether all peers live and keep the rules, and nobody else has a lane. This is what a look finds unless somebody came
+    /// or went, and allocates nothing.
     fn all_are_well(&self) -> bool {
         let is_well = |peer: &Peer| {
             !self.shunned.contains(&peer.generation) && matches!(self.lives(peer, true), Ok(true))

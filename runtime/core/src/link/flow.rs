@@ -2,6 +2,7 @@
 
 use super::datagram::{Receiver, Sender, Taken};
 use super::frame::{Body, Data, Frame, HEADER, Hello};
+use super::spare::Spare;
 use super::stream::Stream;
 use super::{Event, Link, State};
 use crate::limits::MIN_MTU;
@@ -32,6 +33,10 @@ impl Flow {
             Self::Datagram { sender, .. } => sender.queued(),
         }
     }
+}
+
+fn transmit(spare: &mut Spare, frame: &Frame<'_>, medium: Medium) -> Event {
+    Event::Transmit(frame.emit_into(spare.take(frame.length()), medium))
 }
 
 impl Link {
@@ -114,18 +119,14 @@ impl Link {
                     let ack = stream.due();
                     let Some(data) = stream.next() else { break };
                     let frame = Frame { from, to, ack, selective: 0, body: Body::Data(data) };
-                    let buffer = self.spare.take(frame.length());
-                    let bytes = frame.emit_into(buffer, Medium::Stream);
-                    self.events.push_back(Event::Transmit(bytes));
+                    self.events.push_back(transmit(&mut self.spare, &frame, Medium::Stream));
                     stream.said();
                 }
                 Flow::Datagram { sender, receiver } => {
                     let Some(data) = sender.next(now, chunk) else { break };
                     let (ack, selective) = receiver.acknowledge();
                     let frame = Frame { from, to, ack, selective, body: Body::Data(data) };
-                    let buffer = self.spare.take(frame.length());
-                    let bytes = frame.emit_into(buffer, Medium::Datagram);
-                    self.events.push_back(Event::Transmit(bytes));
+                    self.events.push_back(transmit(&mut self.spare, &frame, Medium::Datagram));
                 }
             }
             self.sent = now;
@@ -163,9 +164,7 @@ impl Link {
     }
 
     pub(super) fn emit(&mut self, frame: &Frame<'_>) {
-        let buffer = self.spare.take(frame.length());
-        let bytes = frame.emit_into(buffer, self.settings.medium);
-        self.events.push_back(Event::Transmit(bytes));
+        self.events.push_back(transmit(&mut self.spare, frame, self.settings.medium));
     }
 
     pub(super) fn transmit(&mut self, now: Instant, ack: u64, selective: u128, body: Body<'_>) {

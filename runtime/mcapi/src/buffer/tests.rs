@@ -21,8 +21,11 @@ impl Two {
     }
 
     fn channel(&self) -> (Endpoint, Endpoint, PacketSender, PacketReceiver) {
-        let (send, recv) =
-            (self.a.endpoint(Port::ANY).unwrap(), self.b.endpoint(Port::ANY).unwrap());
+        self.channel_to(Port::ANY)
+    }
+
+    fn channel_to(&self, port: Port) -> (Endpoint, Endpoint, PacketSender, PacketReceiver) {
+        let (send, recv) = (self.a.endpoint(Port::ANY).unwrap(), self.b.endpoint(port).unwrap());
         let Address { domain, node, port } = recv.address();
         let there = self.a.find(domain, node, port).unwrap().wait(None).unwrap();
         self.a.connect_packets(send.address(), there).unwrap().wait(None).unwrap();
@@ -129,14 +132,7 @@ fn packets_that_wait_for_room_are_lent_when_they_go() {
 fn a_close_behind_lent_packets_that_nobody_took_in_is_seen_by_who_deletes() {
     let two = Two::new();
     for _ in 0..10 {
-        let recv = two.b.endpoint(Port(7)).unwrap();
-        let send = two.a.endpoint(Port::ANY).unwrap();
-        let Address { domain, node, port } = recv.address();
-        let there = two.a.find(domain, node, port).unwrap().wait(None).unwrap();
-        two.a.connect_packets(send.address(), there).unwrap().wait(None).unwrap();
-        let mut tx = send.packet_sender().unwrap();
-        let rx = recv.packet_receiver().unwrap().wait(None).unwrap();
-        let tx = tx.wait(None).unwrap();
+        let (_send, recv, tx, rx) = two.channel_to(Port(7));
         for _ in 0..SLOTS {
             tx.send(vec![2; MCAPI_MAX_PKT_SIZE]).unwrap();
         }

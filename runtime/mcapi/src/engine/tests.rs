@@ -1,4 +1,4 @@
-use super::QUIET;
+use super::Leader;
 use crate::limits::MCAPI_MAX_REQUESTS;
 use crate::local::Hub;
 use crate::*;
@@ -148,6 +148,14 @@ fn channels_carry_packets_and_scalars() {
     tx.close().unwrap();
 }
 
+/// Waits until the node's progress thread sleeps on the transport.
+fn until_progress_leads(node: &Node) {
+    let leads = || node.engine().try_lock().is_some_and(|state| state.leader == Leader::Progress);
+    while !leads() {
+        thread::yield_now();
+    }
+}
+
 /// The program knows that both ends are closed before the node, whose progress thread sleeps on the transport.
 #[test]
 fn an_endpoint_whose_channel_is_closed_can_be_deleted_at_once() {
@@ -162,8 +170,7 @@ fn an_endpoint_whose_channel_is_closed_can_be_deleted_at_once() {
         let rx = recv.packet_receiver().unwrap().wait(None).unwrap();
         let tx = tx.wait(None).unwrap();
         rx.close().unwrap();
-        // Now b's progress thread leads.
-        thread::sleep(5 * QUIET);
+        until_progress_leads(&b);
         tx.close().unwrap();
         drop(recv);
     }
@@ -207,7 +214,7 @@ fn a_waker_may_delete_endpoints_of_its_node_and_of_another() {
         let waker = Waker::from(Arc::clone(&woken));
         let mut pending = at.recv_i().unwrap();
         assert!(Pin::new(&mut pending).poll(&mut Context::from_waker(&waker)).is_pending());
-        thread::sleep(5 * QUIET);
+        until_progress_leads(&b);
         from.send(there, b"!", 0).unwrap();
         while of.endpoint(Port(9)).map(drop).is_err() {
             thread::yield_now();

@@ -14,11 +14,25 @@ const NAP: Duration = Duration::from_micros(20);
 pub(super) struct Patience {
     pub(super) timeout: Option<Duration>,
     begun: Option<Instant>,
+    /// Since the last look at the clock something took longer than a look.
+    late: bool,
 }
 
 impl Patience {
     pub(super) const fn new(timeout: Option<Duration>) -> Self {
-        Self { timeout, begun: None }
+        Self { timeout, begun: None, late: false }
+    }
+
+    /// Frames were taken in, or the lock was lent.
+    #[inline]
+    pub(super) const fn took_time(&mut self) {
+        self.late = true;
+    }
+
+    /// Whether the clock is to be looked at before its turn.
+    #[inline]
+    pub(super) const fn must_look(&self) -> bool {
+        self.late && self.timeout.is_some()
     }
 
     pub(super) fn begun(&mut self, now: Instant) -> Instant {
@@ -27,6 +41,7 @@ impl Patience {
 
     /// A time that the clock cannot name is for ever.
     pub(super) fn until(&mut self, now: Instant) -> Option<Instant> {
+        self.late = false;
         let begun = self.begun(now);
         self.timeout.and_then(|timeout| begun.checked_add(timeout))
     }
@@ -98,6 +113,7 @@ impl Engine {
                 return (state, true);
             }
             if state.pump() > 0 {
+                patience.took_time();
                 self.settle(&mut state);
                 if state.sleeper(waiter).woken {
                     return (state, true);
@@ -105,7 +121,7 @@ impl Engine {
             }
             looks = looks.wrapping_add(1);
             let mut sleep = !self.looks || state.wire.transport.is_none();
-            if sleep || looks.is_multiple_of(LOOKS) {
+            if sleep || looks.is_multiple_of(LOOKS) || patience.must_look() {
                 state.drain_rest();
                 let now = Instant::now();
                 let until = patience.until(now);
@@ -124,6 +140,7 @@ impl Engine {
                 core::hint::spin_loop();
                 if self.wanted.load(Ordering::Relaxed) > 0 {
                     state = self.lend(state);
+                    patience.took_time();
                 }
             }
         }
