@@ -22,7 +22,7 @@ local MCAPI = {
   [7] = "bind", [8] = "bound", [9] = "connect-done", [10] = "opened", [11] = "packet", [12] = "credit",
   [13] = "closed", [14] = "release", [15] = "attribute-get", [16] = "attribute-done", [17] = "message-cancel",
   [18] = "credit-ask", [19] = "credit-answer", [20] = "messages-done",
-  [21] = "message-later", [22] = "messages-ask",
+  [21] = "message-later", [22] = "messages-ask", [23] = "heard",
 }
 local SDSM = {
   [1] = "fetch", [2] = "diffs", [3] = "touch", [4] = "lock", [5] = "unlock", [6] = "arrive", [7] = "page",
@@ -30,7 +30,7 @@ local SDSM = {
 }
 -- What each kind of MCAPI frame begins with, after its tag.
 local REQUEST = { [1] = true, [2] = true, [3] = true, [4] = true, [5] = true, [6] = true, [9] = true, [15] = true,
-  [16] = true, [17] = true, [21] = true }
+  [16] = true, [17] = true, [21] = true, [23] = true }
 local CHANNEL = { [7] = true, [8] = true, [10] = true, [11] = true, [12] = true, [13] = true, [18] = true, [19] = true }
 
 local link = Proto("understudy", "Understudy link")

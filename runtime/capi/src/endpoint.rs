@@ -72,7 +72,7 @@ pub(crate) extern "C" fn mcapi_endpoint_release(endpoint: u32, status: Out<u32>)
     render(status, (), || {
         let me = registry::current()?;
         let endpoint = handle::to_address(endpoint)?;
-        me.node.core(|core| core.endpoint_release(endpoint))
+        me.node.release(endpoint)
     });
 }
 

@@ -205,6 +205,11 @@ fn packets() {
 
 /// Packets that their receiver keeps.
 #[test]
+fn closes() {
+    run_everywhere(&program("closes"));
+}
+
+#[test]
 fn lending() {
     run_everywhere(&program("lending"));
 }

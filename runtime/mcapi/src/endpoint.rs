@@ -5,7 +5,8 @@ use crate::{
     Pending, Road, Scalar, ScalarReceiver, ScalarSender, Status, TIMEOUT_INFINITE,
 };
 
-/// An endpoint that this node made (3.3). It is deleted when dropped, unless it is an end of a channel then.
+/// An endpoint that this node made (3.3). It is deleted when dropped; an end of a channel, when the channel is
+/// over: when both its ends are closed, or the other node is gone.
 #[derive(Debug)]
 pub struct Endpoint {
     pub(crate) node: Node,
@@ -14,9 +15,7 @@ pub struct Endpoint {
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
-        self.node.catch_up();
-        // An end of a channel stays until the node leaves.
-        let _connected = self.node.core(|core| core.endpoint_delete(self.address));
+        self.node.core(|core| core.endpoint_drop(self.address));
     }
 }
 

@@ -195,6 +195,16 @@ impl Node {
         }))
     }
 
+    /// Gives back an endpoint that was found: one that is connected to a channel can then be found again. Waits until its owner
+    /// knows that.
+    ///
+    /// # Errors
+    /// [`Status::EndpInvalid`] if it does not exist, [`Status::Transmission`] if its node is gone, [`Status::RequestLimit`].
+    pub fn release(&self, endpoint: Address) -> Result<(), Status> {
+        let request = self.core(|core| core.endpoint_release_i(endpoint))?;
+        self.complete(request, None).map(drop)
+    }
+
     /// Connects a packet channel between any two endpoints (4.5.1).
     ///
     /// # Errors

@@ -25,8 +25,8 @@ use crate::sync::{Apart, AtomicU64, Ordering};
 use std::collections::VecDeque;
 use std::ptr::NonNull;
 
-/// Stands at a door of this layout.
-const MARK: u64 = u64::from_le_bytes(*b"ustway02");
+/// Stands at a door of this layout, beyond which the frames of this version of MCAPI are spoken.
+const MARK: u64 = u64::from_le_bytes(*b"ustway03");
 /// How often a connection is made anew for what was damaged, for each so many frames that come whole as a lane has cells;
 /// then it is given up. Faulty memory would else be tried for ever.
 const MENDS: u32 = 8;

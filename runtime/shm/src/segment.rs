@@ -15,8 +15,8 @@ use std::num::NonZeroUsize;
 use std::ops::Deref;
 use std::ptr::NonNull;
 
-/// Stands in a file that is complete. Names the layout, too: whoever changes that, changes this.
-const MAGIC: u64 = u64::from_le_bytes(*b"ustudy03");
+/// Stands in a file that is complete. Names the layout, and what frames are sent there, too: whoever changes these, changes this.
+const MAGIC: u64 = u64::from_le_bytes(*b"ustudy04");
 
 /// Who a file's owner is. Written before the magic, and never again.
 #[derive(Debug)]

@@ -23,6 +23,35 @@ static void victim(void)
         mcapi_pktchan_send(tx, &n, sizeof n, &st);
 }
 
+/* A close waits until the other node has heard of it, which a stopped one does not, nor a dead one: then it is over. */
+static void close_to_one_that_is_stopped(mcapi_endpoint_t to)
+{
+    mcapi_pktchan_recv_hndl_t rx;
+    mcapi_request_t request;
+    size_t size;
+    int end;
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0)
+        victim();
+    mcapi_pktchan_recv_open_i(&rx, to, &request, &st);
+    OK;
+    finish(&request);
+    CHECK(kill(child, SIGSTOP) == 0);
+    CHECK(waitpid(child, &end, WUNTRACED) == child && WIFSTOPPED(end));
+    mcapi_pktchan_recv_close_i(rx, &request, &st);
+    OK;
+    CHECK(mcapi_test(&request, &size, &st) == MCAPI_FALSE);
+    IS(MCAPI_PENDING);
+    mcapi_endpoint_delete(to, &st);
+    IS(MCAPI_ERR_CHAN_CONNECTED);
+    CHECK(kill(child, SIGKILL) == 0);
+    CHECK(waitpid(child, &end, 0) == child && WIFSIGNALED(end));
+    finish(&request);
+    mcapi_endpoint_delete(to, &st);
+    OK;
+}
+
 int main(int argc, char** argv)
 {
     unsigned life, n, got;
@@ -77,6 +106,7 @@ int main(int argc, char** argv)
         mcapi_msg_recv(here, &byte, 1, &size, &st);
         OK;
     }
+    close_to_one_that_is_stopped(to);
     end_node();
     return 0;
 }

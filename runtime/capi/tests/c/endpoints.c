@@ -121,6 +121,9 @@ static void first(void)
     CHECK(find(2, 2) == b);
     mcapi_endpoint_get(DOMAIN, 2, 2, LONG, &st);
     IS(MCAPI_ERR_ENDP_GET_LIMIT);
+    mcapi_endpoint_release(b, &st);
+    OK;
+    CHECK(find(2, 2) == b);
 
     mcapi_msg_send(a, find(2, 3), "end", 3, 0, &st);
     OK;

@@ -18,7 +18,7 @@ use crate::wire::{Malformed, Reader, Writer};
 use alloc::vec::Vec;
 
 pub(super) const MAGIC: u8 = 0xd5;
-pub(super) const VERSION: u8 = 2;
+pub(super) const VERSION: u8 = 3;
 /// Bytes before the payload.
 pub(super) const HEADER: usize = 52;
 const LENGTH_AT: usize = 12;

@@ -32,8 +32,7 @@ impl Mcapi {
             (Op::Open { port }, Completion::SendHandle(handle)) => self.unopen(port, handle.raw()),
             (Op::Open { port }, Completion::RecvHandle(handle)) => self.unopen(port, handle.raw()),
             (Op::Get { .. }, Completion::Endpoint(endpoint)) => {
-                // If its node is gone, so is its count.
-                let _released = self.endpoint_release(endpoint);
+                self.endpoint_forget(endpoint);
             }
             _ => {}
         }

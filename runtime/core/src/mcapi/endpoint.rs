@@ -78,6 +78,8 @@ pub(super) struct Local {
     pub(super) get_count: u32,
     pub(super) get_source: Option<NodeId>,
     pub(super) channel: Option<Channel>,
+    /// To be deleted when it is no end of a channel any more.
+    pub(super) dropped: bool,
 }
 
 impl Local {
@@ -144,7 +146,22 @@ impl Mcapi {
         if self.local(port).is_some_and(|local| local.channel.is_some()) {
             return Err(Status::ChanConnected);
         }
-        let Some(mut local) = self.endpoints.remove(port) else { return Err(Status::EndpInvalid) };
+        self.delete(port);
+        self.settle();
+        Ok(())
+    }
+
+    /// Deletes an endpoint of this node that nobody names any more: now, or when it is no end of a channel any more.
+    pub fn endpoint_drop(&mut self, endpoint: Endpoint) {
+        if self.endpoint_delete(endpoint) == Err(Status::ChanConnected)
+            && let Some(local) = self.endpoints.get_mut(endpoint.port.0)
+        {
+            local.dropped = true;
+        }
+    }
+
+    pub(super) fn delete(&mut self, port: u32) {
+        let Some(mut local) = self.endpoints.remove(port) else { return };
         self.counters.discarded += local.inbox.len() as u64;
         for (node, request) in local.inbox.blocked() {
             self.send(node, Frame::MessageDone { request, status: Status::EndpInvalid });
@@ -157,8 +174,6 @@ impl Mcapi {
         }
         local.inbox.empty(&mut self.pool);
         self.feed();
-        self.settle();
-        Ok(())
     }
 
     /// Asks for an endpoint by its name; completes with [`Completion::Endpoint`] once it exists.
@@ -197,23 +212,49 @@ impl Mcapi {
         self.wanted.get_or_default(port).push((from, request));
     }
 
-    /// Gives back an endpoint that was got.
-    pub fn endpoint_release(&mut self, endpoint: Endpoint) -> Result<(), Status> {
+    /// Gives back an endpoint that was got. Completes when its owner has heard of it, so that another node can get it; with
+    /// [`Status::EndpInvalid`] if there is no such endpoint there.
+    pub fn endpoint_release_i(&mut self, endpoint: Endpoint) -> Result<Request, Status> {
         let node = self.existing(endpoint)?;
         self.reachable(node, Status::EndpInvalid)?;
-        self.send(node, Frame::Release { port: endpoint.port.0 });
+        let request = self.requests.open(Op::Release { node })?;
+        self.send(node, Frame::Release { port: endpoint.port.0, request: Some(request) });
         self.settle();
-        Ok(())
+        Ok(request)
     }
 
-    pub(super) fn on_release(&mut self, port: u32) {
-        let Some(local) = self.endpoints.get_mut(port) else {
-            self.counters.stale += 1;
-            return;
+    /// The same of which nobody wants to know when that is done.
+    pub(super) fn endpoint_forget(&mut self, endpoint: Endpoint) {
+        if let Ok(node) = self.existing(endpoint) {
+            // If it is gone, so is its count.
+            self.send(node, Frame::Release { port: endpoint.port.0, request: None });
+        }
+    }
+
+    pub(super) fn on_release(&mut self, from: NodeId, port: u32, request: Option<Request>) {
+        let status = match self.endpoints.get_mut(port) {
+            Some(local) => {
+                local.get_count = local.get_count.saturating_sub(1);
+                local.channel.as_mut().into_iter().for_each(Channel::release);
+                Status::Success
+            }
+            None => {
+                self.counters.stale += 1;
+                Status::EndpInvalid
+            }
         };
-        local.get_count = local.get_count.saturating_sub(1);
-        if let Some(end) = &mut local.channel {
-            end.release();
+        if let Some(request) = request {
+            self.send(from, Frame::Heard { request, status });
+        }
+    }
+
+    /// Another node has heard of what was done here: a release, or a close.
+    pub(super) fn on_heard(&mut self, from: NodeId, request: Request, status: Status) {
+        match self.requests.pending(request) {
+            Some(&(Op::Release { node } | Op::Closing { node })) if node == from => {
+                self.complete(request, Completion::of(status));
+            }
+            _ => self.counters.stale += 1,
         }
     }
 

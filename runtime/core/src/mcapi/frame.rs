@@ -40,10 +40,10 @@ pub(super) enum Frame {
     Packet { channel: u32, port: u32 },
     /// Receive side → send side: so many packets were taken.
     Credit { channel: u32, port: u32, count: u16 },
-    /// This side is closed and says nothing more on the channel.
-    Closed { channel: u32, port: u32 },
-    /// Asker → owner: the endpoint that you told me of is no longer needed.
-    Release { port: u32 },
+    /// This side is closed and says nothing more on the channel. `request`: whoever closed it waits until that was heard.
+    Closed { channel: u32, port: u32, request: Option<Request> },
+    /// Asker → owner: the endpoint that you told me of is no longer needed. `request`: whoever says so waits until that was heard.
+    Release { port: u32, request: Option<Request> },
     /// Asker → owner: the value of an attribute, by its number.
     AttributeGet { request: Request, port: u32, number: u8 },
     /// Owner → asker.
@@ -59,6 +59,8 @@ pub(super) enum Frame {
     MessagesDone,
     /// Sender → receiver: what became of the messages so far whose answers may wait?
     MessagesAsk,
+    /// To whoever closed an end or released an endpoint: this was heard.
+    Heard { request: Request, status: Status },
 }
 
 const GET: u8 = 1;
@@ -83,6 +85,10 @@ const CREDIT_ANSWER: u8 = 19;
 const MESSAGES_DONE: u8 = 20;
 const MESSAGE_LATER: u8 = 21;
 const MESSAGES_ASK: u8 = 22;
+const HEARD: u8 = 23;
+
+/// In place of a request: none. No request has this number.
+const NO_REQUEST: u32 = 0;
 
 /// The longest header, that of a bind; of those with data, a message has 14 bytes.
 const MAX_HEADER: usize = 30;
@@ -160,6 +166,14 @@ fn request(r: &mut Reader<'_>) -> Result<Request, Malformed> {
     r.u32("mcapi request").map(Request::from_raw)
 }
 
+fn maybe_request(r: &mut Reader<'_>) -> Result<Option<Request>, Malformed> {
+    Ok(Some(request(r)?).filter(|request| request.raw() != NO_REQUEST))
+}
+
+fn raw(request: Option<Request>) -> u32 {
+    request.map_or(NO_REQUEST, Request::raw)
+}
+
 fn port(r: &mut Reader<'_>) -> Result<u32, Malformed> {
     r.u32("mcapi port")
 }
@@ -235,8 +249,10 @@ impl Frame {
             CREDIT => {
                 Self::Credit { channel: channel(r)?, port: port(r)?, count: r.u16("mcapi credit")? }
             }
-            CLOSED => Self::Closed { channel: channel(r)?, port: port(r)? },
-            RELEASE => Self::Release { port: port(r)? },
+            CLOSED => {
+                Self::Closed { channel: channel(r)?, port: port(r)?, request: maybe_request(r)? }
+            }
+            RELEASE => Self::Release { port: port(r)?, request: maybe_request(r)? },
             ATTRIBUTE_GET => Self::AttributeGet {
                 request: request(r)?,
                 port: port(r)?,
@@ -256,6 +272,7 @@ impl Frame {
             },
             MESSAGES_DONE => Self::MessagesDone,
             MESSAGES_ASK => Self::MessagesAsk,
+            HEARD => Self::Heard { request: request(r)?, status: status(r)? },
             _ => return Err(Malformed { what: "mcapi frame", at: 0 }),
         };
         let data = if frame.carries_data() { r.rest() } else { &[] };
@@ -305,8 +322,11 @@ impl Frame {
             Self::Credit { channel, port, count } => {
                 w.u8(CREDIT).u32(*channel).u32(*port).u16(*count)
             }
-            Self::Closed { channel, port } => w.u8(CLOSED).u32(*channel).u32(*port),
-            Self::Release { port } => w.u8(RELEASE).u32(*port),
+            Self::Closed { channel, port, request } => {
+                w.u8(CLOSED).u32(*channel).u32(*port).u32(raw(*request))
+            }
+            Self::Heard { request, status } => w.u8(HEARD).u32(request.raw()).u8(status.byte()),
+            Self::Release { port, request } => w.u8(RELEASE).u32(*port).u32(raw(*request)),
             Self::AttributeGet { request, port, number } => {
                 w.u8(ATTRIBUTE_GET).u32(request.raw()).u32(*port).u8(*number)
             }
@@ -333,6 +353,8 @@ impl Frame {
 
 #[cfg(test)]
 impl Frame {
+    pub(super) const LAST_TAG: u8 = HEARD;
+
     /// All its bytes.
     pub(super) fn emit(&self, data: &[u8]) -> alloc::vec::Vec<u8> {
         [&self.head(), data].concat()

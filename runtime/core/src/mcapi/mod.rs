@@ -428,7 +428,8 @@ impl Mcapi {
             | Op::PacketReceive { port, .. }
             | Op::ScalarReceive { port, .. }
             | Op::Close { port } => self.withdraw(port, request),
-            Op::Connect { .. } | Op::Attribute { .. } => {}
+            Op::Connect { .. } | Op::Attribute { .. } | Op::Release { .. } | Op::Closing { .. } => {
+            }
         }
         let wake = self.requests.cancel(request);
         self.out.extend(wake.map(Output::Wake));
@@ -520,8 +521,11 @@ impl Mcapi {
                 self.on_packet(from, channel, port, Data::Here(data));
             }
             Frame::Credit { channel, port, count } => self.on_credit(from, channel, port, count),
-            Frame::Closed { channel, port } => self.on_closed(from, channel, port),
-            Frame::Release { port } => self.on_release(port),
+            Frame::Closed { channel, port, request } => {
+                self.on_closed(from, channel, port, request);
+            }
+            Frame::Heard { request, status } => self.on_heard(from, request, status),
+            Frame::Release { port, request } => self.on_release(from, port, request),
             Frame::AttributeGet { request, port, number } => {
                 self.on_attribute_get(from, request, port, number);
             }

@@ -5,6 +5,7 @@
 
 use super::endpoint::{DomainId, McapiNode};
 use super::frame::Frame;
+use super::request::Op;
 use super::{Completion, Mcapi, Status};
 use crate::id::NodeId;
 use crate::limits::MCAPI_MAX_NODES;
@@ -89,7 +90,10 @@ impl Mcapi {
         self.wanted.retain(|_, waiting| !waiting.is_empty());
         self.awaited.retain(|waiting| waiting.connector.0 != node);
         for request in self.requests.waiting_for(node) {
-            self.complete(request, Completion::Failed(Status::Transmission));
+            let closing = matches!(self.requests.pending(request), Some(Op::Closing { .. }));
+            // Of a close, nothing is left to be done.
+            let lost = Completion::Failed(Status::Transmission);
+            self.complete(request, if closing { Completion::Done } else { lost });
         }
         for local in self.endpoints.values_mut() {
             local.inbox.forget_node(node, &mut self.pool);

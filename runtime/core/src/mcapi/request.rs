@@ -122,8 +122,17 @@ pub(super) enum Op {
     Attribute {
         node: NodeId,
     },
+    /// The node of the endpoint is to say that it has heard of the release.
+    Release {
+        node: NodeId,
+    },
+    /// What was sent before the close has not all gone yet.
     Close {
         port: u32,
+    },
+    /// The node of the other end is to say that it has heard of the close.
+    Closing {
+        node: NodeId,
     },
 }
 
@@ -134,7 +143,9 @@ impl Op {
             Self::Get { node, .. }
             | Self::MessageSend { node, .. }
             | Self::Attribute { node }
-            | Self::Connect { node } => Some(node),
+            | Self::Connect { node }
+            | Self::Release { node }
+            | Self::Closing { node } => Some(node),
             _ => None,
         }
     }
@@ -291,6 +302,13 @@ impl Requests {
     /// What a request is for, as long as it is pending.
     pub(super) fn pending(&self, request: Request) -> Option<&Op> {
         self.entries.get(request.0).filter(|entry| entry.done.is_none()).map(|entry| &entry.op)
+    }
+
+    /// A pending request is for something else now, which is in no queue.
+    pub(super) fn turn(&mut self, request: Request, op: Op) {
+        if let Some(entry) = self.entries.get_mut(request.0).filter(|entry| entry.done.is_none()) {
+            entry.op = op;
+        }
     }
 
     /// Pending requests that wait for an answer from a node.

@@ -4,6 +4,7 @@ mod abandon;
 mod answers;
 mod attributes;
 mod channels;
+mod closes;
 mod frames;
 mod hostile;
 mod lent;

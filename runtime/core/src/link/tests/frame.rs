@@ -40,7 +40,7 @@ fn protocol_numbers_are_pinned() {
 fn data_on_a_stream_has_these_bytes() {
     let bytes = frame(Body::Data(data(b"page"))).emit(Medium::Stream);
     let expected: [&[u8]; 10] = [
-        &[0xd5, 2, 2, 0x43],
+        &[0xd5, 3, 2, 0x43],
         &[1, 2, 3, 4],
         &[5, 6, 7, 8],
         &[56, 0, 0, 0],
@@ -58,7 +58,7 @@ fn data_on_a_stream_has_these_bytes() {
 fn a_hello_has_these_bytes_on_either_medium() {
     let bytes = frame(Body::Hello(hello())).emit(Medium::Stream);
     assert_eq!(bytes, frame(Body::Hello(hello())).emit(Medium::Datagram));
-    assert_eq!(bytes[..4], [0xd5, 2, 1, 1]);
+    assert_eq!(bytes[..4], [0xd5, 3, 1, 1]);
     assert_eq!(bytes[12..16], [92, 0, 0, 0]);
     assert_eq!(bytes[52..60], [3, 0, 2, 2, 0xdc, 5, 0, 0]);
     assert_eq!(bytes[60..], hello().hash);
@@ -119,7 +119,7 @@ fn bytes_off_the_format_are_malformed() {
         whole[..20].to_vec(),
         whole[..whole.len() - 1].to_vec(),
         changed(0, 0),
-        changed(1, 3),    // version of a frame that is no Hello
+        changed(1, 4),    // version of a frame that is no Hello
         changed(2, 4),    // kind
         changed(3, 0x45), // protocol
         changed(14, 1),   // length
@@ -132,10 +132,10 @@ fn bytes_off_the_format_are_malformed() {
 #[test]
 fn a_hello_of_another_version_is_told_apart_from_a_damaged_one() {
     let mut bytes = frame(Body::Hello(hello())).emit(Medium::Datagram);
-    bytes[1] = 3;
+    bytes[1] = 4;
     assert_eq!(Frame::parse(&bytes, Medium::Datagram), Err(FrameError::Damaged));
     bytes[16..20].fill(0);
     let crc = crc32fast::hash(&bytes);
     bytes[16..20].copy_from_slice(&crc.to_le_bytes());
-    assert_eq!(Frame::parse(&bytes, Medium::Datagram), Err(FrameError::Version(3)));
+    assert_eq!(Frame::parse(&bytes, Medium::Datagram), Err(FrameError::Version(4)));
 }

@@ -120,7 +120,7 @@ fn another_version_is_refused() {
     bytes[16..20].copy_from_slice(&crc.to_le_bytes());
     pair.inject(0, &bytes);
     let reasons = refusals(&pair.said[0]);
-    assert!(reasons[0].contains("n1 speaks version 9 of the link protocol, this node 2"));
+    assert!(reasons[0].contains("n1 speaks version 9 of the link protocol, this node 3"));
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn random_bytes(rng: &mut Rng) -> Vec<u8> {
     let mut bytes: Vec<u8> = (0..length).map(|_| rng.next().to_le_bytes()[7]).collect();
     // Half of them look like a frame at first sight.
     if rng.chance(500) && length > 20 {
-        bytes[..3].copy_from_slice(&[0xd5, 2, rng.next().to_le_bytes()[7] % 4]);
+        bytes[..3].copy_from_slice(&[0xd5, 3, rng.next().to_le_bytes()[7] % 4]);
         bytes[12..16].copy_from_slice(&u32::try_from(length).unwrap().to_le_bytes());
         bytes[16..20].fill(0);
         let crc = crc32fast::hash(&bytes);

@@ -21,12 +21,16 @@ impl Mcapi {
 
     /// An endpoint is no end of a channel any more, which gives back what it has.
     pub(super) fn unbind(&mut self, port: u32) {
-        let end = self.endpoints.get_mut(port).and_then(|local| local.channel.take());
+        let Some(local) = self.endpoints.get_mut(port) else { return };
+        let (end, dropped) = (local.channel.take(), local.dropped);
         let Some(mut end) = end else { return };
         end.discard(&mut self.pool);
         end.unsent.drain(..).for_each(|(_, payload)| self.pool.unpack(payload));
         self.pool.forgive(end.promised);
         self.starved -= usize::from(end.owed > 0);
+        if dropped {
+            self.delete(port);
+        }
         self.feed();
     }
 

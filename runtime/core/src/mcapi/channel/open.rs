@@ -99,13 +99,15 @@ impl Mcapi {
     }
 
     /// Closes the send end. The handle is void at once; the request completes when all that was
-    /// sent has gone to the link. The endpoint is free when both ends are closed.
+    /// sent has gone to the other node, and that has heard of the close. So when the requests of both ends are done,
+    /// both endpoints are free, and whoever knows that may rely on it, however they know.
     pub fn pktchan_send_close_i(&mut self, handle: SendHandle) -> Result<Request, Status> {
         self.close_i(handle.0, ChannelKind::Packet, Direction::Send)
     }
 
     /// Closes the receive end: packets that were not received are discarded, and sends fail.
-    /// The handle is void at once. The endpoint is free when both ends are closed.
+    /// The handle is void at once; the request completes when the sender's node has heard of the close. The endpoints are free
+    /// when both ends are closed.
     pub fn pktchan_recv_close_i(&mut self, handle: RecvHandle) -> Result<Request, Status> {
         self.close_i(handle.0, ChannelKind::Packet, Direction::Receive)
     }
@@ -167,14 +169,26 @@ impl Mcapi {
             self.unbind(port);
         }
         if tell {
-            self.send(peer, Frame::Closed { channel, port: peer_port });
-        }
-        if let Some(request) = closing {
+            if let Some(request) = closing {
+                self.requests.turn(request, Op::Closing { node: peer });
+            }
+            self.send(peer, Frame::Closed { channel, port: peer_port, request: closing });
+        } else if let Some(request) = closing {
             self.complete(request, Completion::Done);
         }
     }
 
-    pub(in crate::mcapi) fn on_closed(&mut self, from: NodeId, channel: u32, port: u32) {
+    pub(in crate::mcapi) fn on_closed(
+        &mut self,
+        from: NodeId,
+        channel: u32,
+        port: u32,
+        request: Option<Request>,
+    ) {
+        // Whatever is wrong with it, nobody is to wait for ever.
+        if let Some(request) = request {
+            self.send(from, Frame::Heard { request, status: Status::Success });
+        }
         let Some(end) = self.end_of(from, channel, port) else { return };
         if end.theirs != Side::Open {
             self.counters.malformed += 1;

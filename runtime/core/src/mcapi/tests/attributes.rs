@@ -98,7 +98,8 @@ fn an_endpoint_tells_what_it_is_and_who_got_it() {
     assert_eq!(find(&mut cluster), Completion::Endpoint(b));
     assert_eq!(get(&mut cluster, 0, b, Attribute::GetCount), 2);
     assert_eq!(get(&mut cluster, 0, b, Attribute::GetSource), 7);
-    cluster.nodes[0].endpoint_release(b).unwrap();
+    let release = cluster.nodes[0].endpoint_release_i(b);
+    assert_eq!(cluster.done(0, release), Completion::Done);
     assert_eq!(get(&mut cluster, 0, b, Attribute::GetCount), 1);
     assert_eq!(get(&mut cluster, 1, b, Attribute::Type), 1);
     cluster.connect(a, b, 0);
@@ -110,8 +111,39 @@ fn an_endpoint_tells_what_it_is_and_who_got_it() {
     assert_eq!(get(&mut cluster, 0, b, Attribute::NumRecvBuffers), all);
     assert_eq!(find(&mut cluster), Completion::Endpoint(b));
     assert_eq!(find(&mut cluster), failed(Status::EndpGetLimit), "a channel is got once");
-    cluster.nodes[0].endpoint_release(b).unwrap();
+    let release = cluster.nodes[0].endpoint_release_i(b);
+    assert_eq!(cluster.done(0, release), Completion::Done);
     assert_eq!(find(&mut cluster), Completion::Endpoint(b));
+}
+
+/// So a third node that is told so, whichever way, can get it.
+#[test]
+fn a_release_is_done_when_the_owner_has_heard_of_it() {
+    let mut cluster = Cluster::new(3, 5);
+    let (a, b) = (cluster.endpoint(0, 1), cluster.endpoint(1, 2));
+    cluster.connect(a, b, 0);
+    let get = |cluster: &mut Cluster, by: usize| {
+        cluster.nodes[by].endpoint_get_i(DomainId(7), McapiNode(1), Port(2)).unwrap()
+    };
+    let got = get(&mut cluster, 0);
+    assert_eq!(cluster.done(0, Ok(got)), Completion::Endpoint(b));
+    for other in [2, 0] {
+        let mine = 2 - other;
+        let release = cluster.nodes[mine].endpoint_release_i(b).unwrap();
+        assert_eq!(cluster.nodes[mine].test(release), Ok(None), "node 1 has not heard of it");
+        while cluster.nodes[mine].test(release) == Ok(None) {
+            assert!(cluster.step());
+        }
+        let got = get(&mut cluster, other);
+        assert_eq!(cluster.done(other, Ok(got)), Completion::Endpoint(b));
+    }
+    let gone = cluster.endpoint(1, 3);
+    cluster.nodes[1].endpoint_delete(gone).unwrap();
+    let release = cluster.nodes[0].endpoint_release_i(gone);
+    assert_eq!(cluster.done(0, release), failed(Status::EndpInvalid));
+    let release = cluster.nodes[0].endpoint_release_i(b).unwrap();
+    cluster.kill(1);
+    assert_eq!(cluster.done(0, Ok(release)), failed(Status::Transmission));
 }
 
 #[test]
