@@ -45,6 +45,14 @@ fn nobody_dies() {
     }
 }
 
+/// Nobody tells it anything: it has no peers.
+#[test]
+fn a_node_may_be_alone() {
+    let bench = Bench::process();
+    let cluster = Cluster::of(1, 0).runs(LAPLACE).expects_the_right_result();
+    bench.test(&cluster.expects("epochs: 6")).must_pass();
+}
+
 #[test]
 fn every_rank_may_die_before_its_first_step() {
     each_rank_dies_held("{ event: resumed }");

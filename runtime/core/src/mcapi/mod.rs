@@ -32,7 +32,9 @@
 //! ```
 //!
 //! An open may come before the connect and then waits for it. Messages to a connected endpoint are
-//! refused with [`Status::General`]; those that came before stay for after the close. Closing in
+//! refused with [`Status::General`]; those that came before stay for after the close. The request of a
+//! close is done when the other node has heard of it (`Closed`, `Heard`): when those of both ends are, each
+//! node has heard of the other's, however the frames crossed, and both endpoints are back at the left. Closing in
 //! order shows as [`Status::ChanInvalid`] on the other side, a lost node as [`Status::Transmission`].
 
 mod abandon;

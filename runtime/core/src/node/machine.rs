@@ -128,6 +128,9 @@ impl Node {
         let election = self.membership.deadline().map(|at| (at, Timer::Election));
         let session = self.session.as_ref().filter(|session| session.has_work(&self.shared));
         let copy = session.map(|_| (self.shared.now, Timer::Copy));
+        // Nobody will say anything to a node that is alone: it is ready by itself.
+        let alone = self.links.is_empty() && !self.ready && self.membership.is_member();
+        let election = election.or_else(|| alone.then_some((self.shared.now, Timer::Election)));
         self.due.values().copied().chain(election).chain(copy).min()
     }
 
