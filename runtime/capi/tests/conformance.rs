@@ -210,6 +210,11 @@ fn closes() {
 }
 
 #[test]
+fn walks() {
+    run_everywhere(&program("walks"));
+}
+
+#[test]
 fn lending() {
     run_everywhere(&program("lending"));
 }
