@@ -29,6 +29,7 @@ pub(crate) extern "C" fn mcapi_endpoint_get_i(
     render(status, (), || {
         let me = registry::current()?;
         let endpoint = endpoint.some()?;
+        me.node.catch_up();
         me.start(request, Target::Endpoint(endpoint), |core| {
             core.expect_node(DomainId(domain), McapiNode(node))?;
             core.endpoint_get_i(DomainId(domain), McapiNode(node), Port(port))
@@ -46,6 +47,7 @@ pub(crate) extern "C" fn mcapi_endpoint_get(
 ) -> u32 {
     render(status, INVALID, || {
         let me = registry::current()?;
+        me.node.catch_up();
         let request = me.node.core(|core| {
             core.expect_node(DomainId(domain), McapiNode(node))?;
             core.endpoint_get_i(DomainId(domain), McapiNode(node), Port(port))

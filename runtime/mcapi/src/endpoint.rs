@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// An endpoint that this node made (3.3). It is deleted when dropped; an end of a channel, when the channel is
-/// over: when both its ends are closed, or the other node is gone.
+/// over: when both its ends are closed, or the other node is gone. An end that was not opened closes.
 #[derive(Debug)]
 pub struct Endpoint {
     pub(crate) node: Node,
@@ -15,6 +15,8 @@ pub struct Endpoint {
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
+        // For who makes it anew at once, and knows that its channel is over.
+        self.node.catch_up();
         self.node.core(|core| core.endpoint_drop(self.address));
     }
 }

@@ -224,7 +224,8 @@ impl Engine {
         self.count_call();
         // What is here is taken before more is taken in: so a receiver that is behind takes in, and answers, much at a time.
         let mut taken = take(&mut state.core);
-        if let Ok(None) = taken {
+        // Also where there cannot be any: who asks again and again for what is refused does hear others.
+        if !matches!(taken, Ok(Some(_))) {
             self.fall_behind(&state);
             let came = state.pump();
             state.wire.slip.learn(came);
@@ -536,7 +537,7 @@ impl State {
                     Output::Send { payload, .. } if self.closed => self.core.sent(payload),
                     Output::Send { to, payload } => {
                         if !self.wire.send(&mut self.core, to, payload) {
-                            self.core.node_gone(to);
+                            self.wire.give_up(&mut self.core, to);
                         }
                     }
                     Output::Wake(waiter) => self.wake(waiter),
@@ -546,7 +547,7 @@ impl State {
                 return;
             }
             let lost = self.wire.flush(&mut self.core);
-            lost.into_iter().for_each(|node| self.core.node_gone(node));
+            lost.into_iter().for_each(|node| self.wire.give_up(&mut self.core, node));
             if !self.core.has_outputs() {
                 return;
             }

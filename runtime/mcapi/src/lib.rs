@@ -185,6 +185,7 @@ impl Node {
         node: McapiNode,
         port: Port,
     ) -> Result<Pending<Address>, Status> {
+        self.catch_up();
         let request = self.core(|core| {
             core.expect_node(domain, node)?;
             core.endpoint_get_i(domain, node, port)
@@ -225,8 +226,9 @@ impl Node {
         Ok(Pending::unit(self, request))
     }
 
-    /// For another rendering of MCAPI, before a call that depends on what others did to channels, and after a close: takes in all
-    /// that other nodes have sent so far, and sends what waits, for programs may know of it by another way.
+    /// For another rendering of MCAPI, before a call that depends on what others did to channels or on which nodes are there, and
+    /// after a close: takes in all that other nodes have sent so far, and sends what waits, for programs may know of it
+    /// by another way.
     pub fn catch_up(&self) {
         self.0.0.catch_up();
     }

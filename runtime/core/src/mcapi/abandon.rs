@@ -58,6 +58,7 @@ impl Mcapi {
             && end.lose_handle(handle)
         {
             self.handles.remove(handle);
+            self.shut_if_nameless(port);
         }
     }
 }

@@ -521,6 +521,7 @@ impl Mcapi {
         }
         self.send(connector, Frame::ConnectDone { request, status });
         self.try_open(send);
+        self.shut_if_nameless(send);
     }
 
     pub(super) fn on_connect_done(&mut self, from: NodeId, request: Request, status: Status) {

@@ -117,7 +117,7 @@ impl Mcapi {
         wanted.iter().for_each(|&(node, _)| local.got_by(node));
         self.endpoints.insert(port.0, local);
         for (node, request) in wanted {
-            self.send(node, Frame::GetDone { request, status: Status::Success });
+            self.send(node, Frame::GetDone { request, status: Status::Success, port: port.0 });
         }
         self.settle();
         Ok(self.name(port.0))
@@ -151,12 +151,15 @@ impl Mcapi {
         Ok(())
     }
 
-    /// Deletes an endpoint of this node that nobody names any more: now, or when it is no end of a channel any more.
+    /// Deletes an endpoint of this node that nobody names any more: now, or when it is no end of a channel any more. An end
+    /// that is not open, nor to be opened by a request that is pending, closes now.
     pub fn endpoint_drop(&mut self, endpoint: Endpoint) {
         if self.endpoint_delete(endpoint) == Err(Status::ChanConnected)
             && let Some(local) = self.endpoints.get_mut(endpoint.port.0)
         {
             local.dropped = true;
+            self.shut_if_nameless(endpoint.port.0);
+            self.settle();
         }
     }
 
@@ -203,11 +206,12 @@ impl Mcapi {
                 local.got_by(from);
             }
             let status = if free { Status::Success } else { Status::EndpGetLimit };
-            return self.send(from, Frame::GetDone { request, status });
+            return self.send(from, Frame::GetDone { request, status, port });
         }
         let waiting: usize = self.wanted.values().map(alloc::vec::Vec::len).sum();
         if waiting >= MCAPI_MAX_REQUESTS {
-            return self.send(from, Frame::GetDone { request, status: Status::EndpGetLimit });
+            let status = Status::EndpGetLimit;
+            return self.send(from, Frame::GetDone { request, status, port });
         }
         self.wanted.get_or_default(port).push((from, request));
     }
@@ -251,9 +255,10 @@ impl Mcapi {
     /// Another node has heard of what was done here: a release, or a close.
     pub(super) fn on_heard(&mut self, from: NodeId, request: Request, status: Status) {
         match self.requests.pending(request) {
-            Some(&(Op::Release { node } | Op::Closing { node })) if node == from => {
+            Some(&Op::Release { node }) if node == from => {
                 self.complete(request, Completion::of(status));
             }
+            Some(&Op::Closing { node }) if node == from => self.complete(request, Completion::Done),
             _ => self.counters.stale += 1,
         }
     }
@@ -267,9 +272,15 @@ impl Mcapi {
         }
     }
 
-    pub(super) fn on_get_done(&mut self, from: NodeId, request: Request, status: Status) {
+    pub(super) fn on_get_done(
+        &mut self,
+        from: NodeId,
+        request: Request,
+        status: Status,
+        port: u32,
+    ) {
         match self.requests.pending(request) {
-            Some(&Op::Get { node, port }) if node == from => {
+            Some(&Op::Get { node, port: asked }) if node == from && port == asked => {
                 let completion = match (status, self.node_name(node)) {
                     (Status::Success, Some((domain, node))) => {
                         Completion::Endpoint(Endpoint { domain, node, port: Port(port) })
@@ -279,7 +290,13 @@ impl Mcapi {
                 };
                 self.complete(request, completion);
             }
-            _ => self.counters.stale += 1,
+            _ => {
+                self.counters.stale += 1;
+                // Nobody wants it any more, which the owner does not know.
+                if status == Status::Success {
+                    self.send(from, Frame::Release { port, request: None });
+                }
+            }
         }
     }
 

@@ -21,7 +21,7 @@ pub(super) enum Frame {
     /// Asker → owner: never mind.
     GetCancel { request: Request, port: u32 },
     /// Owner → asker.
-    GetDone { request: Request, status: Status },
+    GetDone { request: Request, status: Status, port: u32 },
     /// Sender → receiver. `later`: the answer may wait until it is asked for.
     Message { request: Request, from: u32, to: u32, priority: u8, later: bool },
     /// Receiver → sender: what became of the message.
@@ -212,7 +212,7 @@ impl Frame {
         let frame = match r.u8("mcapi frame")? {
             GET => Self::Get { request: request(r)?, port: port(r)? },
             GET_CANCEL => Self::GetCancel { request: request(r)?, port: port(r)? },
-            GET_DONE => Self::GetDone { request: request(r)?, status: status(r)? },
+            GET_DONE => Self::GetDone { request: request(r)?, status: status(r)?, port: port(r)? },
             tag @ (MESSAGE | MESSAGE_LATER) => Self::Message {
                 request: request(r)?,
                 from: port(r)?,
@@ -286,8 +286,8 @@ impl Frame {
         match self {
             Self::Get { request, port } => w.u8(GET).u32(request.raw()).u32(*port),
             Self::GetCancel { request, port } => w.u8(GET_CANCEL).u32(request.raw()).u32(*port),
-            Self::GetDone { request, status } => {
-                w.u8(GET_DONE).u32(request.raw()).u8(status.byte())
+            Self::GetDone { request, status, port } => {
+                w.u8(GET_DONE).u32(request.raw()).u8(status.byte()).u32(*port)
             }
             Self::Message { request, from, to, priority, later } => {
                 let tag = if *later { MESSAGE_LATER } else { MESSAGE };

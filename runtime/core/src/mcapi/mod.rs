@@ -412,7 +412,7 @@ impl Mcapi {
 
     /// Takes a pending request back; somebody who sleeps on it gets [`Status::RequestCancelled`].
     /// What was sent is sent: a message arrives if there was room for it, a connect connects, and an open is seen by the
-    /// other side, though it takes another open to get the handle.
+    /// other side, though it takes another open to get the handle; a close closes, and a release releases.
     pub fn cancel(&mut self, request: Request) -> Result<(), Status> {
         let op = *self.requests.pending(request).ok_or(Status::RequestInvalid)?;
         match op {
@@ -505,7 +505,9 @@ impl Mcapi {
         match frame {
             Frame::Get { request, port } => self.on_get(from, request, port),
             Frame::GetCancel { request, port } => self.on_get_cancel(from, request, port),
-            Frame::GetDone { request, status } => self.on_get_done(from, request, status),
+            Frame::GetDone { request, status, port } => {
+                self.on_get_done(from, request, status, port);
+            }
             Frame::Message { request, from: source, to, priority, later } => {
                 self.on_message(from, request, (source, to), (priority, later), data);
             }

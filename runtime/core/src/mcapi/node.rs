@@ -6,7 +6,7 @@
 use super::endpoint::{DomainId, McapiNode};
 use super::frame::Frame;
 use super::request::Op;
-use super::{Completion, Mcapi, Status};
+use super::{Completion, Mcapi, Output, Payload, Status};
 use crate::id::NodeId;
 use crate::limits::MCAPI_MAX_NODES;
 
@@ -84,22 +84,38 @@ impl Mcapi {
         let Some(peer) = peer.filter(|_| node != self.me) else { return };
         peer.presence = Presence::Lost;
         self.answers.forget(node);
+        self.forget_outputs(node);
         for waiting in self.wanted.values_mut() {
             waiting.retain(|&(asker, _)| asker != node);
         }
         self.wanted.retain(|_, waiting| !waiting.is_empty());
         self.awaited.retain(|waiting| waiting.connector.0 != node);
         for request in self.requests.waiting_for(node) {
-            let closing = matches!(self.requests.pending(request), Some(Op::Closing { .. }));
-            // Of a close, nothing is left to be done.
-            let lost = Completion::Failed(Status::Transmission);
-            self.complete(request, if closing { Completion::Done } else { lost });
+            match self.requests.pending(request) {
+                // Nothing is left to be done.
+                Some(Op::Closing { .. }) => self.complete(request, Completion::Done),
+                _ => self.complete(request, Completion::Failed(Status::Transmission)),
+            }
         }
         for local in self.endpoints.values_mut() {
             local.inbox.forget_node(node, &mut self.pool);
         }
         self.break_channels(node);
         self.settle();
+    }
+
+    /// What was for a life that is over is nothing to the next one.
+    fn forget_outputs(&mut self, node: NodeId) {
+        let pool = &mut self.pool;
+        self.out.retain_mut(|output| match output {
+            Output::Send { to, payload } if *to == node => {
+                if let Payload::Long(buffer) = payload {
+                    pool.give_back(core::mem::take(buffer));
+                }
+                false
+            }
+            _ => true,
+        });
     }
 
     /// A node can be reached, for the first time or again; it has no endpoints yet.

@@ -8,6 +8,7 @@ mod closes;
 mod frames;
 mod hostile;
 mod lent;
+mod lives;
 mod memory;
 mod messages;
 mod requests;

@@ -1,12 +1,14 @@
 use super::Leader;
 use crate::limits::MCAPI_MAX_REQUESTS;
 use crate::local::Hub;
+use crate::transport::{Bell, Transport};
 use crate::*;
+use runtime_shm::{Event, SendError};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn node(hub: &Hub, number: u32) -> Node {
     let name = NodeName { domain: 1, node: number };
@@ -260,4 +262,75 @@ fn a_blocking_send_waits_also_where_no_more_sends_are_kept() {
     let got: Vec<u8> = (0..3).map(|_| rx.recv().unwrap()[0]).collect();
     assert_eq!(got, [0, 1, 2]);
     sender.join().unwrap().unwrap();
+}
+
+#[derive(Default)]
+struct Told {
+    events: Vec<(NodeName, bool)>,
+    full: bool,
+    sent: usize,
+}
+
+/// A transport that says and does what a test tells it to.
+#[derive(Clone, Default)]
+struct Puppet(Arc<Mutex<Told>>);
+
+impl Transport for Puppet {
+    fn poll(&mut self, on: &mut dyn FnMut(Event<'_>)) -> usize {
+        let events = std::mem::take(&mut self.0.lock().unwrap().events);
+        for (node, comes) in &events {
+            on(if *comes { Event::Joined(*node) } else { Event::Gone(*node) });
+        }
+        events.len()
+    }
+
+    fn send(&mut self, _: NodeName, _: &[u8], _: &[u8]) -> Result<(), SendError> {
+        let mut told = self.0.lock().unwrap();
+        told.sent += usize::from(!told.full);
+        if told.full { Err(SendError::Full) } else { Ok(()) }
+    }
+
+    fn wait(&self, _: Option<Instant>) {
+        thread::yield_now();
+    }
+
+    fn bell(&self) -> Bell {
+        Arc::new(|| {})
+    }
+}
+
+#[test]
+fn what_found_no_room_is_not_sent_to_the_next_life() {
+    let other = NodeName { domain: 1, node: 2 };
+    let puppet = Puppet::default();
+    let a = Node::over(NodeName { domain: 1, node: 1 }, puppet.clone()).unwrap();
+    *puppet.0.lock().unwrap() = Told { events: vec![(other, true)], full: true, sent: 0 };
+    a.catch_up();
+    let mut asked = a.find(DomainId(1), McapiNode(2), Port(1)).unwrap();
+    a.catch_up();
+    *puppet.0.lock().unwrap() =
+        Told { events: vec![(other, false), (other, true)], full: false, sent: 0 };
+    a.catch_up();
+    assert_eq!(asked.wait(None), Err(Status::Transmission));
+    let sent = puppet.0.lock().unwrap().sent;
+    assert_eq!(sent, 0);
+}
+
+/// Who asks again and again for what cannot be had has the lock for next to nothing, and no other thread of its node hears
+/// meanwhile.
+#[test]
+fn who_is_refused_all_the_time_hears_others() {
+    let puppet = Puppet::default();
+    let a = Node::over(NodeName { domain: 1, node: 1 }, puppet.clone()).unwrap();
+    let here = a.endpoint(Port(1)).unwrap();
+    a.core(|core| core.endpoint_delete(here.address())).unwrap();
+    for round in 0..20 {
+        let other = NodeName { domain: 1, node: 2 };
+        puppet.0.lock().unwrap().events = vec![(other, round % 2 == 0)];
+        // Of so many calls one asks a transport that has no news.
+        for _ in 0..super::OFTEN {
+            assert_eq!(here.recv().unwrap_err(), Status::EndpInvalid);
+        }
+        assert!(puppet.0.lock().unwrap().events.is_empty(), "round {round}");
+    }
 }

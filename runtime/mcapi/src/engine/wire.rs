@@ -88,7 +88,7 @@ impl Wire {
     /// Takes in all that has come; says how much that was.
     #[inline]
     pub(super) fn poll(&mut self, core: &mut Mcapi) -> usize {
-        let Self { transport, names, near, loans, .. } = self;
+        let Self { transport, outbox, names, near, loans, .. } = self;
         let Some(transport) = transport else { return 0 };
         transport.poll(&mut |event| match event {
             Event::Frame { from, bytes } => {
@@ -112,7 +112,10 @@ impl Wire {
                 }
             }
             Event::Gone(name) => {
-                number(core, near, name).into_iter().for_each(|node| core.node_gone(node));
+                if let Some(node) = number(core, near, name) {
+                    core.node_gone(node);
+                    forget(outbox, core, node);
+                }
             }
         })
     }
@@ -129,6 +132,13 @@ impl Wire {
             Sent::Over | Sent::Lost => core.sent(payload),
         }
         !matches!(sent, Sent::Lost)
+    }
+
+    /// A node cannot be sent to any more.
+    #[cold]
+    pub(super) fn give_up(&mut self, core: &mut Mcapi, node: NodeId) {
+        core.node_gone(node);
+        forget(&mut self.outbox, core, node);
     }
 
     /// Sends what was kept, in order to each node; says which node cannot be sent to, the first of them.
@@ -187,6 +197,19 @@ impl Wire {
             Err(_) => Sent::Lost,
         }
     }
+}
+
+/// What was for a life of a node that is over is nothing to the next one.
+#[cold]
+fn forget(outbox: &mut VecDeque<(NodeId, Payload)>, core: &mut Mcapi, node: NodeId) {
+    outbox.retain_mut(|(to, payload)| {
+        if *to == node
+            && let Payload::Long(buffer) = payload
+        {
+            core.give_back(std::mem::take(buffer));
+        }
+        *to != node
+    });
 }
 
 /// Out of the way of frames that are small.

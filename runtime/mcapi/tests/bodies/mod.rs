@@ -8,12 +8,15 @@ use mcapi::{
     Address, Attribute, DomainId, Endpoint, FAIL_ON_MEM_LIMIT, McapiNode, Node, Packet,
     PacketReceiver, PacketSender, Port, Scalar, Status, wait_any,
 };
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 pub(crate) const DOMAIN: DomainId = DomainId(1);
 /// Nothing takes so long: a test that hangs says where.
 const LONG: Option<Duration> = Some(Duration::from_secs(60));
+/// A life begins at most sixteen times in a second.
+const LIVES: u32 = 30;
 const FULL: u32 = MCAPI_MAX_QUEUE_ELEMENTS as u32;
 
 /// A place where nodes meet.
@@ -44,6 +47,7 @@ macro_rules! suite {
                 requests_are_tested_waited_for_and_cancelled
                 wait_any_says_which
                 a_node_that_leaves_is_told_of_and_may_come_again
+                lives_are_found_by_who_knows_of_them
             );
         }
     };
@@ -90,6 +94,29 @@ pub(crate) fn initialize_and_finalize_several_times(place: &impl Place) {
         // From now on a get is one of the next life.
         assert_eq!(never.wait(LONG).unwrap_err(), Status::Transmission);
     }
+}
+
+/// 3.10, 4.3.2. Whoever knows of a node's next life, past MCAPI, finds what is there.
+pub(crate) fn lives_are_found_by_who_knows_of_them(place: &impl Place) {
+    let a = place.node(1);
+    let (born, is_born) = mpsc::channel();
+    let (done, is_done) = mpsc::channel();
+    let seeker = thread::spawn(move || {
+        for there in is_born {
+            let found = a.find(DOMAIN, McapiNode(2), Port(5)).unwrap().wait(LONG);
+            assert_eq!(found, Ok(there));
+            done.send(()).unwrap();
+        }
+    });
+    for _ in 0..LIVES {
+        let b = place.node(2);
+        let here = b.endpoint(Port(5)).unwrap();
+        born.send(here.address()).unwrap();
+        is_done.recv().unwrap();
+        b.finalize();
+    }
+    drop(born);
+    seeker.join().unwrap();
 }
 
 /// 4.3.1-4, 4.4.1

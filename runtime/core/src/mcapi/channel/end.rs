@@ -28,10 +28,7 @@ impl Mcapi {
         end.unsent.drain(..).for_each(|(_, payload)| self.pool.unpack(payload));
         self.pool.forgive(end.promised);
         self.starved -= usize::from(end.owed > 0);
-        if dropped {
-            self.delete(port);
-        }
-        self.feed();
+        if dropped { self.delete(port) } else { self.feed() }
     }
 
     /// Breaks every channel to a lost node.
@@ -81,5 +78,6 @@ impl Mcapi {
             end.forget(request, &mut self.requests, &mut self.pool);
         }
         self.finish_close(port);
+        self.shut_if_nameless(port);
     }
 }

@@ -142,16 +142,44 @@ impl Mcapi {
         let end = end.ok_or(Status::ChanInvalid)?;
         self.handles.remove(handle);
         end.handle = None;
-        end.closed = true;
         end.closing = request;
+        self.shut(port);
+        self.settle();
+        Ok(())
+    }
+
+    /// An end that has no handle closes.
+    fn shut(&mut self, port: u32) {
+        let end = self.endpoints.get_mut(port).and_then(|local| local.channel.as_mut());
+        let Some(end) = end else { return };
+        end.closed = true;
+        self.starved -= usize::from(end.owed > 0);
+        end.owed = 0;
         self.counters.discarded += end.discard(&mut self.pool) as u64;
         let mut posted = core::mem::take(&mut end.posted);
         while let Some(receive) = self.requests.dequeue(&mut posted) {
             self.complete(receive, Completion::Failed(Status::ChanInvalid));
         }
         self.finish_close(port);
-        self.settle();
-        Ok(())
+    }
+
+    /// An end that nobody can open or close any more, for its endpoint was dropped, closes by itself: the other side is not to
+    /// wait for it for ever.
+    pub(in crate::mcapi) fn shut_if_nameless(&mut self, port: u32) {
+        let Some(local) = self.endpoints.get_mut(port) else { return };
+        let (true, None, Some(end)) = (local.dropped, local.opening, &mut local.channel) else {
+            return;
+        };
+        if end.handle.is_some() || end.connecting.is_some() || end.closed {
+            return;
+        }
+        if !core::mem::replace(&mut end.told_open, true) {
+            // An end closes after it was open.
+            let (peer, window) = (end.peer, end.window);
+            let opened = Frame::Opened { channel: end.id, port: end.peer_port, window };
+            self.send(peer, opened);
+        }
+        self.shut(port);
     }
 
     /// Goes as far with a close as it can.

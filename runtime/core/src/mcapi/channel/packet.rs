@@ -337,7 +337,7 @@ impl Mcapi {
         let local = self.endpoints.get_mut(port);
         let Some(end) = local.and_then(|local| local.channel.as_mut()) else { return };
         let least = if end.owed > 0 { 1 } else { (end.window / 4).max(1) };
-        if end.theirs == Side::Open && end.credit >= least {
+        if end.theirs == Side::Open && !end.closed && end.credit >= least {
             let count = core::mem::take(&mut end.credit);
             let (peer, frame) =
                 (end.peer, Frame::Credit { channel: end.id, port: end.peer_port, count });
@@ -383,6 +383,10 @@ impl Mcapi {
         let Some(end) = self.end_of(from, channel, port) else { return };
         if end.direction != Direction::Receive || end.theirs != Side::Open {
             self.counters.malformed += 1;
+            return;
+        }
+        if end.closed {
+            // Which is all that this side says any more, and is answer enough.
             return;
         }
         let count = core::mem::take(&mut end.credit);

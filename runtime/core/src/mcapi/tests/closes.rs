@@ -21,6 +21,8 @@ impl Closing {
         for n in 0..packets {
             cluster.nodes[0].pktchan_send_i(tx, vec![n]).unwrap();
         }
+        // One that asks whether there is room.
+        let _asks = cluster.nodes[0].pktchan_send(tx, vec![]);
         Self { cluster, ends: [send, recv], closes: [None; 2], done: [false; 2], handles: (tx, rx) }
     }
 
@@ -185,6 +187,55 @@ fn a_dropped_endpoint_goes_with_its_channel() {
             cluster.run();
         }
         assert_eq!(cluster.nodes[0].endpoint_create(send.port), Ok(send));
+    }
+}
+
+/// Connected by a third node, say, or opened by somebody who has lost interest: the other side opens and closes as ever.
+#[test]
+fn a_dropped_endpoint_that_nobody_can_open_closes_by_itself() {
+    for (case, seed) in (0..5).flat_map(|case| (0..20).map(move |seed| (case, seed))) {
+        let mut cluster = Cluster::new(3, seed);
+        let (send, recv) = (cluster.endpoint(0, 10), cluster.endpoint(1, 11));
+        let connect = cluster.nodes[2].pktchan_connect_i(send, recv).unwrap();
+        let open = (case > 1).then(|| cluster.nodes[1].pktchan_recv_open_i(recv).unwrap());
+        let early = cluster.nodes[0].pktchan_send_open_i(send).unwrap();
+        for _ in 0..cluster.rng.below(8) {
+            cluster.step();
+        }
+        if case == 0 {
+            cluster.run();
+        }
+        match (case, open) {
+            (2, Some(open)) => {
+                cluster.nodes[1].abandon(open);
+                cluster.nodes[1].endpoint_drop(recv);
+            }
+            (3, Some(open)) => {
+                cluster.nodes[1].endpoint_drop(recv);
+                cluster.nodes[1].abandon(open);
+            }
+            (4, Some(open)) => {
+                cluster.run();
+                cluster.nodes[1].abandon(open);
+                cluster.nodes[1].endpoint_drop(recv);
+            }
+            _ => cluster.nodes[1].endpoint_drop(recv),
+        }
+        // It is not there, if it was not connected yet.
+        let connected = cluster.done(2, Ok(connect)) == Completion::Done;
+        assert!(connected || (1..4).contains(&case), "case {case}, seed {seed}");
+        if !connected {
+            continue;
+        }
+        let Completion::SendHandle(tx) = cluster.done(0, Ok(early)) else { panic!() };
+        assert_eq!(cluster.nodes[0].pktchan_send_i(tx, vec![]), Err(Status::ChanInvalid));
+        let close = cluster.nodes[0].pktchan_send_close_i(tx);
+        assert_eq!(cluster.done(0, close), Completion::Done);
+        cluster.run();
+        assert_eq!(cluster.nodes[1].endpoint_create(recv.port), Ok(recv), "case {case}");
+        assert_eq!(cluster.nodes[0].endpoint_delete(send), Ok(()));
+        assert!(cluster.nodes.iter().all(|node| node.counters().malformed == 0));
+        assert!(cluster.nodes.iter().all(|node| node.handles.iter().next().is_none()));
     }
 }
 

@@ -8,7 +8,10 @@ const R: Request = Request::from_raw(0x0403_0201);
 const GOLDEN: &[(Frame, &[u8])] = &[
     (Frame::Get { request: R, port: 9 }, &[1, 1, 2, 3, 4, 9, 0, 0, 0]),
     (Frame::GetCancel { request: R, port: 9 }, &[2, 1, 2, 3, 4, 9, 0, 0, 0]),
-    (Frame::GetDone { request: R, status: Status::Success }, &[3, 1, 2, 3, 4, 1]),
+    (
+        Frame::GetDone { request: R, status: Status::Success, port: 9 },
+        &[3, 1, 2, 3, 4, 1, 9, 0, 0, 0],
+    ),
     (
         Frame::Message { request: R, from: 5, to: 6, priority: 7, later: false },
         &[4, 1, 2, 3, 4, 5, 0, 0, 0, 6, 0, 0, 0, 7, b'd', b'a', b't', b'a'],
@@ -125,7 +128,7 @@ fn frames_that_break_a_rule_are_counted_and_change_nothing() {
         Frame::Packet { channel: id + 1, port: 11 },
         Frame::Closed { channel: id, port: 12, request: None },
         Frame::Heard { request: R, status: Status::Success },
-        Frame::GetDone { request: R, status: Status::Success },
+        Frame::GetDone { request: R, status: Status::Success, port: 9 },
         Frame::MessageDone { request: R, status: Status::Success },
         Frame::ConnectDone { request: R, status: Status::Success },
     ];
