@@ -44,7 +44,7 @@ if "$dir/races" > "$dir/log" 2>&1 || ! grep -q "WARNING: ThreadSanitizer: data r
     exit 1
 fi
 # Not those that fork once they have threads, end processes, or count what is allocated.
-for program in endpoints messages packets scalars requests lending misuse; do
+for program in endpoints messages packets scalars requests lending closes walks misuse; do
     echo "tsan $program"
     make_one $program $tests/$program.c $tests/check.c
     "$dir/$program" threads
