@@ -7,6 +7,8 @@ use mcapi::{
     Attribute, DomainId, InitError, JoinError, McapiNode, Node, NodeAttributes, NodeName, Status,
 };
 use std::io::Write as _;
+use std::sync::Once;
+use tracing_subscriber::filter::LevelFilter;
 
 /// `mcapi_info_t`.
 #[repr(C)]
@@ -41,6 +43,22 @@ pub(crate) struct Attributes {
 /// What is there after `mcapi_node_init_attributes`.
 const FRESH: Attributes =
     Attributes { magic: 0x4e41_5454, kind: NodeAttributes::REGULAR, reserved: [0; 2] };
+
+/// What goes wrong beneath a node, and shows in no status, is a line on standard error.
+fn warn_on_stderr() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let lines = tracing_subscriber::fmt()
+            .with_max_level(LevelFilter::WARN)
+            .with_writer(std::io::stderr)
+            .with_ansi(false)
+            // Which would end a program whose standard error is closed.
+            .log_internal_errors(false)
+            .without_time();
+        // A program that is not C may have its own subscriber, which then gets them.
+        let _has_another = lines.try_init();
+    });
+}
 
 /// The code alone does not say what to do about it.
 fn refusal(error: &InitError) -> Status {
@@ -81,6 +99,7 @@ pub(crate) extern "C" fn mcapi_initialize(
             return Err(Status::Parameter);
         }
         let name = NodeName { domain, node };
+        warn_on_stderr();
         let joined = Node::initialize(name).map_err(|error| refusal(&error))?;
         registry::enter(joined, name);
         info.set(INFO);

@@ -141,7 +141,7 @@ fn run_placed(place: Place, program: &Path, arguments: &[&str]) {
 
 /// With places for so many nodes. Those that are not there are dialled again and again.
 #[track_caller]
-fn run_among(place: Place, nodes: u8, program: &Path, arguments: &[&str]) {
+fn run_among(place: Place, nodes: u8, program: &Path, arguments: &[&str]) -> Output {
     let dir = tempfile::Builder::new().prefix("mcapi-").tempdir_in("/dev/shm").unwrap();
     let meet = dir.path().join("nodes");
     let mut command = match place {
@@ -159,12 +159,14 @@ fn run_among(place: Place, nodes: u8, program: &Path, arguments: &[&str]) {
         std::fs::File::create(&memory).unwrap().set_len(BOARD).unwrap();
         command.env("MCAPI_BOARD", memory);
     }
-    good(&arguments.join(" "), &command.output().unwrap());
+    let output = command.output().unwrap();
+    good(&arguments.join(" "), &output);
     // What a killed node leaves on a machine of its own, the next one that comes to any place sweeps up.
     if let Place::Here = place {
         let left: Vec<_> = std::fs::read_dir(meet).unwrap().map(|f| f.unwrap().path()).collect();
         assert!(left.is_empty(), "{arguments:?} left {left:?}");
     }
+    output
 }
 
 /// As threads and as processes, over everything.
@@ -245,6 +247,14 @@ fn deaths() {
     if has_cable() {
         run_among(Place::Ethernet, 2, &program, &["processes"]);
     }
+}
+
+/// What shows in no status is said.
+#[test]
+fn a_board_s_memory_that_somebody_writes_to_is_told_of() {
+    let output = run_among(Place::Board, 2, &program("damage"), &[]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("WARN") && said.contains("another guest writes there"), "{said}");
 }
 
 /// A place that is none is refused with a status, and with a line that says what to do.
