@@ -109,10 +109,11 @@ impl Node {
     /// # Errors
     /// As [`Self::join`] and [`Self::place`].
     pub fn initialize(name: NodeName) -> Result<Self, InitError> {
-        match std::env::var_os("MCAPI_TOPOLOGY") {
+        let is_set = |value: &std::ffi::OsString| !value.is_empty();
+        match std::env::var_os("MCAPI_TOPOLOGY").filter(is_set) {
             None => Self::join(name, &Options::default()),
             Some(file) => {
-                let machine = std::env::var("MCAPI_MACHINE").ok();
+                let machine = std::env::var("MCAPI_MACHINE").ok().filter(|name| !name.is_empty());
                 let map = net::Map::load(file.as_ref())?;
                 Self::place(name, map, machine.as_deref(), &Options::default())
             }

@@ -98,7 +98,11 @@ impl Directory {
                     return Err(self.failed("cannot make the directory")(e));
                 }
                 (_, Some(meta)) => break meta,
-                (_, None) => {}
+                (_, None) if self.is_place => {}
+                (_, None) => {
+                    let gone = io::Error::from(io::ErrorKind::NotFound);
+                    return Err(self.failed("cannot make the directory")(gone));
+                }
             }
         };
         if !meta.is_dir() || meta.uid() != getuid().as_raw() || meta.mode() & 0o022 != 0 {

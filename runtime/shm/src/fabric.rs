@@ -43,13 +43,13 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// `UNDERSTUDY_SHM_DIR`, or `/dev/shm/understudy-<uid>`; some tens of microseconds of looking; `MCAPI_BOARD`.
+    /// `UNDERSTUDY_SHM_DIR`, or `/dev/shm/understudy-<uid>`; some tens of microseconds of looking; `MCAPI_BOARD`. What is set
+    /// to nothing is not set.
     fn default() -> Self {
-        let dir = env::var_os("UNDERSTUDY_SHM_DIR").map_or_else(
-            || PathBuf::from(format!("/dev/shm/understudy-{}", getuid())),
-            PathBuf::from,
-        );
-        Self { dir, place: None, spin: 2000, board: env::var_os("MCAPI_BOARD").map(PathBuf::from) }
+        let path = |name| env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let ours = || PathBuf::from(format!("/dev/shm/understudy-{}", getuid()));
+        let dir = path("UNDERSTUDY_SHM_DIR").unwrap_or_else(ours);
+        Self { dir, place: None, spin: 2000, board: path("MCAPI_BOARD") }
     }
 }
 
