@@ -32,12 +32,17 @@ void run(const char* how, int number, const body* bodies)
     }
     for (n = 0; n < number; n++) {
         int end;
-        CHECK(wait(&end) > 0);
+        pid_t ended = wait(&end);
+        CHECK(ended > 0);
+        for (int at = 0; at < number; at++)
+            if (pids[at] == ended)
+                pids[at] = 0;
         if (WIFEXITED(end) && WEXITSTATUS(end) == 0)
             continue;
         /* The others may wait for it for ever. */
-        for (n = 0; n < number; n++)
-            kill(pids[n], SIGKILL);
+        for (int at = 0; at < number; at++)
+            if (pids[at] > 0)
+                kill(pids[at], SIGKILL);
         _exit(1);
     }
 }

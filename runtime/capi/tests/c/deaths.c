@@ -23,6 +23,20 @@ static void victim(void)
         mcapi_pktchan_send(tx, &n, sizeof n, &st);
 }
 
+/* A node that sends all the time, and the end to which it does. */
+static pid_t begin(mcapi_endpoint_t to, mcapi_pktchan_recv_hndl_t* rx)
+{
+    mcapi_request_t request;
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0)
+        victim();
+    mcapi_pktchan_recv_open_i(rx, to, &request, &st);
+    OK;
+    finish(&request);
+    return child;
+}
+
 /* A close waits until the other node has heard of it, which a stopped one does not, nor a dead one: then it is over. */
 static void close_to_one_that_is_stopped(mcapi_endpoint_t to)
 {
@@ -30,13 +44,7 @@ static void close_to_one_that_is_stopped(mcapi_endpoint_t to)
     mcapi_request_t request;
     size_t size;
     int end;
-    pid_t child = fork();
-    CHECK(child >= 0);
-    if (child == 0)
-        victim();
-    mcapi_pktchan_recv_open_i(&rx, to, &request, &st);
-    OK;
-    finish(&request);
+    pid_t child = begin(to, &rx);
     CHECK(kill(child, SIGSTOP) == 0);
     CHECK(waitpid(child, &end, WUNTRACED) == child && WIFSTOPPED(end));
     mcapi_pktchan_recv_close_i(rx, &request, &st);
@@ -66,13 +74,7 @@ int main(int argc, char** argv)
         void* packet;
         size_t size;
         int end;
-        pid_t child = fork();
-        CHECK(child >= 0);
-        if (child == 0)
-            victim();
-        mcapi_pktchan_recv_open_i(&rx, to, &request, &st);
-        OK;
-        finish(&request);
+        pid_t child = begin(to, &rx);
         /* It is there and never makes this endpoint. */
         mcapi_endpoint_get_i(DOMAIN, 2, 99, &never, &waiting, &st);
         OK;

@@ -113,8 +113,7 @@ impl Wire {
             }
             Event::Gone(name) => {
                 if let Some(node) = number(core, near, name) {
-                    core.node_gone(node);
-                    forget(outbox, core, node);
+                    lose(outbox, core, node);
                 }
             }
         })
@@ -137,8 +136,7 @@ impl Wire {
     /// A node cannot be sent to any more.
     #[cold]
     pub(super) fn give_up(&mut self, core: &mut Mcapi, node: NodeId) {
-        core.node_gone(node);
-        forget(&mut self.outbox, core, node);
+        lose(&mut self.outbox, core, node);
     }
 
     /// Sends what was kept, in order to each node; says which node cannot be sent to, the first of them.
@@ -199,9 +197,10 @@ impl Wire {
     }
 }
 
-/// What was for a life of a node that is over is nothing to the next one.
+/// A node is gone. What was for a life that is over is nothing to the next one.
 #[cold]
-fn forget(outbox: &mut VecDeque<(NodeId, Payload)>, core: &mut Mcapi, node: NodeId) {
+fn lose(outbox: &mut VecDeque<(NodeId, Payload)>, core: &mut Mcapi, node: NodeId) {
+    core.node_gone(node);
     outbox.retain_mut(|(to, payload)| {
         if *to == node
             && let Payload::Long(buffer) = payload
